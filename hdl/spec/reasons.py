@@ -1,0 +1,228 @@
+"""Why something did not happen: one stable name and number for every drop, refusal and loss of integrity.
+
+Numbers are bit positions in masks and indices of counters. They are never used again for another meaning.
+"""
+
+from __future__ import annotations
+
+import enum
+
+
+class Drop(enum.IntEnum):
+    """Why a frame, packet, block or segment was not used. Exactly one per item; the first that applies."""
+
+    RUNT = 0
+    """Frame ended inside its Ethernet, IPv4, UDP or TCP header."""
+    OVERSIZE = 1
+    """Frame longer than the largest the port takes."""
+    NOT_IPV4 = 2
+    """Ethertype other than IPv4, behind at most one VLAN tag."""
+    IP_HEADER = 3
+    """Version, header length or total length impossible."""
+    IP_CHECKSUM = 4
+    """Header checksum wrong."""
+    FRAGMENT = 5
+    """Part of a fragmented datagram."""
+    ADDRESS = 6
+    """Neither the feed's nor the order session's addresses."""
+    PORT = 7
+    """Address known, port or protocol not."""
+    UDP_LENGTH = 8
+    """UDP length does not match the IPv4 total length."""
+    TRUNCATED = 9
+    """Frame ended before the payload its headers promise."""
+    FCS = 10
+    """Frame check sequence wrong, or the receiver flagged the frame."""
+    UDP_CHECKSUM = 11
+    """UDP checksum given and wrong."""
+    MOLD_HEADER = 12
+    """Payload too short for a MoldUDP64 header."""
+    SESSION = 13
+    """MoldUDP64 session other than the one expected."""
+    BLOCK_LENGTH = 14
+    """Message block reaches past the packet, or bytes are left over behind the last block."""
+    DUPLICATE = 15
+    """Every message of the packet was seen before."""
+    ITCH_TYPE = 16
+    """Message type not in ITCH 5.0."""
+    ITCH_LENGTH = 17
+    """Message length does not match its type."""
+    BOOK_OVERRUN = 18
+    """Message lost in front of the book: its queue was full."""
+    TCP_HEADER = 19
+    """TCP header length impossible, or flags other than ACK and PSH."""
+    TCP_CHECKSUM = 20
+    """TCP checksum wrong."""
+    TCP_ORDER = 21
+    """Segment is not the next one of the order session."""
+    SOUP_TYPE = 22
+    """SoupBinTCP packet type not one of the server's."""
+    OUCH_TYPE = 23
+    """OUCH message type not known or of impossible length."""
+
+
+class Refusal(enum.IntEnum):
+    """Why the gate refused an order. Several may hold at once; all are recorded."""
+
+    KILLED = 0
+    """Trading state is KILLED."""
+    HALTED = 1
+    """Trading state is HALTED."""
+    REDUCE_ONLY = 2
+    """Trading state is REDUCE_ONLY and the order would not shrink |position|."""
+    MODE_OFF = 3
+    """Mode is OFF."""
+    SLOT_DISABLED = 4
+    """The slot is not enabled."""
+    PAIR_DISABLED = 5
+    """The pair is not enabled, or was latched off."""
+    QUANTITY = 6
+    """Shares are 0 or above the slot's maximum."""
+    NOTIONAL = 7
+    """Shares times price above the slot's maximum."""
+    COLLAR = 8
+    """Price further from the reference than the collar allows."""
+    NO_REFERENCE = 9
+    """No reference price is known for the slot."""
+    LONG_LIMIT = 10
+    """Position plus open buys plus this order above the slot's maximum."""
+    SHORT_LIMIT = 11
+    """Position less open sells less this order below the slot's minimum."""
+    RATE = 12
+    """No order token left."""
+    INTEGRITY = 13
+    """The slot's book is not EXACT."""
+    STOCK_HALTED = 14
+    """The stock is halted, paused or quotation only, or was never said to trade."""
+    MARKET_CLOSED = 15
+    """Outside market hours, or a market-wide breaker is on."""
+    CROSSED = 16
+    """The slot's book is locked, crossed or one-sided."""
+    TRANSMITTER_BUSY = 17
+    """The order could not have left at once. It is not queued."""
+    SESSION_DOWN = 18
+    """The order session is not up."""
+    LEDGER_FULL = 19
+    """No free place to follow the order in."""
+    OTHER_LEG = 20
+    """The pair's other order was refused."""
+    SHORT_SALE = 21
+    """A sale would be short while the stock is under a short-sale restriction."""
+
+
+class Miss(enum.IntEnum):
+    """Why a trigger did not become an order request."""
+
+    PENDING = 0
+    """The pair's last orders have not ended."""
+    COOLDOWN = 1
+    """The pair's cooldown has not ended."""
+    SIZE = 2
+    """Shares at the touch do not cover the order."""
+    MAX_UNITS = 3
+    """The pair holds its maximum already."""
+    OVERRUN = 4
+    """Evaluation lost: the next BBO change came before the pairs of the last one were through."""
+    GATE_BUSY = 5
+    """The gate was at work on another order."""
+
+
+class Integrity(enum.IntEnum):
+    """How far the book of a slot can be trusted."""
+
+    EXACT = 0
+    SUSPECT = 1
+    DEAD = 2
+
+
+class IntegrityCause(enum.IntEnum):
+    """What lowered (or restored) a slot's integrity."""
+
+    RELOADED = 0
+    """The host declared the slot exact."""
+    GAP = 1
+    """Messages are missing."""
+    LOST_AFTER_USE = 2
+    """A frame whose messages were used turned out bad."""
+    UNKNOWN_ORDER = 3
+    """Reference to an order that is not in the table."""
+    DUPLICATE_ORDER = 4
+    """An order was added whose reference is in the table."""
+    OVERFILL = 5
+    """More shares taken from an order than it had."""
+    TABLE_FULL = 6
+    """No place in the order table."""
+    OFF_TICK = 7
+    """Displayed price not on the tick grid: 0.0001 below one dollar, 0.01 from there on."""
+    LEVEL_OVERFLOW = 8
+    """Shares of one level do not fit 32 bits."""
+    OVERRUN = 9
+    """A message for the slot was lost in front of the book."""
+    ZERO_SHARES = 10
+    """An order was added with no shares."""
+
+
+class TradingState(enum.IntEnum):
+    """What the gate lets through."""
+
+    ACTIVE = 0
+    REDUCE_ONLY = 1
+    HALTED = 2
+    KILLED = 3
+
+
+class Mode(enum.IntEnum):
+    """Whether orders that pass leave the card."""
+
+    OFF = 0
+    """Every order is refused."""
+    SHADOW = 1
+    """Verdicts are given and recorded, nothing is sent or booked."""
+    LIVE = 2
+    """Orders that pass are sent."""
+
+
+class Alarm(enum.IntEnum):
+    """What the ledger cannot square. Each one halts trading."""
+
+    UNKNOWN_ORDER = 0
+    """A report names an order the ledger does not follow."""
+    OVERFILL = 1
+    """More shares ended than were open."""
+    UNHANDLED_REPORT = 2
+    """A report type this build does not book (broken trade, replaced, restated and the like)."""
+
+
+class OrderState(enum.IntEnum):
+    """Life of one own order."""
+
+    FREE = 0
+    SENT = 1
+    LIVE = 2
+    FILLED = 3
+    CANCELED = 4
+    REJECTED = 5
+
+
+class PairAction(enum.IntEnum):
+    """What a trigger wants."""
+
+    SELL_SPREAD = 0
+    """Sell leg a, buy leg b: S_sell reached upper."""
+    BUY_SPREAD = 1
+    """Buy leg a, sell leg b: S_buy reached lower."""
+    BUY_BACK = 2
+    """Close a short spread: S_buy reached exit_short."""
+    SELL_OUT = 3
+    """Close a long spread: S_sell reached exit_long."""
+
+
+class PairOutcome(enum.IntEnum):
+    """How the two orders of a pair ended."""
+
+    FILLED = 0
+    """Both filled in full."""
+    NOTHING = 1
+    """Neither filled."""
+    LEGGED = 2
+    """Unequal: the pair is latched off."""

@@ -1,0 +1,380 @@
+"""The register map: what the host can set and read, by rule and not by hand-written address.
+
+Words are 32 bits. A register wider than a word takes consecutive words, least significant first: a write takes effect with its
+highest word, a read of the lowest word latches the rest. A table row takes a power of two of words, its columns packed from bit 0
+on, and is written as one when its highest used word is written. Entries follow each other; a table begins at a multiple of its own
+size rounded up to a power of two, so that row and word are plain address bits. Names, order and meaning only ever grow.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Alarm, Drop, Miss, Refusal
+
+WORD = 32
+
+
+class Access(enum.Enum):
+    """What the host may do with a register."""
+
+    RW = "rw"
+    """Host sets, reads back what it set."""
+    LOAD = "load"
+    """Host sets, gateware moves it on; a read gives its present value."""
+    RO = "ro"
+    """Gateware sets, host reads."""
+    PULSE = "pulse"
+    """A write of 1 does something once; reads as 0."""
+
+
+@dataclass(frozen=True)
+class Register:
+    """One value.
+
+    Parameters
+    ----------
+    name : str
+        Unique within its block.
+    bits : int
+        Width.
+    access : Access
+        What the host may do.
+    doc : str
+        Meaning and unit, one line.
+    reset : int
+        Value after power-up.
+    """
+
+    name: str
+    bits: int
+    access: Access
+    doc: str
+    reset: int = 0
+
+    @property
+    def words(self) -> int:
+        """32-bit words it takes."""
+        return -(-self.bits // WORD)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One field of a table row."""
+
+    name: str
+    bits: int
+    doc: str
+    signed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of equal form.
+
+    Parameters
+    ----------
+    name : str
+        Unique within its block.
+    rows : callable
+        Row count for a geometry.
+    columns : tuple of Column
+        From bit 0 on.
+    doc : str
+        Meaning, one line.
+    access : Access
+        RW tables are written by the host (and not read back in this build), RO tables only read.
+    labels : tuple of str
+        Names of the rows, where they have some.
+    """
+
+    name: str
+    rows: Callable[[Geometry], int]
+    columns: tuple[Column, ...]
+    doc: str
+    access: Access = Access.RW
+    labels: tuple[str, ...] = ()
+
+    @property
+    def bits(self) -> int:
+        """Bits of a row."""
+        return sum(column.bits for column in self.columns)
+
+    @property
+    def words(self) -> int:
+        """Words of a row that are used."""
+        return -(-self.bits // WORD)
+
+    @property
+    def stride(self) -> int:
+        """Words from one row to the next."""
+        return 1 << (self.words - 1).bit_length()
+
+    def pack(self, **values: int) -> list[int]:
+        """Words of a row, lowest first. `ValueError` names a column that is missing, unknown or does not fit."""
+        if values.keys() != {column.name for column in self.columns}:
+            raise ValueError(f"table {self.name}: columns given were {sorted(values)}")
+        row, position = 0, 0
+        for column in self.columns:
+            value = values[column.name]
+            low, high = (-(1 << column.bits - 1), (1 << column.bits - 1) - 1) if column.signed else (0, (1 << column.bits) - 1)
+            if not low <= value <= high:
+                raise ValueError(f"table {self.name}: {column.name} was {value}, allowed are {low} to {high}")
+            row |= (value & ((1 << column.bits) - 1)) << position
+            position += column.bits
+        return [(row >> WORD * word) & 0xFFFFFFFF for word in range(self.words)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Registers and tables that belong together."""
+
+    name: str
+    doc: str
+    entries: tuple[Register | Table, ...]
+
+    @property
+    def registers(self) -> tuple[Register, ...]:
+        """The plain registers."""
+        return tuple(entry for entry in self.entries if isinstance(entry, Register))
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """The tables."""
+        return tuple(entry for entry in self.entries if isinstance(entry, Table))
+
+
+def _counters(name: str, labels: tuple[str, ...], doc: str) -> Table:
+    return Table(name, lambda _: len(labels), (Column("count", 32, "modulo 2**32"),), doc, Access.RO, labels)
+
+
+def _names(kinds: type[enum.IntEnum]) -> tuple[str, ...]:
+    return tuple(kind.name.lower() for kind in kinds)
+
+
+MAGIC = 0x54325431
+"""First word of the map: "T2T1"."""
+
+IDENTITY = Block(
+    "identity",
+    "What this card is. The host refuses a card whose map or geometry is not the one it was built for.",
+    (
+        Register("magic", 32, Access.RO, "always 0x54325431"),
+        Register("map_digest", 32, Access.RO, "first 32 bits of the SHA-256 of this map"),
+        Register("width", 8, Access.RO, "bytes a beat"),
+        Register("slots", 16, Access.RO, "symbols watched at once"),
+        Register("pairs", 16, Access.RO, "pairs"),
+        Register("order_capacity", 32, Access.RO, "orders the table can hold"),
+        Register("ladder_ticks", 16, Access.RO, "price ticks in the window of a slot and side"),
+        Register("open_orders", 16, Access.RO, "own orders followed at once"),
+        Register("cycles", 64, Access.RO, "clock count"),
+    ),
+)
+
+FEED = Block(
+    "feed",
+    "The market-data line.",
+    (
+        Register("address", 32, Access.RW, "IPv4 destination of the multicast"),
+        Register("port", 16, Access.RW, "UDP destination port"),
+        Register("session", 80, Access.RW, "MoldUDP64 session, ten ASCII characters, the first one most significant"),
+        Register("next_sequence", 64, Access.LOAD, "next number expected"),
+        Register("hold_until_fcs", 1, Access.RW, "1: a packet is used only after its frame check sequence was good"),
+        Table(
+            "bindings",
+            lambda geometry: geometry.slots,
+            (Column("locate", 16, "stock locate of the day"), Column("valid", 1, "slot is in use")),
+            "Stock locate each slot listens to.",
+        ),
+    ),
+)
+
+BOOK = Block(
+    "book",
+    "Order table, ladder and integrity.",
+    (
+        Register("clear", 1, Access.PULSE, "forget all orders; takes one clock a table row, the feed must be quiet"),
+        Register("declare_exact", 1, Access.PULSE, "every slot is EXACT from here on: the host knows the book is complete"),
+        Register("ready", 1, Access.RO, "0 while a clear is under way"),
+        Register("live_orders", 32, Access.RO, "orders in the table"),
+        Register("table_peak", 32, Access.RO, "most orders the table held at once"),
+    ),
+)
+
+STRATEGY = Block(
+    "strategy",
+    "Pairs and their thresholds.",
+    (
+        Register("cooldown", 32, Access.RW, "clocks a pair rests after its orders ended"),
+        Table(
+            "pairs",
+            lambda geometry: geometry.pairs,
+            (
+                Column("slot_a", 10, "leg a"),
+                Column("slot_b", 10, "leg b"),
+                Column("enabled", 1, "1: may trade"),
+                Column("weight_a", 18, "unsigned Q6.12"),
+                Column("weight_b", 18, "unsigned Q6.12"),
+                Column("upper", 52, "sell the spread at or above, 1/10000 dollar with 12 fraction bits", signed=True),
+                Column("lower", 52, "buy the spread at or below", signed=True),
+                Column("exit_short", 52, "buy back a short spread at or below", signed=True),
+                Column("exit_long", 52, "sell out a long spread at or above", signed=True),
+                Column("size_a", 20, "shares of leg a per unit"),
+                Column("size_b", 20, "shares of leg b per unit"),
+                Column("max_units", 8, "units held at most, each way"),
+                Column("slippage", 8, "ticks beyond the touch a limit may go"),
+            ),
+            "Pairs. A write also forgets the pair's units, latch and cooldown.",
+        ),
+        Table(
+            "pair_lists",
+            lambda geometry: geometry.slots,
+            (Column("first", 13, "first entry in pair_index"), Column("count", 13, "entries")),
+            "For each slot the run of entries in pair_index that name the pairs it is a leg of.",
+        ),
+        Table(
+            "pair_index",
+            lambda geometry: 2 * geometry.pairs,
+            (Column("pair", 12, "pair"),),
+            "Pair numbers, one run a slot.",
+        ),
+    ),
+)
+
+RISK = Block(
+    "risk",
+    "Switches and limits of the gate.",
+    (
+        Register("trading_state", 2, Access.LOAD, "see TradingState; gateware lowers it, the host sets it", reset=2),
+        Register("mode", 2, Access.RW, "see Mode"),
+        Register("rate_tokens", 16, Access.RW, "orders that may leave in a burst"),
+        Register("rate_interval", 32, Access.RW, "clocks until one token comes back, 0: never"),
+        Register("ignore_market_hours", 1, Access.RW, "1: trade outside the feed's market hours too (replays that begin mid-day)"),
+        Register("next_user_ref_num", 32, Access.LOAD, "number of the next order", reset=1),
+        Table(
+            "limits",
+            lambda geometry: geometry.slots,
+            (
+                Column("enabled", 1, "1: orders are allowed"),
+                Column("max_quantity", 20, "shares an order"),
+                Column("max_notional", 52, "1/10000 dollar an order"),
+                Column("max_long", 31, "shares, worst case with open buys"),
+                Column("max_short", 31, "shares below zero, worst case with open sells"),
+                Column("reference", 32, "price used until the feed shows a trade, 0: none"),
+                Column("collar", 32, "furthest from the reference, 1/10000 dollar"),
+                Column("collar_bps", 14, "furthest from the reference, 1/10000 of it"),
+            ),
+            "Limits of each slot. A write also sets the reference anew.",
+        ),
+    ),
+)
+
+SESSION = Block(
+    "session",
+    "The order session: addresses and TCP state, preloaded by the host in this build.",
+    (
+        Register("up", 1, Access.RW, "1: logged in, orders may leave"),
+        Register("local_mac", 48, Access.RW, "our MAC address"),
+        Register("peer_mac", 48, Access.RW, "MAC address of the next hop"),
+        Register("local_address", 32, Access.RW, "our IPv4 address"),
+        Register("peer_address", 32, Access.RW, "the exchange's IPv4 address"),
+        Register("local_port", 16, Access.RW, "our TCP port"),
+        Register("peer_port", 16, Access.RW, "the exchange's TCP port"),
+        Register("send_next", 32, Access.LOAD, "TCP sequence number of the next byte we send"),
+        Register("receive_next", 32, Access.LOAD, "TCP sequence number of the next byte we expect"),
+        Table(
+            "symbols",
+            lambda geometry: geometry.slots,
+            (Column("symbol", 64, "eight ASCII characters, the first one most significant"),),
+            "Symbol of each slot as OUCH wants it.",
+        ),
+    ),
+)
+
+STATUS = Block(
+    "status",
+    "Counters. They only grow, modulo 2**32.",
+    (
+        Register("frames_received", 32, Access.RO, "frames that ended, good or bad"),
+        Register("frames_sent", 32, Access.RO, "frames handed to the MAC"),
+        Register("messages", 32, Access.RO, "ITCH messages of known type and right length"),
+        Register("bbo_changes", 32, Access.RO, "BBO records made"),
+        Register("triggers", 32, Access.RO, "triggers that became order requests"),
+        Register("orders_passed", 32, Access.RO, "orders the gate let through"),
+        Register("orders_refused", 32, Access.RO, "orders the gate refused"),
+        Register("events_lost", 32, Access.RO, "event records lost for want of room"),
+        Register("lost_after_use", 32, Access.RO, "packets that turned out bad after messages of them were used"),
+        Register("gaps", 32, Access.RO, "gaps declared"),
+        Register("heartbeats", 32, Access.RO, "MoldUDP64 heartbeats and ends of session"),
+        _counters("drop", _names(Drop), "Items not used, by cause."),
+        _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
+        _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),
+        _counters("alarm", _names(Alarm), "Reports the ledger could not square."),
+        _counters("itch_type", tuple(itch.MESSAGES), "ITCH messages by type."),
+    ),
+)
+
+BLOCKS = (IDENTITY, FEED, BOOK, STRATEGY, RISK, SESSION, STATUS)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an entry lies: first word address, and rows (1 for a register)."""
+
+    block: Block
+    entry: Register | Table
+    address: int
+    rows: int
+
+
+def _ceil_power(value: int) -> int:
+    return 1 << max(0, (value - 1).bit_length())
+
+
+@dataclass(frozen=True)
+class RegisterMap:
+    """The map of one geometry.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides the row counts.
+    """
+
+    geometry: Geometry
+
+    @cached_property
+    def places(self) -> dict[tuple[str, str], Place]:
+        """Every entry by block and name, in address order."""
+        places: dict[tuple[str, str], Place] = {}
+        address = 0
+        for block in BLOCKS:
+            for entry in block.entries:
+                if isinstance(entry, Table):
+                    rows = entry.rows(self.geometry)
+                    span = _ceil_power(rows * entry.stride)
+                    address = -(-address // span) * span
+                    places[block.name, entry.name] = Place(block, entry, address, rows)
+                    address += span
+                else:
+                    places[block.name, entry.name] = Place(block, entry, address, 1)
+                    address += entry.words
+        return places
+
+    @property
+    def address_bits(self) -> int:
+        """Bits of a word address."""
+        last = list(self.places.values())[-1]
+        span = last.rows * (last.entry.stride if isinstance(last.entry, Table) else last.entry.words)
+        return (last.address + span).bit_length()
+
+    def __iter__(self) -> Iterator[Place]:
+        return iter(self.places.values())
+
+    def __getitem__(self, key: tuple[str, str]) -> Place:
+        return self.places[key]

@@ -1,0 +1,149 @@
+"""Every register and table is where the map says, takes and gives what it should, and nothing else moves."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from hdl.control.register_file import RegisterFile
+from hdl.spec.geometry import PRESETS
+from hdl.spec.registers import Access, Register, Table
+from tests.support.simulation import simulate
+
+GEOMETRY = PRESETS["versa"]
+
+
+async def write(ctx, registers, address: int, *words: int) -> None:
+    for offset, word in enumerate(words):
+        ctx.set(registers.bus.address, address + offset)
+        ctx.set(registers.bus.write_data, word)
+        ctx.set(registers.bus.write, 1)
+        await ctx.tick()
+    ctx.set(registers.bus.write, 0)
+
+
+async def read(ctx, registers, address: int) -> int:
+    ctx.set(registers.bus.address, address)
+    ctx.set(registers.bus.read, 1)
+    await ctx.tick()
+    ctx.set(registers.bus.read, 0)
+    for clock in range(1, 10):
+        if ctx.get(registers.bus.read_valid):
+            assert clock == RegisterFile.READ_LATENCY
+            return ctx.get(registers.bus.read_data)
+        await ctx.tick()
+    raise AssertionError("read never answered")
+
+
+def split(value: int, words: int) -> list[int]:
+    return [value >> 32 * index & 0xFFFFFFFF for index in range(words)]
+
+
+def test_registers_hold_what_is_written_and_only_they_change() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    rng = random.Random(3)
+    places = [place for place in registers.map if isinstance(place.entry, Register) and place.entry.access is Access.RW]
+
+    async def bench(ctx):
+        held = {place.address: place.entry.reset for place in places}
+        for place in rng.sample(places, len(places)):
+            value = rng.getrandbits(place.entry.bits)
+            held[place.address] = value
+            await write(ctx, registers, place.address, *split(value, place.entry.words))
+            await ctx.tick().repeat(3)
+            for other in places:
+                port = getattr(getattr(registers, other.block.name), other.entry.name)
+                assert ctx.get(port) == held[other.address], other.entry.name
+        for place in places:
+            words = [await read(ctx, registers, place.address + index) for index in range(place.entry.words)]
+            assert words == split(held[place.address], place.entry.words)
+
+    simulate(registers, bench)
+
+
+def test_load_and_pulse_last_one_clock() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    sequence, clear = registers.map["feed", "next_sequence"], registers.map["book", "clear"]
+
+    async def bench(ctx):
+        await write(ctx, registers, sequence.address, 0x89ABCDEF, 0x01234567)
+        seen = []
+        for _ in range(6):
+            seen.append((ctx.get(registers.feed.next_sequence.load.valid), ctx.get(registers.feed.next_sequence.load.payload)))
+            await ctx.tick()
+        assert [payload for valid, payload in seen if valid] == [0x0123456789ABCDEF]
+        await write(ctx, registers, clear.address, 1)
+        pulses = 0
+        for _ in range(6):
+            pulses += ctx.get(registers.book.clear)
+            await ctx.tick()
+        assert pulses == 1
+        assert await read(ctx, registers, clear.address) == 0
+
+    simulate(registers, bench)
+
+
+def test_upper_words_are_kept_from_the_read_of_the_lowest() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    cycles = registers.map["identity", "cycles"]
+
+    async def bench(ctx):
+        ctx.set(registers.identity.cycles, 0x00000001_FFFFFFFF)
+        low = await read(ctx, registers, cycles.address)
+        ctx.set(registers.identity.cycles, 0x00000002_00000000)
+        high = await read(ctx, registers, cycles.address + 1)
+        assert (high, low) == (1, 0xFFFFFFFF)
+
+    simulate(registers, bench)
+
+
+def random_row(rng: random.Random, table: Table) -> dict[str, int]:
+    return {
+        column.name: rng.getrandbits(column.bits) - (1 << column.bits - 1 if column.signed else 0) for column in table.columns
+    }
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_table_rows_arrive_whole(preset: str) -> None:
+    registers = RegisterFile(geometry=PRESETS[preset])
+    rng = random.Random(5)
+    tables = [place for place in registers.map if isinstance(place.entry, Table) and place.entry.access is Access.RW]
+
+    async def bench(ctx):
+        for place in tables:
+            port = getattr(getattr(registers, place.block.name), place.entry.name)
+            for row in {0, place.rows - 1, rng.randrange(place.rows)}:
+                values = random_row(rng, place.entry)
+                words = place.entry.pack(**values)
+                await write(ctx, registers, place.address + row * place.entry.stride, *words)
+                for _ in range(4):
+                    if ctx.get(port.valid):
+                        break
+                    await ctx.tick()
+                else:
+                    raise AssertionError(f"{place.entry.name}[{row}] was not written")
+                payload = ctx.get(port.payload)
+                assert payload.index == row
+                assert {name: payload.row[name] for name in values} == values
+                await ctx.tick()
+                assert not ctx.get(port.valid)
+
+    simulate(registers, bench)
+
+
+def test_counters_are_read_by_row() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    drop = registers.map["status", "drop"]
+
+    async def bench(ctx):
+        for row in range(drop.rows):
+            ctx.set(registers.status.drop[row], 1)
+            await ctx.tick().repeat(row + 1)
+            ctx.set(registers.status.drop[row], 0)
+        await ctx.tick().repeat(6 * drop.rows)
+        for row in range(drop.rows):
+            assert await read(ctx, registers, drop.address + row) == row + 1
+        assert await read(ctx, registers, drop.address + drop.rows) == 0
+
+    simulate(registers, bench)
