@@ -1,0 +1,346 @@
+/* made by scripts/generate.py from hdl/spec; do not edit.
+ * Word addresses are those of the preset versa; a card's own geometry stands in its identity block.
+ */
+#ifndef T2T_H
+#define T2T_H
+
+#define T2T_MAGIC 0x54325431u
+
+#define T2T_IDENTITY_MAGIC 0x00000u /* ro, 32 bits */
+#define T2T_IDENTITY_MAP_DIGEST 0x00001u /* ro, 32 bits */
+#define T2T_IDENTITY_WIDTH 0x00002u /* ro, 8 bits */
+#define T2T_IDENTITY_SLOTS 0x00003u /* ro, 16 bits */
+#define T2T_IDENTITY_PAIRS 0x00004u /* ro, 16 bits */
+#define T2T_IDENTITY_ORDER_CAPACITY 0x00005u /* ro, 32 bits */
+#define T2T_IDENTITY_LADDER_TICKS 0x00006u /* ro, 16 bits */
+#define T2T_IDENTITY_OPEN_ORDERS 0x00007u /* ro, 16 bits */
+#define T2T_IDENTITY_CYCLES 0x00008u /* ro, 64 bits */
+#define T2T_FEED_ADDRESS 0x0000Au /* rw, 32 bits */
+#define T2T_FEED_PORT 0x0000Bu /* rw, 16 bits */
+#define T2T_FEED_SESSION 0x0000Cu /* rw, 80 bits */
+#define T2T_FEED_NEXT_SEQUENCE 0x0000Fu /* load, 64 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x00011u /* rw, 1 bits */
+#define T2T_FEED_BINDINGS 0x00020u /* rw, table */
+#define T2T_FEED_BINDINGS_ROWS 32u
+#define T2T_FEED_BINDINGS_STRIDE 1u /* words */
+#define T2T_BOOK_CLEAR 0x00040u /* pulse, 1 bits */
+#define T2T_BOOK_DECLARE_EXACT 0x00041u /* pulse, 1 bits */
+#define T2T_BOOK_READY 0x00042u /* ro, 1 bits */
+#define T2T_BOOK_LIVE_ORDERS 0x00043u /* ro, 32 bits */
+#define T2T_BOOK_TABLE_PEAK 0x00044u /* ro, 32 bits */
+#define T2T_STRATEGY_COOLDOWN 0x00045u /* rw, 32 bits */
+#define T2T_STRATEGY_PAIRS 0x00400u /* rw, table */
+#define T2T_STRATEGY_PAIRS_ROWS 64u
+#define T2T_STRATEGY_PAIRS_STRIDE 16u /* words */
+#define T2T_STRATEGY_PAIR_LISTS 0x00800u /* rw, table */
+#define T2T_STRATEGY_PAIR_LISTS_ROWS 32u
+#define T2T_STRATEGY_PAIR_LISTS_STRIDE 1u /* words */
+#define T2T_STRATEGY_PAIR_INDEX 0x00880u /* rw, table */
+#define T2T_STRATEGY_PAIR_INDEX_ROWS 128u
+#define T2T_STRATEGY_PAIR_INDEX_STRIDE 1u /* words */
+#define T2T_RISK_TRADING_STATE 0x00900u /* load, 2 bits */
+#define T2T_RISK_MODE 0x00901u /* rw, 2 bits */
+#define T2T_RISK_RATE_TOKENS 0x00902u /* rw, 16 bits */
+#define T2T_RISK_RATE_INTERVAL 0x00903u /* rw, 32 bits */
+#define T2T_RISK_IGNORE_MARKET_HOURS 0x00904u /* rw, 1 bits */
+#define T2T_RISK_NEXT_USER_REF_NUM 0x00905u /* load, 32 bits */
+#define T2T_RISK_LIMITS 0x00A00u /* rw, table */
+#define T2T_RISK_LIMITS_ROWS 32u
+#define T2T_RISK_LIMITS_STRIDE 8u /* words */
+#define T2T_SESSION_UP 0x00B00u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B01u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B03u /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B05u /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B06u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B07u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B08u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B09u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B0Au /* load, 32 bits */
+#define T2T_SESSION_SYMBOLS 0x00B40u /* rw, table */
+#define T2T_SESSION_SYMBOLS_ROWS 32u
+#define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
+#define T2T_STATUS_FRAMES_RECEIVED 0x00B80u /* ro, 32 bits */
+#define T2T_STATUS_FRAMES_SENT 0x00B81u /* ro, 32 bits */
+#define T2T_STATUS_MESSAGES 0x00B82u /* ro, 32 bits */
+#define T2T_STATUS_BBO_CHANGES 0x00B83u /* ro, 32 bits */
+#define T2T_STATUS_TRIGGERS 0x00B84u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_PASSED 0x00B85u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_REFUSED 0x00B86u /* ro, 32 bits */
+#define T2T_STATUS_EVENTS_LOST 0x00B87u /* ro, 32 bits */
+#define T2T_STATUS_LOST_AFTER_USE 0x00B88u /* ro, 32 bits */
+#define T2T_STATUS_GAPS 0x00B89u /* ro, 32 bits */
+#define T2T_STATUS_HEARTBEATS 0x00B8Au /* ro, 32 bits */
+#define T2T_STATUS_DROP 0x00BA0u /* ro, table */
+#define T2T_STATUS_DROP_ROWS 26u
+#define T2T_STATUS_DROP_STRIDE 1u /* words */
+#define T2T_STATUS_REFUSAL 0x00BC0u /* ro, table */
+#define T2T_STATUS_REFUSAL_ROWS 22u
+#define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
+#define T2T_STATUS_MISS 0x00BE0u /* ro, table */
+#define T2T_STATUS_MISS_ROWS 6u
+#define T2T_STATUS_MISS_STRIDE 1u /* words */
+#define T2T_STATUS_ALARM 0x00BE8u /* ro, table */
+#define T2T_STATUS_ALARM_ROWS 4u
+#define T2T_STATUS_ALARM_STRIDE 1u /* words */
+#define T2T_STATUS_ITCH_TYPE 0x00C00u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE_ROWS 23u
+#define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
+
+enum t2t_drop {
+    T2T_DROP_RUNT = 0,
+    T2T_DROP_OVERSIZE = 1,
+    T2T_DROP_NOT_IPV4 = 2,
+    T2T_DROP_IP_HEADER = 3,
+    T2T_DROP_IP_CHECKSUM = 4,
+    T2T_DROP_FRAGMENT = 5,
+    T2T_DROP_ADDRESS = 6,
+    T2T_DROP_PORT = 7,
+    T2T_DROP_UDP_LENGTH = 8,
+    T2T_DROP_TRUNCATED = 9,
+    T2T_DROP_FCS = 10,
+    T2T_DROP_UDP_CHECKSUM = 11,
+    T2T_DROP_MOLD_HEADER = 12,
+    T2T_DROP_SESSION = 13,
+    T2T_DROP_BLOCK_LENGTH = 14,
+    T2T_DROP_DUPLICATE = 15,
+    T2T_DROP_ITCH_TYPE = 16,
+    T2T_DROP_ITCH_LENGTH = 17,
+    T2T_DROP_BOOK_OVERRUN = 18,
+    T2T_DROP_TCP_HEADER = 19,
+    T2T_DROP_TCP_CHECKSUM = 20,
+    T2T_DROP_TCP_ORDER = 21,
+    T2T_DROP_SOUP_TYPE = 22,
+    T2T_DROP_OUCH_TYPE = 23,
+    T2T_DROP_HOLD_OVERRUN = 24,
+    T2T_DROP_SEGMENT_OVERRUN = 25,
+};
+
+enum t2t_refusal {
+    T2T_REFUSAL_KILLED = 0,
+    T2T_REFUSAL_HALTED = 1,
+    T2T_REFUSAL_REDUCE_ONLY = 2,
+    T2T_REFUSAL_MODE_OFF = 3,
+    T2T_REFUSAL_SLOT_DISABLED = 4,
+    T2T_REFUSAL_PAIR_DISABLED = 5,
+    T2T_REFUSAL_QUANTITY = 6,
+    T2T_REFUSAL_NOTIONAL = 7,
+    T2T_REFUSAL_COLLAR = 8,
+    T2T_REFUSAL_NO_REFERENCE = 9,
+    T2T_REFUSAL_LONG_LIMIT = 10,
+    T2T_REFUSAL_SHORT_LIMIT = 11,
+    T2T_REFUSAL_RATE = 12,
+    T2T_REFUSAL_INTEGRITY = 13,
+    T2T_REFUSAL_STOCK_HALTED = 14,
+    T2T_REFUSAL_MARKET_CLOSED = 15,
+    T2T_REFUSAL_CROSSED = 16,
+    T2T_REFUSAL_TRANSMITTER_BUSY = 17,
+    T2T_REFUSAL_SESSION_DOWN = 18,
+    T2T_REFUSAL_LEDGER_FULL = 19,
+    T2T_REFUSAL_OTHER_LEG = 20,
+    T2T_REFUSAL_SHORT_SALE = 21,
+};
+
+enum t2t_miss {
+    T2T_MISS_PENDING = 0,
+    T2T_MISS_COOLDOWN = 1,
+    T2T_MISS_SIZE = 2,
+    T2T_MISS_MAX_UNITS = 3,
+    T2T_MISS_OVERRUN = 4,
+    T2T_MISS_GATE_BUSY = 5,
+};
+
+enum t2t_integrity {
+    T2T_INTEGRITY_EXACT = 0,
+    T2T_INTEGRITY_SUSPECT = 1,
+    T2T_INTEGRITY_DEAD = 2,
+};
+
+enum t2t_integrity_cause {
+    T2T_INTEGRITY_CAUSE_RELOADED = 0,
+    T2T_INTEGRITY_CAUSE_GAP = 1,
+    T2T_INTEGRITY_CAUSE_LOST_AFTER_USE = 2,
+    T2T_INTEGRITY_CAUSE_UNKNOWN_ORDER = 3,
+    T2T_INTEGRITY_CAUSE_DUPLICATE_ORDER = 4,
+    T2T_INTEGRITY_CAUSE_OVERFILL = 5,
+    T2T_INTEGRITY_CAUSE_TABLE_FULL = 6,
+    T2T_INTEGRITY_CAUSE_OFF_TICK = 7,
+    T2T_INTEGRITY_CAUSE_LEVEL_OVERFLOW = 8,
+    T2T_INTEGRITY_CAUSE_OVERRUN = 9,
+    T2T_INTEGRITY_CAUSE_ZERO_SHARES = 10,
+};
+
+enum t2t_trading_state {
+    T2T_TRADING_STATE_ACTIVE = 0,
+    T2T_TRADING_STATE_REDUCE_ONLY = 1,
+    T2T_TRADING_STATE_HALTED = 2,
+    T2T_TRADING_STATE_KILLED = 3,
+};
+
+enum t2t_mode {
+    T2T_MODE_OFF = 0,
+    T2T_MODE_SHADOW = 1,
+    T2T_MODE_LIVE = 2,
+};
+
+enum t2t_alarm {
+    T2T_ALARM_UNKNOWN_ORDER = 0,
+    T2T_ALARM_OVERFILL = 1,
+    T2T_ALARM_UNHANDLED_REPORT = 2,
+    T2T_ALARM_REPORT_OVERRUN = 3,
+};
+
+enum t2t_order_state {
+    T2T_ORDER_STATE_FREE = 0,
+    T2T_ORDER_STATE_SENT = 1,
+    T2T_ORDER_STATE_LIVE = 2,
+    T2T_ORDER_STATE_FILLED = 3,
+    T2T_ORDER_STATE_CANCELED = 4,
+    T2T_ORDER_STATE_REJECTED = 5,
+};
+
+enum t2t_pair_action {
+    T2T_PAIR_ACTION_SELL_SPREAD = 0,
+    T2T_PAIR_ACTION_BUY_SPREAD = 1,
+    T2T_PAIR_ACTION_BUY_BACK = 2,
+    T2T_PAIR_ACTION_SELL_OUT = 3,
+};
+
+enum t2t_pair_outcome {
+    T2T_PAIR_OUTCOME_FILLED = 0,
+    T2T_PAIR_OUTCOME_NOTHING = 1,
+    T2T_PAIR_OUTCOME_LEGGED = 2,
+};
+
+#define T2T_EVENT_BBO 'B'
+#define T2T_EVENT_BBO_SIZE 48u /* bytes */
+#define T2T_EVENT_BBO_KIND 0u /* 1 bytes */
+#define T2T_EVENT_BBO_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_BBO_LOST 2u /* 2 bytes */
+#define T2T_EVENT_BBO_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_BBO_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_BBO_TIMESTAMP 16u /* 8 bytes */
+#define T2T_EVENT_BBO_CYCLE 24u /* 4 bytes */
+#define T2T_EVENT_BBO_BID_PRICE 28u /* 4 bytes */
+#define T2T_EVENT_BBO_BID_SHARES 32u /* 4 bytes */
+#define T2T_EVENT_BBO_ASK_PRICE 36u /* 4 bytes */
+#define T2T_EVENT_BBO_ASK_SHARES 40u /* 4 bytes */
+#define T2T_EVENT_BBO_SLOT 44u /* 2 bytes */
+#define T2T_EVENT_BBO_INTEGRITY 46u /* 1 bytes */
+#define T2T_EVENT_BBO_SPARE 47u /* 1 bytes */
+
+#define T2T_EVENT_TRIGGER 'T'
+#define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */
+#define T2T_EVENT_TRIGGER_KIND 0u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_LOST 2u /* 2 bytes */
+#define T2T_EVENT_TRIGGER_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_TRIGGER_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_TRIGGER_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_TRIGGER_SPREAD 20u /* 8 bytes */
+#define T2T_EVENT_TRIGGER_PAIR 28u /* 2 bytes */
+#define T2T_EVENT_TRIGGER_ACTION 30u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_SPARE 31u /* 1 bytes */
+
+#define T2T_EVENT_VERDICT 'V'
+#define T2T_EVENT_VERDICT_SIZE 44u /* bytes */
+#define T2T_EVENT_VERDICT_KIND 0u /* 1 bytes */
+#define T2T_EVENT_VERDICT_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_VERDICT_LOST 2u /* 2 bytes */
+#define T2T_EVENT_VERDICT_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_VERDICT_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_VERDICT_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_VERDICT_REFUSALS 20u /* 4 bytes */
+#define T2T_EVENT_VERDICT_USER_REF_NUM 24u /* 4 bytes */
+#define T2T_EVENT_VERDICT_PRICE 28u /* 4 bytes */
+#define T2T_EVENT_VERDICT_QUANTITY 32u /* 4 bytes */
+#define T2T_EVENT_VERDICT_SLOT 36u /* 2 bytes */
+#define T2T_EVENT_VERDICT_PAIR 38u /* 2 bytes */
+#define T2T_EVENT_VERDICT_SIDE 40u /* 1 bytes */
+#define T2T_EVENT_VERDICT_LEG 41u /* 1 bytes */
+#define T2T_EVENT_VERDICT_MODE 42u /* 1 bytes */
+#define T2T_EVENT_VERDICT_SPARE 43u /* 1 bytes */
+
+#define T2T_EVENT_ORDER_SENT 'O'
+#define T2T_EVENT_ORDER_SENT_SIZE 36u /* bytes */
+#define T2T_EVENT_ORDER_SENT_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ORDER_SENT_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_ORDER_SENT_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_USER_REF_NUM 20u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_EOT_TO_SOF 24u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_SOM_TO_SOF 28u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
+#define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_SPARE 35u /* 1 bytes */
+
+#define T2T_EVENT_ORDER_STATE 'S'
+#define T2T_EVENT_ORDER_STATE_SIZE 28u /* bytes */
+#define T2T_EVENT_ORDER_STATE_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_OPEN_SHARES 16u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_SLOT 20u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_PAIR 22u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_STATE 24u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_REPORT 25u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_REASON 26u /* 2 bytes */
+
+#define T2T_EVENT_FILL 'F'
+#define T2T_EVENT_FILL_SIZE 52u /* bytes */
+#define T2T_EVENT_FILL_KIND 0u /* 1 bytes */
+#define T2T_EVENT_FILL_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_FILL_LOST 2u /* 2 bytes */
+#define T2T_EVENT_FILL_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_FILL_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_FILL_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_FILL_MATCH_NUMBER 16u /* 8 bytes */
+#define T2T_EVENT_FILL_PRICE 24u /* 4 bytes */
+#define T2T_EVENT_FILL_QUANTITY 28u /* 4 bytes */
+#define T2T_EVENT_FILL_POSITION 32u /* 4 bytes */
+#define T2T_EVENT_FILL_CASH 36u /* 8 bytes */
+#define T2T_EVENT_FILL_SLOT 44u /* 2 bytes */
+#define T2T_EVENT_FILL_PAIR 46u /* 2 bytes */
+#define T2T_EVENT_FILL_SIDE 48u /* 1 bytes */
+#define T2T_EVENT_FILL_SPARE 49u /* 3 bytes */
+
+#define T2T_EVENT_INTEGRITY 'I'
+#define T2T_EVENT_INTEGRITY_SIZE 32u /* bytes */
+#define T2T_EVENT_INTEGRITY_KIND 0u /* 1 bytes */
+#define T2T_EVENT_INTEGRITY_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_INTEGRITY_LOST 2u /* 2 bytes */
+#define T2T_EVENT_INTEGRITY_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_INTEGRITY_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_INTEGRITY_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_INTEGRITY_ORDER_REF 20u /* 8 bytes */
+#define T2T_EVENT_INTEGRITY_SLOT 28u /* 2 bytes */
+#define T2T_EVENT_INTEGRITY_INTEGRITY 30u /* 1 bytes */
+#define T2T_EVENT_INTEGRITY_CAUSE 31u /* 1 bytes */
+
+#define T2T_EVENT_GAP 'G'
+#define T2T_EVENT_GAP_SIZE 28u /* bytes */
+#define T2T_EVENT_GAP_KIND 0u /* 1 bytes */
+#define T2T_EVENT_GAP_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_GAP_LOST 2u /* 2 bytes */
+#define T2T_EVENT_GAP_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_GAP_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_GAP_FIRST 12u /* 8 bytes */
+#define T2T_EVENT_GAP_NEXT 20u /* 8 bytes */
+
+#define T2T_EVENT_ALARM 'A'
+#define T2T_EVENT_ALARM_SIZE 20u /* bytes */
+#define T2T_EVENT_ALARM_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ALARM_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ALARM_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ALARM_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ALARM_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_ALARM_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_ALARM_ALARM 16u /* 1 bytes */
+#define T2T_EVENT_ALARM_REPORT 17u /* 1 bytes */
+#define T2T_EVENT_ALARM_SPARE 18u /* 2 bytes */
+
+#endif

@@ -1,0 +1,1 @@
+"""The host: feeds the card, loads it, reads what it says and shows it."""

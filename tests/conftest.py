@@ -1,0 +1,22 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+# Time a test takes depends on what else the machine does; it is no property of the code.
+settings.register_profile("t2t", deadline=None)
+settings.load_profile("t2t")
+
+
+@pytest.fixture(autouse=True)
+def _collect_dropped_benches(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Amaranth's simulator drops background test benches in the middle of a tick, where closing them raises. They are collected
+    here, since CPython 3.11 fails (AST constructor recursion depth mismatch) where that happens while it parses a file."""
+    yield
+    if vars(request.module).keys() & {"Simulator", "simulate"}:
+        gc.collect()
