@@ -4,8 +4,7 @@ Prices are unsigned in 1/10000 dollar, shares unsigned, sequence numbers are Mol
 the clock count at which the first and last byte of the message stood at the MAC's receive output.
 """
 
-from __future__ import annotations
-
+# No postponed annotations here: `data.Struct` reads its members from them.
 from amaranth.hdl import ShapeLike, signed, unsigned
 from amaranth.lib import data, enum, stream
 
@@ -13,6 +12,7 @@ from hdl.spec import reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Kind, Layout
 from hdl.spec.registers import Table
+
 
 class Side(enum.Enum, shape=1):
     """Side of an order, in the book or our own."""
@@ -85,8 +85,8 @@ def event(layout: Layout) -> data.StructLayout:
 def beat(width: int) -> data.StructLayout:
     """One transfer of a byte stream.
 
-    ``data[0]`` is first on the wire. ``count`` bytes are valid: `width`, or fewer in a last beat. ``first`` and ``last`` bound the
-    frame, payload or message.
+    ``data[0]`` is first on the wire. ``count`` bytes are valid: `width`, or fewer in a last beat. ``first`` and ``last`` bound
+    the frame, payload or message.
     """
     return data.StructLayout(
         {"data": data.ArrayLayout(8, width), "count": range(width + 1), "first": 1, "last": 1}
@@ -121,8 +121,8 @@ class TcpHeader(data.Struct):
 def decoded(geometry: Geometry) -> data.StructLayout:
     """One ITCH message, decoded. Members a type does not have are zero.
 
-    ``price``: `price` of A F U P, `execution_price` of C, `cross_price` of Q (low 32 bits of it). ``shares``: shares, executed_shares
-    or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y), breached_level (W),
+    ``price``: `price` of A F U P, `execution_price` of C, `cross_price` of Q (low 32 bits of it). ``shares``: shares,
+    executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y), breached_level (W),
     printable (C). ``market``: market_code (h).
     """
     return data.StructLayout(
@@ -191,8 +191,8 @@ def order_pair(geometry: Geometry) -> data.StructLayout:
 class OrderReport(data.Struct):
     """One OUCH message from the exchange, as far as the ledger books it; members a type does not have are zero.
 
-    ``type`` is its ASCII code. ``price`` is the low 32 bits (OUCH prices end below 2**31). ``reason`` is the cancel reason character
-    or the reject reason number.
+    ``type`` is its ASCII code. ``price`` is the low 32 bits (OUCH prices end below 2**31). ``reason`` is the cancel reason
+    character or the reject reason number.
     """
 
     type: 8

@@ -289,3 +289,23 @@ SHORTEST = min(layout.size for layout in MESSAGES.values())
 
 BOOK_TYPES = "AFECXDU"
 """Types that change the book."""
+
+MARKET_HOURS_BEGIN = "Q"
+"""Event code of `S`: start of market hours."""
+MESSAGES_BEGIN = "O"
+"""Event code of `S`: first message of the day."""
+TRADING_STATE_TRADING = "T"
+"""Trading state of `H`: the one in which the stock trades."""
+MARKET_NASDAQ = "Q"
+"""Market code of `h`: the market whose feed this is."""
+HALT_ACTION_RESUMED = "T"
+"""Halt action of `h`: trading on that market goes on."""
+REG_SHO_NONE = "0"
+"""Action of `Y`: no restriction."""
+PRINTABLE = "Y"
+"""Value of `printable` (C) where the execution counts as a print of its own."""
+
+BUY = "B"
+"""`side` of an order to buy."""
+SELL = "S"
+"""`side` of an order to sell."""

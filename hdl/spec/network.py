@@ -59,6 +59,16 @@ TCP = Layout(
         Field("urgent", 2, Kind.UINT, "urgent pointer"),
     ),
 )
+TCP_PSEUDO_HEADER = Layout(
+    "tcp_pseudo_header",
+    (
+        Field("source", 4, Kind.UINT, "address"),
+        Field("destination", 4, Kind.UINT, "address"),
+        Field("zero", 1, Kind.UINT, "zero"),
+        Field("protocol", 1, Kind.UINT, "6 TCP"),
+        Field("length", 2, Kind.UINT, "bytes of TCP header and payload"),
+    ),
+)
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_VLAN = 0x8100
@@ -72,3 +82,8 @@ MINIMUM_FRAME = 60
 """Bytes from destination address to the last byte before the frame check sequence, padding included."""
 PREAMBLE = b"\x55" * 7 + b"\xd5"
 INTERFRAME_GAP = 12
+
+IPV4_VERSION_IHL = 0x45
+"""Version 4, header of five words."""
+IPV4_DONT_FRAGMENT = 0x4000
+IPV4_TTL = 64

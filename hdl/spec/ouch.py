@@ -342,3 +342,19 @@ OPTIONS: Mapping[int, Field] = {
     28: _uint("user_ref_idx", 1, "order-flow channel"),
 }
 """Options of the appendage by tag: one element is u8 length (tag and value), u8 tag, value."""
+
+SIDE_BUY = "B"
+SIDE_SELL = "S"
+SIDE_SELL_SHORT = "T"
+TIME_IN_FORCE_IOC = "3"
+DISPLAY_VISIBLE = "Y"
+CAPACITY_PRINCIPAL = "P"
+ISO_NO = "N"
+CROSS_CONTINUOUS = "N"
+
+ORDER_STATE_LIVE = "L"
+ORDER_STATE_DEAD = "D"
+"""The order was accepted and cancelled at once."""
+
+HIGHEST_PRICE = 1_999_999_900
+"""Highest limit price, 199,999.99 dollars in 1/10000 dollar."""

@@ -59,6 +59,10 @@ class Drop(enum.IntEnum):
     """SoupBinTCP packet type not one of the server's."""
     OUCH_TYPE = 23
     """OUCH message type not known or of impossible length."""
+    HOLD_OVERRUN = 24
+    """Packet did not fit the store of `hold_until_fcs`."""
+    SEGMENT_OVERRUN = 25
+    """Segment did not fit the store in front of the order session; the exchange sends it again."""
 
 
 class Refusal(enum.IntEnum):
@@ -75,7 +79,7 @@ class Refusal(enum.IntEnum):
     SLOT_DISABLED = 4
     """The slot is not enabled."""
     PAIR_DISABLED = 5
-    """The pair is not enabled, or was latched off."""
+    """The pair is not enabled, was latched off, or names one slot for both legs."""
     QUANTITY = 6
     """Shares are 0 or above the slot's maximum."""
     NOTIONAL = 7
@@ -190,7 +194,10 @@ class Alarm(enum.IntEnum):
     OVERFILL = 1
     """More shares ended than were open."""
     UNHANDLED_REPORT = 2
-    """A report type this build does not book (broken trade, replaced, restated and the like)."""
+    """A report type this build does not book (broken trade, replaced, restated and the like), or one that cannot be: a second
+    acceptance, an acceptance or rejection of another size or state, nothing filled or canceled."""
+    REPORT_OVERRUN = 3
+    """A report was lost: the queue in front of the ledger was full."""
 
 
 class OrderState(enum.IntEnum):

