@@ -1,0 +1,1 @@
+"""Market-data framing: packets to numbered messages."""

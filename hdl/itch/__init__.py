@@ -1,0 +1,1 @@
+"""Market-data messages to fields."""

@@ -1,0 +1,224 @@
+"""TotalView-ITCH messages to fields."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.feed.moldudp64_receiver import message_width
+from hdl.interfaces import decoded, message_beat
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.layout import Layout
+from hdl.spec.reasons import Drop
+
+SOURCES = {
+    "locate": ("stock_locate",),
+    "timestamp": ("timestamp",),
+    "order_ref": ("order_ref", "orig_order_ref"),
+    "new_order_ref": ("new_order_ref",),
+    "shares": ("shares", "executed_shares", "cancelled_shares"),
+    "price": ("price", "execution_price", "cross_price"),
+    "code": ("event_code", "trading_state", "halt_action", "reg_sho_action", "breached_level", "printable"),
+    "market": ("market_code",),
+}
+"""Which fields of a message each member of `interfaces.decoded` is made of."""
+
+
+def source(layout: Layout, member: str) -> tuple[int, int] | None:
+    """Offset and size of the bytes that make `member` in a message, None where it has no such field."""
+    for name in SOURCES[member]:
+        if name in layout:
+            return layout.offset(name), layout.by_name[name].size
+    return None
+
+
+def bind(geometry: Geometry) -> data.StructLayout:
+    """A slot's stock locate. A locate must not be bound to two slots."""
+    return data.StructLayout({"slot": geometry.slot_bits, "locate": 16, "valid": 1})
+
+
+class ItchDecoder(wiring.Component):
+    """Decodes every ITCH 5.0 message of right length and tells which slot it is about.
+
+    Bytes are written to their places as they come. A beat with ``first`` begins anew whatever came before; a message that is cut,
+    too short, too long or of unknown type gives nothing.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Slots and width.
+    delay : int
+        Cycles from the MAC's receive output to `message`.
+
+    Members
+    -------
+    message : In(stream.Signature(message_beat(message_width(width)), always_ready=True))
+        Messages.
+    bind : In(stream.Signature(bind(geometry), always_ready=True))
+        Sets the stock locate of a slot; none is set after reset.
+    now : In(32)
+        Clock count.
+    decoded : Out(stream.Signature(decoded(geometry), always_ready=True))
+        Messages of all types, watched or not.
+    drop : Out(len(Drop))
+        Pulses ITCH_TYPE and ITCH_LENGTH, two cycles after the last beat.
+    type_seen : Out(23)
+        Pulse with `decoded`, by type in the order of `itch.MESSAGES`.
+
+    Latency: `latency` cycles from the last beat to `decoded`: 1 where ``width`` is 1, 3 where it is 8.
+    Overload: none, one message a beat.
+    Source: Nasdaq TotalView-ITCH 5.0.
+    """
+
+    def __init__(self, *, geometry: Geometry, delay: int = 0) -> None:
+        if delay < 0:
+            raise ValueError(f"delay: {delay} was given, allowed are numbers from 0 on")
+        self.geometry = geometry
+        self.delay = delay
+        self.latency = 1 if geometry.width == 1 else 3
+        super().__init__(
+            {
+                "message": In(stream.Signature(message_beat(message_width(geometry.width)), always_ready=True)),
+                "bind": In(stream.Signature(bind(geometry), always_ready=True)),
+                "now": In(32),
+                "decoded": Out(stream.Signature(decoded(geometry), always_ready=True)),
+                "drop": Out(len(Drop)),
+                "type_seen": Out(len(itch.MESSAGES)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = message_width(self.geometry.width)
+        rows = -(-itch.LONGEST // lanes)
+        layouts = list(itch.MESSAGES.values())
+        given, valid = self.message.payload, self.message.valid
+
+        # The message, byte by byte, and its size so far.
+        store = Array(Signal(8, name=f"byte{index}") for index in range(rows * lanes))
+        row, size = Signal(range(rows + 1)), Signal(range((rows + 1) * lanes + 1))
+        here = Mux(given.first, 0, row)
+        total = Mux(given.first, 0, size) + given.count
+        som, eot, number = Signal(32), Signal(32), Signal(64)
+        done, right = Signal(), Signal()
+        m.d.sync += done.eq(valid & given.last)
+        with m.If(valid):
+            for index, byte in enumerate(store):
+                with m.If(here == index // lanes):
+                    m.d.sync += byte.eq(given.data[index % lanes])
+            with m.If(here != rows):
+                m.d.sync += [row.eq(here + 1), size.eq(total)]
+            m.d.sync += [eot.eq(self.now - self.delay), number.eq(given.sequence)]
+            with m.If(given.first):
+                m.d.sync += som.eq(self.now - self.delay)
+
+        # The type, a clock after its byte.
+        kind, wanted, known = Signal(len(layouts)), Signal(range(itch.LONGEST + 1)), Signal()
+        matches = [store[0] == ord(layout.code) for layout in layouts]
+        m.d.sync += [kind.eq(Cat(*matches)), known.eq(Cat(*matches).any()), wanted.eq(_pick(matches, [x.size for x in layouts]))]
+
+        # The slot, a clock for the comparison and one for the number.
+        slots = self.geometry.slots
+        locates = [Signal(16, name=f"locate{slot}") for slot in range(slots)]
+        bound = Signal(slots)
+        with m.If(self.bind.valid):
+            for slot, locate in enumerate(locates):
+                with m.If(self.bind.payload.slot == slot):
+                    m.d.sync += [locate.eq(self.bind.payload.locate), bound[slot].eq(self.bind.payload.valid)]
+        place = source(layouts[0], "locate")
+        assert place is not None
+        heard = Cat(*reversed([store[place[0] + index] for index in range(place[1])]))
+        hits = Signal(slots)
+        m.d.sync += [hits[slot].eq(bound[slot] & (locate == heard)) for slot, locate in enumerate(locates)]
+        slot, watched = Signal(self.geometry.slot_bits), Signal()
+        m.d.sync += [
+            slot.eq(_pick(list(hits), list(range(slots)))),
+            watched.eq(hits.any()),
+        ]
+
+        out = self.decoded.payload
+        if self.geometry.width == 1:
+            # By the last byte of a message of any right length type and slot have long been known.
+            m.d.sync += right.eq(valid & given.last & (here != rows) & (total >= itch.SHORTEST) & (total == wanted))
+            m.d.comb += [
+                self.decoded.valid.eq(right),
+                *self._fields(list(store), kind),
+                out.slot.eq(Mux(watched, slot, 0)),
+                out.watched.eq(watched),
+                out.sequence.eq(number),
+                out.som.eq(som),
+                out.eot.eq(eot),
+                self.type_seen.eq(Mux(right, kind, 0)),
+            ]
+            checked, passed = Signal(), Signal()
+            m.d.sync += [checked.eq(done), passed.eq(right)]
+            m.d.comb += [
+                self.drop[Drop.ITCH_TYPE].eq(checked & ~known),
+                self.drop[Drop.ITCH_LENGTH].eq(checked & known & ~passed),
+            ]
+        else:
+            # The next message may be written while type and slot of this one are looked up, so it moves along.
+            moved = data.StructLayout(
+                {"done": 1, "bytes": data.ArrayLayout(8, len(store)), "size": size.shape(), "som": 32, "eot": 32, "number": 64}
+            )
+            second = Signal(moved)
+            m.d.sync += [
+                second.done.eq(done),
+                Value.cast(second.bytes).eq(Cat(*store)),
+                second.size.eq(size),
+                second.som.eq(som),
+                second.eot.eq(eot),
+                second.number.eq(number),
+            ]
+            fine = second.done & known & (second.size == wanted)
+            m.d.sync += [
+                self.decoded.valid.eq(fine),
+                self.type_seen.eq(Mux(fine, kind, 0)),
+                *self._fields(list(second.bytes), kind),
+                out.sequence.eq(second.number),
+                out.som.eq(second.som),
+                out.eot.eq(second.eot),
+                out.slot.eq(_pick(list(hits), list(range(slots)))),
+                out.watched.eq(hits.any()),
+            ]
+            m.d.comb += [
+                self.drop[Drop.ITCH_TYPE].eq(second.done & ~known),
+                self.drop[Drop.ITCH_LENGTH].eq(second.done & known & (second.size != wanted)),
+            ]
+        return m
+
+    def _fields(self, message: list[Value], kind: Value) -> list[object]:
+        """Assignments of the members that are bytes of the message."""
+        out = self.decoded.payload
+        layouts = list(itch.MESSAGES.values())
+        assigned: list[object] = [out.type.eq(message[0])]
+        for member in SOURCES:
+            places = [source(layout, member) for layout in layouts]
+            target = getattr(out, member)
+            parts: list[Value] = []
+            # One term for each place a field can have, not for each type.
+            for place in sorted({place for place in places if place is not None}):
+                use = Cat(*[kind[index] for index, at in enumerate(places) if at == place]).any()
+                value = Cat(*reversed(message[place[0] : place[0] + place[1]]))[: len(target)]
+                parts.append(value if len({*places}) == 1 else Mux(use, value, 0))
+            total = parts[0]
+            for part in parts[1:]:
+                total = total | part
+            assigned.append(target.eq(total))
+        sells = [
+            kind[index] & (message[layout.offset("side")] == ord(itch.SELL))
+            for index, layout in enumerate(layouts)
+            if "side" in layout
+        ]
+        assigned.append(Value.cast(out.side).eq(Cat(*sells).any()))
+        return assigned
+
+
+def _pick(conditions: list[Value], numbers: list[int]) -> Value:
+    """The number whose condition holds, 0 where none does; one condition holds at most."""
+    bits = []
+    for bit in range(max(numbers).bit_length()):
+        bits.append(Cat(*[condition for condition, number in zip(conditions, numbers, strict=True) if number >> bit & 1]).any())
+    return Cat(*bits)

@@ -1,0 +1,1 @@
+"""Media access: bytes on the wire to frames and back."""

@@ -1,0 +1,142 @@
+"""Store and forward of packets, where nothing may be used before its frame was found good."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.interfaces import beat
+
+END = data.StructLayout({"ok": 1})
+"""Verdict on a packet, given after its last beat."""
+
+
+class PacketHold(wiring.Component):
+    """Passes packets on at once, or only when they turned out good.
+
+    With ``hold`` low everything passes combinationally. With ``hold`` high a packet is written to a ring and released, one beat a
+    clock, once its end says ok; a packet that was not ok leaves no trace. ``hold`` is taken at the first beat of a packet; while
+    packets wait in the ring, those that follow are stored too, so order is kept.
+
+    An end without a beat before it passes with ``hold`` low and is swallowed with ``hold`` high.
+
+    Parameters
+    ----------
+    width : int
+        Bytes a beat.
+    depth : int
+        Beats the ring holds, a power of two. Default is 4,096 bytes' worth.
+
+    Members
+    -------
+    i : In(stream.Signature(beat(width), always_ready=True))
+        Packets.
+    i_end : In(stream.Signature({"ok"}, always_ready=True))
+        Verdict on the packet just ended, at least one clock after its last beat.
+    o, o_end : Out(...)
+        The same, of packets let through. A packet that waited is followed by its end in the next clock, and the next one by no
+        less than `SPACING` clocks.
+    hold : In(1)
+        Store and forward.
+    overflow : Out(1)
+        Pulse: a packet did not fit the ring and was dropped whole.
+
+    Latency: 0 cycles with ``hold`` low; 3 cycles from ``i_end`` to the first beat otherwise.
+    Overload: a packet that does not fit is dropped whole and counted by ``overflow``; the input never waits.
+    Source: DESIGN section 4, `hold_until_fcs`.
+    """
+
+    SPACING = 8
+    """Clocks between the end of a released packet and the first beat of the next: receivers settle in between."""
+
+    def __init__(self, *, width: int, depth: int | None = None) -> None:
+        depth = 4096 // width if depth is None else depth
+        if width not in (1, 8):
+            raise ValueError(f"width: {width} was given, allowed are 1 and 8")
+        if depth < 16 or depth & (depth - 1):
+            raise ValueError(f"depth: {depth} was given, allowed are powers of two from 16 on")
+        self.width = width
+        self.depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(beat(width), always_ready=True)),
+                "i_end": In(stream.Signature(END, always_ready=True)),
+                "o": Out(stream.Signature(beat(width), always_ready=True)),
+                "o_end": Out(stream.Signature(END, always_ready=True)),
+                "hold": In(1),
+                "overflow": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.ring = ring = memory.Memory(shape=beat(self.width), depth=self.depth, init=[])
+        write, read = ring.write_port(), ring.read_port()
+
+        # Pointers have one bit more than addresses: full and empty differ.
+        bits = self.depth.bit_length()
+        head, committed, tail = Signal(bits), Signal(bits), Signal(bits)
+        inside, storing, refused = Signal(), Signal(), Signal()
+        busy, store = Signal(), Signal()
+        opening = self.i.valid & self.i.payload.first
+        m.d.comb += store.eq(Mux(opening, self.hold | busy, storing))
+
+        # Write side: `head` runs ahead of `committed` and falls back to it.
+        base = Signal(bits)
+        room = Signal()
+        m.d.comb += [
+            base.eq(Mux(opening, committed, head)),
+            room.eq((base - tail)[:bits] != self.depth),
+            write.addr.eq(base[: bits - 1]),
+            write.data.eq(self.i.payload),
+            write.en.eq(self.i.valid & store & room & (opening | ~refused)),
+        ]
+        m.d.sync += self.overflow.eq(0)
+        with m.If(self.i.valid):
+            m.d.sync += [storing.eq(store), inside.eq(1)]
+            with m.If(opening):
+                m.d.sync += [refused.eq(0), head.eq(committed)]
+            with m.If(write.en):
+                m.d.sync += head.eq(base + 1)
+            with m.If(store & ~room & (opening | ~refused)):
+                m.d.sync += [refused.eq(1), self.overflow.eq(1)]
+        with m.If(self.i_end.valid):
+            m.d.sync += inside.eq(0)
+            with m.If(inside & storing & self.i_end.payload.ok & ~refused):
+                m.d.sync += committed.eq(head)
+
+        # Read side: addresses run ahead of the beats by two clocks; what was read past a packet's end is read again later.
+        address = Signal(bits)
+        ahead = Signal(2)
+        ahead_at = [Signal(bits, name=f"ahead_at{stage}") for stage in range(2)]
+        out = Signal(beat(self.width))
+        rest = Signal(range(self.SPACING + 1))
+        asking = (address != committed) & (rest == 0)
+        ending = Signal()
+        finished = ahead[1] & out.last
+        m.d.comb += [read.en.eq(1), read.addr.eq(address[: bits - 1]), busy.eq((committed != tail) | (rest != 0))]
+        m.d.sync += [
+            out.eq(read.data),
+            ahead.eq(Cat(asking, ahead[0])),
+            ahead_at[0].eq(address),
+            ahead_at[1].eq(ahead_at[0]),
+            ending.eq(finished),
+        ]
+        with m.If(asking):
+            m.d.sync += address.eq(address + 1)
+        with m.If(ahead[1]):
+            m.d.sync += tail.eq(ahead_at[1] + 1)
+        with m.If(rest != 0):
+            m.d.sync += rest.eq(rest - 1)
+        with m.If(finished):
+            m.d.sync += [ahead.eq(0), address.eq(ahead_at[1] + 1), rest.eq(self.SPACING)]
+
+        pass_on = self.i.valid & ~store
+        m.d.comb += [
+            self.o.valid.eq(pass_on | ahead[1]),
+            self.o.payload.eq(Mux(ahead[1], out, self.i.payload)),
+            self.o_end.valid.eq(ending | (self.i_end.valid & Mux(inside, ~storing, ~self.hold & ~busy))),
+            self.o_end.payload.ok.eq(ending | self.i_end.payload.ok),
+        ]
+        return m

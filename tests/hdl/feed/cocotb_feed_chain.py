@@ -1,0 +1,188 @@
+"""Frames from real captures, and good ones among garbage, through the whole market-data path; itchfeed is the judge."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from scapy.utils import checksum
+
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Drop
+from tests.support import data, frames, itch_judge
+from tests.support.feed_chain import FeedChain
+from tests.support.stepper import Stepper
+
+WIDTH = int(os.environ["WIDTH"])
+GEOMETRY = Geometry(width=WIDTH)
+COMPONENT = FeedChain(geometry=GEOMETRY)
+SESSION = b"000010059B"
+MEMBERS = ("type", "locate", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "market")
+SETTLE = 40
+
+
+async def started(dut: Any) -> Stepper:
+    bench = Stepper(
+        dut,
+        COMPONENT,
+        collect=("decoded", "gap", "message"),
+        pulses=("filter_drop", "mold_drop", "itch_drop", "received", "lost_after_use", "heartbeat", "overflow"),
+        levels=("expected",),
+    )
+    await bench.reset()
+    return bench
+
+
+async def send(bench: Stepper, frame: bytes, rng: random.Random) -> list[int]:
+    """A frame, check sequence included, as the MAC gives it, and the shortest pause the wire allows."""
+    bad = int(frame[-4:] != frames.fcs(frame[:-4]))
+    clocks = await frames.drive(bench, "frame", frame, width=WIDTH, rng=rng, error=bad)
+    await bench.step(20 // WIDTH)
+    return clocks
+
+
+def judged(fields: dict[str, Any]) -> dict[str, int]:
+    return {name: fields[name] for name in MEMBERS}
+
+
+@cocotb.test()
+async def captures(dut: Any) -> None:
+    """Every message of every capture, cut-through and held."""
+    rng = random.Random(1)
+    count = 0
+    for hold in (0, 1):
+        bench = await started(dut)
+        bench.set("hold", hold)
+        for name in os.environ["CAPTURES"].split(os.pathsep):
+            for frame in data.frames(Path(name)):
+                start = 18 if frame[12:14] == b"\x81\x00" else 14
+                transport = start + 4 * (frame[start] & 15)
+                payload = data.udp_payload(frame)[: struct.unpack_from(">H", frame, transport + 4)[0] - 8]
+                blocks = data.blocks(payload)
+                session, sequence = struct.unpack_from(">10sQ", payload)
+                bench.set("feed_address", int.from_bytes(frame[start + 16 : start + 20], "big"))
+                bench.set("feed_port", int.from_bytes(frame[transport + 2 : transport + 4], "big"))
+                bench.set("session", int.from_bytes(session, "big"))
+                bench.offer("load", sequence)
+                await bench.step(3)
+                if checksum(frame[start:transport]):
+                    # Captures whose addresses were zeroed have no IPv4 checksum: as they are, nothing of them may pass.
+                    await send(bench, frame + frames.fcs(frame), rng)
+                    await bench.step(SETTLE)
+                    assert [drop for _, drop in bench.taken("filter_drop")] == [1 << Drop.IP_CHECKSUM]
+                    assert not bench.taken("message") and not bench.taken("decoded")
+                    header = frame[start : start + 10] + bytes(2) + frame[start + 12 : transport]
+                    mended = frame[: start + 10] + checksum(header).to_bytes(2, "big") + frame[start + 12 :]
+                    cycles = await send(bench, mended + frames.fcs(mended), rng)
+                else:
+                    cycles = await send(bench, frame + frames.fcs(frame), rng)
+                await bench.step(SETTLE + (len(payload) if hold else 0))
+                seen = {stream: bench.taken(stream) for stream in bench.seen}
+                judge = [itch_judge.decode(block) for block in blocks]
+                assert [judged(fields) for _, fields in seen["decoded"]] == judge, name
+                assert [fields["sequence"] for _, fields in seen["decoded"]] == list(range(sequence, sequence + len(blocks)))
+                assert bench.get("expected") == sequence + len(blocks)
+                for quiet in ("filter_drop", "mold_drop", "itch_drop", "gap", "lost_after_use", "overflow"):
+                    assert not seen[quiet]
+                if not hold:
+                    check_latency([(cycle, fields["som"], fields["eot"]) for cycle, fields in seen["decoded"]],
+                                  blocks, cycles, transport + 8 + 20)
+                count += len(blocks)
+    assert count > 100
+
+
+def check_latency(decoded: list[tuple[int, int, int]], blocks: list[bytes], cycles: list[int], at: int) -> None:
+    """Decoded one clock behind the last byte at the MAC where a beat is a byte; stated sums where it is not."""
+    for (cycle, som, eot), block in zip(decoded, blocks, strict=True):
+        first, last = cycles[at + 2], cycles[at + 1 + len(block)]
+        at += 2 + len(block)
+        if WIDTH == 1:
+            assert (cycle, som, eot) == (last + 1, first, last)
+        else:
+            stated = COMPONENT.filter.latency + COMPONENT.mold.latency + COMPONENT.itch.latency
+            assert stated <= cycle - last <= stated + 2
+            assert 0 <= eot - last <= 2
+
+
+@cocotb.test()
+async def good_among_garbage(dut: Any) -> None:
+    """Nothing of a bad frame is held for good, and each has exactly one cause over all stages."""
+    rng = random.Random(2)
+    bench = await started(dut)
+    for name, value in frames.configuration().items():
+        if name.startswith("feed"):
+            bench.set(name, value)
+    bench.set("session", int.from_bytes(SESSION, "big"))
+    bench.set("hold", 1)
+    number = 1
+    bench.offer("load", number)
+    await bench.step(3)
+    expected, bad, beats = [], 0, 0
+    for _ in range(int(os.environ["GARBAGE"])):
+        blocks = [message(rng) for _ in range(rng.randint(1, 3))]
+        payload = struct.pack(">10sQH", SESSION, number, len(blocks)) + b"".join(struct.pack(">H", len(b)) + b for b in blocks)
+        spoil = rng.randrange(8)
+        if spoil == 0:
+            await send(bench, frames.ethernet(frames.datagram(payload), vlan=rng.random() < 0.5), rng)
+            number += len(blocks)
+            expected += [itch_judge.decode(block) for block in blocks]
+            continue
+        bad += 1
+        frame = frames.ethernet(frames.datagram(payload))
+        if spoil == 1:
+            frame = frame[: rng.randrange(1, len(frame))]
+        elif spoil == 2:
+            at = rng.randrange(len(frame))
+            frame = frame[:at] + bytes([frame[at] ^ 1 << rng.randrange(8)]) + frame[at + 1 :]
+        elif spoil == 3:
+            frame = rng.randbytes(rng.randrange(1, 300))
+        elif spoil == 4:
+            frame = frames.ethernet(frames.datagram(payload, dst="233.54.12.112"))
+        elif spoil == 5:
+            frame = frames.ethernet(frames.datagram(payload), trailer=bytes(1600))
+        elif spoil == 6:
+            frame = frames.ethernet(frames.datagram(payload[: rng.randrange(len(payload))]))
+            # What is whole in it counts.
+            bad -= 1
+            number, more, spoiled = cut_packet(frame, number)
+            expected += more
+            bad += spoiled
+        else:
+            other = struct.pack(">10sQH", b"000010059C", number, len(blocks)) + payload[20:]
+            frame = frames.ethernet(frames.datagram(other))
+        await send(bench, frame, rng)
+        beats += 1
+    await bench.step(SETTLE + 200)
+    seen = {stream: bench.taken(stream) for stream in bench.seen}
+    assert [judged(fields) for _, fields in seen["decoded"]] == expected
+    assert len(seen["filter_drop"]) + len(seen["mold_drop"]) == bad
+    assert all(drop.bit_count() == 1 for _, drop in seen["filter_drop"] + seen["mold_drop"])
+    assert len(seen["received"]) == int(os.environ["GARBAGE"])
+    assert not seen["lost_after_use"] and not seen["itch_drop"] and not seen["gap"]
+    assert bench.get("expected") == number
+
+
+def cut_packet(frame: bytes, number: int) -> tuple[int, list[dict[str, int]], int]:
+    """Next number, messages and bad frames of a good frame around a packet that was cut."""
+    payload = frames.read(frame).payload
+    found, at = [], 20
+    while at + 2 <= len(payload):
+        (length,) = struct.unpack_from(">H", payload, at)
+        if at + 2 + length > len(payload):
+            break
+        found.append(itch_judge.decode(payload[at + 2 : at + 2 + length]))
+        at += 2 + length
+    return number + len(found), found, 1
+
+
+def message(rng: random.Random) -> bytes:
+    kind = rng.choice(itch_judge.TYPES)
+    raw = bytearray(rng.randbytes(itch_judge.SIZES[kind]))
+    raw[0] = ord(kind)
+    if kind in "AFP":
+        raw[19] = rng.choice(b"BS")
+    return bytes(raw)
