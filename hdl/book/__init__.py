@@ -1,0 +1,1 @@
+"""Order by order book: order table, price ladder, best bid and offer, integrity."""

@@ -1,0 +1,438 @@
+"""The book of every watched symbol."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl.book.message_queue import MessageQueue
+from hdl.book.order_table import Change, OrderTable, order, place
+from hdl.book.price_ladder import Action, PriceLadder
+from hdl.book.price_of_tick import PriceOfTick
+from hdl.book.tick_of_price import TickOfPrice
+from hdl.interfaces import Integrity, Side, bbo, decoded, event
+from hdl.spec import events, itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.layout import Layout
+from hdl.spec.reasons import Drop, IntegrityCause
+
+ALL_SLOTS = 0xFFFF
+_ADDS = (itch.ADD_ORDER_NO_MPID, itch.ADD_ORDER_WITH_MPID)
+_TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_CANCEL)
+_TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
+_USED = ("type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot")
+
+
+def _is(code: Value, *layouts: Layout) -> Value:
+    """The type is one of these."""
+    return Cat(code == ord(layout.code) for layout in layouts).any()
+
+
+class OrderBook(wiring.Component):
+    """Order by order book with exact best bid and offer after every message, and the integrity of each slot.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Sizes of table, ladder and queue.
+
+    Members
+    -------
+    message : In(stream.Signature(decoded(geometry), always_ready=True))
+        Decoded messages; those that are watched and of a book type or a trade are used.
+    clear : In(1)
+        Empties the book once the message at work is applied. What waits then or comes meanwhile is applied to the empty book.
+    ready : Out(1)
+        Low from ``clear`` (or reset) until the book is empty.
+    declare_exact : In(1)
+        Every slot becomes EXACT.
+    suspect : In(stream.Signature({cause}, always_ready=True))
+        Every EXACT slot becomes SUSPECT.
+    now : In(32)
+        Clock count.
+    accept : Out(stream.Signature({slot}, always_ready=True))
+        A message entered the book; `bbo` follows 8 clocks or more later, if it does.
+    bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
+        Best bid and offer of the slot after a message that changed them.
+    trade : Out(stream.Signature({slot, price}, always_ready=True))
+        Last sale: E at the order's price, C where printable and P at their own.
+    integrity : Out(data.ArrayLayout(Integrity, slots))
+        State of each slot. After reset all are DEAD.
+    integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
+        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once.
+    drop : Out(len(Drop))
+        Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
+    live_orders : Out(32)
+        Orders in the table.
+    table_peak : Out(32)
+        Most orders the table held since the last clear.
+
+    Notes
+    -----
+    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 9 for A and F; 10 for E, C, X, D and U,
+    whether or not the best level goes and whether or not the window moves. The next message may come in 9 clocks after an A or F,
+    10 after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
+    table first, about one clock a table row and ten an order found; what arrives meanwhile waits.
+
+    Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
+
+    Errors make the slot DEAD (see `IntegrityCause`): a reference that is unknown or belongs to another slot changes nothing; an
+    added reference that is in the table, or no shares, or no room in the table, or shares that overflow a level: the order is not
+    added (a replaced order still goes); more shares taken than were open: the order goes; a price off the grid: the order is kept, but
+    not shown on the ladder. Messages for a slot that is not EXACT are applied all the same.
+
+    Source: TotalView-ITCH 5.0, "what each message does to the book".
+    """
+
+    def __init__(self, *, geometry: Geometry) -> None:
+        self._geometry = geometry
+        slot = data.StructLayout({"slot": geometry.slot_bits})
+        cause = data.StructLayout({"cause": range(len(IntegrityCause))})
+        super().__init__(
+            {
+                "message": In(stream.Signature(decoded(geometry), always_ready=True)),
+                "clear": In(1),
+                "ready": Out(1),
+                "declare_exact": In(1),
+                "suspect": In(stream.Signature(cause, always_ready=True)),
+                "now": In(32),
+                "accept": Out(stream.Signature(slot, always_ready=True)),
+                "bbo": Out(stream.Signature(bbo(geometry), always_ready=True)),
+                "trade": Out(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "price": 32}), always_ready=True)),
+                "integrity": Out(
+                    data.ArrayLayout(Integrity, geometry.slots), init=[Integrity.DEAD for _ in range(geometry.slots)]
+                ),
+                "integrity_event": Out(stream.Signature(event(events.INTEGRITY), always_ready=True)),
+                "drop": Out(len(Drop)),
+                "live_orders": Out(32),
+                "table_peak": Out(32),
+            }
+        )
+
+    def elaborate(self, _platform: object) -> Module:
+        m = Module()
+        geometry = self._geometry
+        m.submodules.table = table = OrderTable(geometry=geometry)
+        m.submodules.ladder = ladder = PriceLadder(geometry=geometry)
+        m.submodules.tick_of_price = ticks = TickOfPrice()
+        m.submodules.price_of_tick = prices = PriceOfTick()
+        m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
+
+        busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
+        head, take = self._queue(m, table, ladder, busy, overrun)
+        message = Signal(head.shape())
+        phase = Signal(10)  # bit n: the message was taken n clocks ago
+        m.d.sync += phase.eq(Cat(0, take, phase[1:]))
+        with m.If(take):
+            m.d.sync += [message.eq(head), busy.eq(1)]
+        with m.If(finish):
+            m.d.sync += busy.eq(0)
+        m.d.comb += [self.accept.valid.eq(phase[1]), self.accept.p.slot.eq(message.slot)]
+
+        adds, takes_shares, takes_order, replaces, nonzero = (
+            Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero")
+        )
+        m.d.sync += [
+            adds.eq(_is(message.type, *_ADDS)),
+            takes_shares.eq(_is(message.type, *_TAKES_SHARES)),
+            takes_order.eq(_is(message.type, *_TAKES_ORDER)),
+            replaces.eq(_is(message.type, itch.ORDER_REPLACE)),
+            nonzero.eq(message.shares != 0),
+        ]
+        names = takes_shares | takes_order  # the message names an order that must be there
+
+        # clock 0 and 1: look up; the answers come in clocks 4 and 5
+        m.d.comb += [
+            table.lookup.valid.eq(take | phase[1]),
+            table.lookup.p.order_ref.eq(Mux(phase[1], message.new_order_ref, head.order_ref)),
+            table.lookup.p.replaces.eq(phase[1]),
+            ladder.load.valid.eq(take),
+            ladder.load.p.slot.eq(head.slot),
+            ticks.price.eq(message.price),
+        ]
+
+        # clock 4: the order named; clock 4 (add) or 5 (replace): is there room for the new one
+        answer = table.result.p
+        names_of_flags = ("known", "inserts", "added_found", "added_full")
+        known, inserts, added_found, added_full = (Signal(name=name) for name in names_of_flags)
+        named, named_place, free = Signal(order(geometry)), Signal(place(geometry)), Signal(place(geometry))
+        difference = Signal(33)
+        known_now, may_add, new_comes = Signal(), Signal(), Signal()
+        m.d.comb += [
+            known_now.eq(answer.found & (answer.order.slot == message.slot) & names),
+            new_comes.eq((phase[4] & adds) | (phase[5] & replaces & known)),
+            may_add.eq(new_comes & ~answer.found & ~answer.full & nonzero),
+        ]
+        with m.If(phase[4]):
+            m.d.sync += [
+                known.eq(known_now),
+                named.eq(answer.order),
+                named_place.eq(answer.place),
+                difference.eq(answer.order.shares - message.shares),
+                inserts.eq(0),
+            ]
+        with m.If(new_comes):
+            m.d.sync += [free.eq(answer.free), added_found.eq(answer.found), added_full.eq(answer.full), inserts.eq(may_add)]
+
+        # clock 5: what is taken from the order named
+        closes, overfill, taken = Signal(), Signal(), Signal(32)
+        ends = takes_order | difference[32] | (difference == 0)
+        m.d.sync += [
+            closes.eq(ends),
+            overfill.eq(takes_shares & difference[32]),
+            taken.eq(Mux(ends, named.shares, message.shares)),
+        ]
+
+        replaying, replay = Signal(), Signal()
+        self._on_ladder(
+            m, table, ladder, ticks, prices, message, phase, named, known_now & phase[4], may_add, adds, replaying, replay
+        )
+        with m.If(phase[6] & names):
+            m.d.comb += ladder.amount.shares.eq(taken)
+        m.d.comb += ladder.amount.closes.eq(closes)
+
+        # clock 6: the order named changes; at the end the new one is stored
+        end = Signal()
+        m.d.comb += end.eq(Mux(adds, phase[8], phase[9]))
+        change = table.change.p
+        with m.If(phase[6]):
+            m.d.comb += [
+                table.change.valid.eq(known),
+                change.change.eq(Mux(closes, Change.REMOVE, Change.REDUCE)),
+                change.place.eq(named_place),
+                change.order_ref.eq(message.order_ref),
+                change.order.eq(named),
+                change.order.shares.eq(difference),
+            ]
+        with m.Else():
+            m.d.comb += [
+                table.change.valid.eq(end & inserts & (adds | replaces) & ~ladder.overflow),
+                change.change.eq(Change.INSERT),
+                change.place.eq(free),
+                change.order_ref.eq(Mux(replaces, message.new_order_ref, message.order_ref)),
+                change.order.slot.eq(message.slot),
+                change.order.side.eq(Mux(replaces, named.side, message.side)),
+                change.order.on_tick.eq(ticks.on_tick),
+                change.order.tick.eq(Mux(ticks.on_tick, ticks.tick, message.price)),
+                change.order.shares.eq(message.shares),
+            ]
+
+        self._rebuild(m, table, ladder, message, end, finish, replaying, replay)
+        m.d.comb += ladder.store.eq(finish)
+        self._give_bbo(m, ladder, message, finish)
+        self._give_trade(m, prices, message, phase, named, known)
+
+        fault, cause = Signal(), Signal(IntegrityCause)
+        new_order = adds | (replaces & known)
+        m.d.comb += fault.eq(1)
+        with m.If(names & ~known):
+            m.d.comb += cause.eq(IntegrityCause.UNKNOWN_ORDER)
+        with m.Elif(names & overfill):
+            m.d.comb += cause.eq(IntegrityCause.OVERFILL)
+        with m.Elif(new_order & ~nonzero):
+            m.d.comb += cause.eq(IntegrityCause.ZERO_SHARES)
+        with m.Elif(new_order & added_found):
+            m.d.comb += cause.eq(IntegrityCause.DUPLICATE_ORDER)
+        with m.Elif(new_order & added_full):
+            m.d.comb += cause.eq(IntegrityCause.TABLE_FULL)
+        with m.Elif(new_order & ~ticks.on_tick):
+            m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
+        with m.Elif(ladder.overflow):
+            m.d.comb += cause.eq(IntegrityCause.LEVEL_OVERFLOW)
+        with m.Else():
+            m.d.comb += fault.eq(0)
+        by_new = replaces & known
+        self._keep_integrity(m, message, finish & fault, cause, by_new, overrun)
+        return m
+
+    def _queue(
+        self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal
+    ) -> tuple[data.View, Signal]:
+        """What waits, the next message, and whether it is taken now. An idle book takes a message as it comes."""
+        shape = self.message.payload.shape()
+        waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
+        m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
+        come, head = Signal(waiting_layout), Signal(waiting_layout)
+        for name in _USED:
+            m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
+        used = (*(itch.MESSAGES[code] for code in itch.BOOK_TYPES), itch.TRADE)
+        wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
+        usable = table.ready & ladder.ready & ~clearing
+        m.d.comb += [
+            wanted.eq(self.message.valid & self.message.p.watched & _is(self.message.p.type, *used)),
+            idle.eq(~busy & usable),
+            direct.eq(idle & queue.empty),
+            head.eq(Mux(queue.head.valid, queue.head.payload, come)),
+            take.eq((idle & queue.head.valid) | (direct & wanted)),
+            queue.head.ready.eq(idle),
+            queue.write.payload.eq(come),
+            queue.write.valid.eq(wanted & ~direct),
+            overrun.eq(wanted & ~direct & ~queue.write.ready),
+            self.ready.eq(usable),
+        ]
+        m.d.sync += self.drop[Drop.BOOK_OVERRUN].eq(overrun)
+        empty_now = clearing & ~busy & table.ready & ladder.ready
+        with m.If(self.clear):
+            m.d.sync += clearing.eq(1)
+        with m.Elif(empty_now):
+            m.d.sync += clearing.eq(0)
+        m.d.comb += [table.clear.eq(empty_now & ~self.clear), ladder.clear.eq(empty_now & ~self.clear)]
+        return head, take
+
+    def _on_ladder(
+        self,
+        m: Module,
+        table: OrderTable,
+        ladder: PriceLadder,
+        ticks: TickOfPrice,
+        prices: PriceOfTick,
+        message: data.View,
+        phase: Signal,
+        named: data.View,
+        remove: Value,
+        may_add: Signal,
+        adds: Signal,
+        replaying: Signal,
+        replay: Signal,
+    ) -> None:
+        """Clock 4: an order comes on, or the one named goes; clock 5: the one that replaces it comes on."""
+        stored = table.result.p.order
+        removes, follows = Signal(), Signal()
+        from_table = Signal()
+        given = ladder.operation.p
+        m.d.comb += [
+            removes.eq(remove & stored.on_tick),
+            from_table.eq(replaying | ~(adds | phase[5])),
+            prices.tick.eq(stored.tick),
+            ladder.operation.valid.eq(removes | (may_add & ticks.on_tick) | replay),
+            given.action.eq(Mux(removes, Action.REMOVE, Action.ADD)),
+            given.tick.eq(Mux(from_table, stored.tick, ticks.tick)),
+            given.side.eq(Mux(from_table, stored.side, Mux(phase[5], named.side, message.side))),
+            given.follows.eq(follows),
+            given.replay.eq(replaying),
+        ]
+        m.d.sync += follows.eq(removes)
+        replayed_shares = Signal(32)
+        with m.If(replay):
+            m.d.sync += replayed_shares.eq(stored.shares)
+        m.d.comb += [
+            ladder.amount.shares.eq(Mux(replaying, replayed_shares, message.shares)),
+            ladder.amount.price.eq(Mux(replaying, prices.price, message.price)),
+        ]
+
+    def _rebuild(
+        self,
+        m: Module,
+        table: OrderTable,
+        ladder: PriceLadder,
+        message: data.View,
+        end: Signal,
+        finish: Signal,
+        replaying: Signal,
+        replay: Signal,
+    ) -> None:
+        """A message ends at its last clock, or where its window came to be empty, when every order of that side was replayed."""
+        resting = Signal(ladder.add_latency - 1)
+        side = Signal(Side)
+        with m.If(ladder.operation.valid):
+            m.d.sync += side.eq(ladder.operation.p.side)
+        m.d.comb += [table.scan.p.slot.eq(message.slot), table.scan.p.side.eq(side)]
+        with m.FSM():
+            with m.State("MESSAGE"):
+                m.d.comb += finish.eq(end & ~ladder.rebuild)
+                with m.If(end & ladder.rebuild):
+                    m.next = "SCAN"
+            with m.State("SCAN"):
+                m.d.comb += table.scan.valid.eq(1)
+                m.d.sync += [replaying.eq(1), resting.eq(0)]
+                m.next = "REPLAY"
+            with m.State("REPLAY"):
+                m.d.comb += [replay.eq(table.found.valid & ~resting.any()), table.found.ready.eq(replay)]
+                m.d.sync += resting.eq(Cat(replay, resting[:-1]))
+                with m.If(table.scan.ready & ~table.found.valid & ~resting.any()):
+                    m.d.comb += finish.eq(1)
+                    m.d.sync += replaying.eq(0)
+                    m.next = "MESSAGE"
+
+    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, finish: Signal) -> None:
+        m.d.sync += self.bbo.valid.eq(finish & ladder.changed)
+        with m.If(finish):
+            m.d.sync += self.bbo.p.touch.eq(ladder.touch)
+            for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
+                m.d.sync += self.bbo.p[name].eq(message[name])
+
+    def _give_trade(
+        self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal
+    ) -> None:
+        """Clock 6: the order's price is known."""
+        executed = _is(message.type, itch.ORDER_EXECUTED)
+        printed = _is(message.type, itch.ORDER_EXECUTED_WITH_PRICE) & (message.code == ord(itch.PRINTABLE))
+        sale = _is(message.type, itch.TRADE) | (known & (executed | printed))
+        m.d.sync += [
+            self.trade.valid.eq(phase[6] & sale),
+            self.trade.p.slot.eq(message.slot),
+            self.trade.p.price.eq(Mux(executed, Mux(named.on_tick, prices.price, named.tick), message.price)),
+        ]
+
+    def _keep_integrity(
+        self, m: Module, message: data.View, fault: Value, cause: Signal, by_new: Value, overrun: Signal
+    ) -> None:
+        """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
+        record = self.integrity_event.payload.shape()
+        lost = self.message.p
+        exact = Cat(one == Integrity.EXACT for one in self.integrity)
+        for number in range(self._geometry.slots):
+            state = self.integrity[number]
+            with m.If((overrun & (lost.slot == number)) | (fault & (message.slot == number))):
+                m.d.sync += state.eq(Integrity.DEAD)
+            with m.Elif(self.suspect.valid & (exact[number] | self.declare_exact)):
+                m.d.sync += state.eq(Integrity.SUSPECT)
+            with m.Elif(self.declare_exact):
+                m.d.sync += state.eq(Integrity.EXACT)
+
+        lowered, declared, doubted = (Signal(record, name=name) for name in ("lowered", "declared", "doubted"))
+        wait = Signal(3)  # records that wait: declared, doubted, lowered
+        given = self.integrity_event
+        m.d.sync += given.valid.eq(0)
+        with m.If(overrun & ((self.integrity[lost.slot] != Integrity.DEAD) | self.declare_exact)):
+            m.d.sync += [
+                given.valid.eq(1),
+                given.p.sequence.eq(lost.sequence),
+                given.p.order_ref.eq(lost.order_ref),
+                given.p.cycle.eq(self.now),
+                given.p.slot.eq(lost.slot),
+                given.p.integrity.eq(Integrity.DEAD),
+                given.p.cause.eq(IntegrityCause.OVERRUN),
+            ]
+        with m.Else():
+            for number, one in reversed(list(enumerate((declared, doubted, lowered)))):
+                with m.If(wait[number] & ~wait[:number].any() if number else wait[0]):
+                    m.d.sync += [given.valid.eq(1), given.p.eq(one), wait[number].eq(0)]
+
+        with m.If(self.declare_exact):
+            m.d.sync += [
+                wait[0].eq(1),
+                declared.cycle.eq(self.now),
+                declared.slot.eq(ALL_SLOTS),
+                declared.integrity.eq(Integrity.EXACT),
+                declared.cause.eq(IntegrityCause.RELOADED),
+            ]
+        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
+            m.d.sync += [
+                wait[1].eq(1),
+                doubted.cycle.eq(self.now),
+                doubted.slot.eq(ALL_SLOTS),
+                doubted.integrity.eq(Integrity.SUSPECT),
+                doubted.cause.eq(self.suspect.p.cause),
+            ]
+        with m.If(fault & ((self.integrity[message.slot] != Integrity.DEAD) | self.declare_exact)):
+            m.d.sync += [
+                wait[2].eq(1),
+                lowered.sequence.eq(message.sequence),
+                lowered.order_ref.eq(Mux(by_new, message.new_order_ref, message.order_ref)),
+                lowered.cycle.eq(self.now),
+                lowered.slot.eq(message.slot),
+                lowered.integrity.eq(Integrity.DEAD),
+                lowered.cause.eq(cause),
+            ]

@@ -1,0 +1,114 @@
+"""Plays messages into an OrderBook under Verilator and gives back what came out, clock by clock."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amaranth.lib import data
+
+from hdl.book.order_book import OrderBook
+from hdl.interfaces import Side, bbo, decoded, event
+from hdl.spec import events, itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Drop, Integrity, IntegrityCause
+from tests.support.bench import run_cocotb
+
+MODULE = "tests.hdl.book.cocotb_order_book"
+
+
+def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: int = 1) -> int:
+    """What the decoder makes of a message, as the bits of its payload."""
+    fields = itch.MESSAGES[chr(raw[0])].unpack(raw)
+    shares = next((fields[name] for name in ("shares", "executed_shares", "cancelled_shares") if name in fields), 0)
+    members = {
+        "type": raw[0],
+        "locate": fields["stock_locate"],
+        "slot": slot,
+        "watched": watched,
+        "timestamp": fields["timestamp"],
+        "order_ref": fields.get("order_ref", fields.get("orig_order_ref", 0)),
+        "new_order_ref": fields.get("new_order_ref", 0),
+        "side": Side.SELL if fields.get("side") == "S" else Side.BUY,
+        "shares": shares & 0xFFFFFFFF,
+        "price": fields.get("price", fields.get("execution_price", fields.get("cross_price", 0))),
+        "code": ord(fields.get("printable", "\0")),
+        "sequence": number,
+        "som": number & 0xFFFFFFFF,
+        "eot": (number + 1) & 0xFFFFFFFF,
+    }
+    return decoded(geometry).const(members).as_value().value
+
+
+def step(gap: int, message: int = 0, **controls: int) -> dict[str, Any]:
+    """`gap` clocks after the last step, a message (if not 0) and controls (`clear`, `declare_exact`, `suspect` and its cause)."""
+    return {"gap": gap, "message": hex(message), **controls}
+
+
+@dataclass
+class Seen:
+    """What came out. Clocks count from the first step; every message's own clock is in `sent` by its number."""
+
+    bbo: list[dict[str, int]]
+    trades: list[tuple[int, int, int]]
+    events: list[dict[str, int]]
+    drops: list[int]
+    accepts: list[tuple[int, int]]
+    integrity: list[int]
+    live: int
+    peak: int
+    sent: dict[int, int]
+
+    @property
+    def rows(self) -> list[tuple[int, ...]]:
+        """Message number, slot and best bid and offer."""
+        names = ("sequence", "slot", "bid_price", "bid_shares", "ask_price", "ask_shares")
+        return [tuple(row[name] for name in names) for row in self.bbo]
+
+    @property
+    def faults(self) -> list[tuple[int, int, str]]:
+        """Message number, slot and cause of every slot that became DEAD."""
+        return [
+            (one["sequence"], one["slot"], IntegrityCause(one["cause"]).name)
+            for one in self.events
+            if one["integrity"] == Integrity.DEAD
+        ]
+
+    def latency(self, number: int) -> int:
+        """Clocks from message to its best bid and offer."""
+        (row,) = [row for row in self.bbo if row["sequence"] == number]
+        return row["clock"] - self.sent[number]
+
+
+def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settle: int = 200) -> Seen:
+    """Play the steps from an empty book on, then run `settle` clocks more."""
+    scenario, result = folder / "scenario.json", folder / "result.json"
+    scenario.write_text(json.dumps({"steps": steps, "settle": settle, "slots": geometry.slots}))
+    parameters = {"SCENARIO": str(scenario), "RESULT": str(result)}
+    run_cocotb(OrderBook(geometry=geometry), module=MODULE, name="order_book", parameters=parameters)
+    raw = json.loads(result.read_text())
+    sent = {view.sequence: clock for clock, view in _views(decoded(geometry), raw["sent"])}
+    rows = []
+    for clock, view in _views(bbo(geometry), raw["bbo"]):
+        row = {name: view[name] for name in ("slot", "type", "timestamp", "sequence", "som", "eot")}
+        rows.append(row | {name: view.touch[name] for name in view.touch.shape().members} | {"clock": clock})
+    records = [
+        {name: view[name] for name in view.shape().members} | {"clock": clock}
+        for clock, view in _views(event(events.INTEGRITY), raw["events"])
+    ]
+    trade = data.StructLayout({"slot": geometry.slot_bits, "price": 32})
+    trades = [(clock, view.slot, view.price) for clock, view in _views(trade, raw["trades"])]
+    accepts = [(clock, int(bits, 16)) for clock, bits in raw["accepts"]]
+    assert all(int(mask, 16) == 1 << Drop.BOOK_OVERRUN for _, mask in raw["drops"])
+    integrity = [raw["integrity"] >> 2 * slot & 3 for slot in range(geometry.slots)]
+    drops = [clock for clock, _ in raw["drops"]]
+    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent)
+
+
+def _views(layout: data.StructLayout, rows: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
+    """Clock and decoded payload of each row."""
+    for clock, bits in rows:
+        yield clock, layout.from_bits(int(bits, 16))

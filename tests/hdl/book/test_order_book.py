@@ -1,0 +1,365 @@
+"""The book, judged by itch-book, by LOBSTER's own book and by a plain model."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from itch_book import Session
+
+from hdl.book.order_book import ALL_SLOTS, OrderBook
+from hdl.spec import itch
+from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.reasons import Integrity, IntegrityCause
+from tests.hdl.book import flows
+from tests.hdl.book.flows import Flow, Maker, add, add_with_mpid, cancel, delete, execute, execute_at, replace, trade
+from tests.hdl.book.model import PlainBook
+from tests.hdl.book.player import Seen, decode, play, step
+from tests.support.data import AAPL, records, require
+
+LOBSTER = "lobster/AAPL_2012-06-21_34200000_57600000"
+TINY = Geometry(slots=4, order_rows=64, order_ways=4, ladder_ticks=64, book_queue=16)
+SCARCE = Geometry(slots=2, order_rows=16, order_ways=1, ladder_ticks=128, book_queue=16)
+DELETE_GAP = 21
+"""Clocks from one book message to the next at least: the smallest one, its block length, one byte a clock."""
+REBUILD = 64 + 10 * 60 + 50
+"""Clocks the longest rebuild of `TINY` takes with 60 orders."""
+
+
+def run(geometry: Geometry, flow: Flow, folder: Path, *, gap: int, exact_each: bool = False, settle: int = 3000) -> Seen:
+    """Play a flow on a book declared exact at its beginning, or before each message so that every fault makes a record."""
+    steps = [step(1, declare_exact=1)]
+    for number, (slot, raw) in enumerate(flow, 1):
+        if exact_each:
+            steps.append(step(gap, declare_exact=1))
+        steps.append(step(1 if exact_each else gap, decode(raw, geometry, slot=slot, number=number)))
+    return play(geometry, steps, folder, settle=settle)
+
+
+def judge(flow: Flow, seen: Seen) -> PlainBook:
+    """The model's outcome is the book's."""
+    model = PlainBook(full={number for number, _, cause in seen.faults if cause == "TABLE_FULL"})
+    for number, (slot, raw) in enumerate(flow, 1):
+        model.apply(number, slot, itch.MESSAGES[chr(raw[0])].unpack(raw))
+    assert seen.rows == model.rows
+    assert [row[1:] for row in seen.trades] == model.trades
+    assert seen.live == len(model.orders)
+    assert not seen.drops
+    return model
+
+
+@pytest.mark.parametrize("preset", ["versa", "large"])
+def test_real_morning_is_the_book_of_itch_book(preset: str, tmp_path: Path) -> None:
+    path, slot = require(AAPL), 5
+    flow = [(slot, raw) for raw in records(path)]
+    seen = run(PRESETS[preset], flow, tmp_path, gap=DELETE_GAP)
+    session = Session(["bbo"], 1, [])
+    session.feed(np.fromfile(path, dtype=np.uint8))
+    rows = session.take_bbo()
+    judged = zip(*(rows[name].tolist() for name in ("seq", "bid_px", "bid_sz", "ask_px", "ask_sz")), strict=True)
+    expected = [(number, slot, *best) for number, *best in judged]
+    assert len(expected) == 2792
+    assert seen.rows == expected
+    assert seen.live == 215 and seen.peak == 216
+    assert seen.integrity[slot] == Integrity.EXACT and not seen.faults and not seen.drops
+    assert [(row["timestamp"], row["som"], row["eot"]) for row in seen.bbo] == [
+        (stamp, number, number + 1) for stamp, number in zip(rows["ts"].tolist(), rows["seq"].tolist(), strict=True)
+    ]
+
+
+def lobster_flow() -> tuple[Flow, list[tuple[int, tuple[int, ...]]]]:
+    """LOBSTER's events as ITCH (derived), with the number of the message behind each event and the best bid and offer then.
+
+    The file shows ten levels. What its first line shows and the events do not add rests from the beginning; what comes into sight at
+    a deeper level later was added unseen and is added then, as one order a level, and made smaller again when an event names one of
+    the orders it stood for. What left unseen below the ten levels is taken from it too. The best level is never mended so.
+    """
+    with require(f"{LOBSTER}_message_10.head.csv").open() as file:
+        rows = [list(map(int, row[1:])) for row in csv.reader(file)]
+    with require(f"{LOBSTER}_orderbook_10.head.csv").open() as file:
+        books = [tuple(map(int, row)) for row in csv.reader(file)]
+    added = {reference for kind, reference, *_ in rows if kind == 1}
+    touched: Counter[int] = Counter()
+    for kind, reference, size, *_ in rows:
+        if kind in (2, 3, 4) and reference not in added:
+            touched[reference] += size
+    flow: Flow = []
+    model = PlainBook()
+    unseen: dict[tuple[int, str], int] = {}  # level -> reference of the order that stands for what was not seen
+
+    def put(raw: bytes) -> None:
+        flow.append((0, raw))
+        model.apply(len(flow), 0, itch.MESSAGES[chr(raw[0])].unpack(raw))
+
+    def mend(price: int, side: str, missing: int) -> None:
+        reference = unseen.get((price, side), 0)
+        if missing < 0:
+            put(cancel(reference, -missing))
+        elif missing > 0:
+            if reference in model.orders:
+                missing += model.orders[reference].shares
+                put(delete(reference))
+            unseen[price, side] = (1 << 40) + len(flow)
+            put(add(unseen[price, side], side, missing, price))
+
+    states = []
+    for number, ((kind, reference, size, price, direction), book) in enumerate(zip(rows, books, strict=True)):
+        side = "B" if direction == 1 else "S"
+        levels = [(at % 4, book[at], book[at + 1]) for at in range(0, len(book), 2)]
+        if number == 0:
+            assert kind == 1
+            for place, level, shares in levels:
+                own = size if (level, "SB"[place // 2]) == (price, side) else 0
+                mend(level, "SB"[place // 2], shares - own)
+        if kind in (2, 3, 4) and reference not in added:
+            added.add(reference)
+            stands = model.orders.get(unseen.get((price, side), 0))
+            known = min(stands.shares, touched[reference]) if stands else 0
+            if known:
+                put(cancel(unseen[price, side], known))
+            put(add(reference, side, touched[reference], price))
+        if kind == 1:
+            put(add(reference, side, size, price))
+        elif kind == 5:
+            put(trade(price))
+        else:
+            put({2: cancel, 4: execute}[kind](reference, size) if kind != 3 else delete(reference))
+        states.append((len(flow), (book[2], book[3], book[0], book[1])))
+        for place, level, shares in levels[2:]:
+            mend(level, "SB"[place // 2], shares - model.levels[0, "SB"[place // 2]].get(level, 0))
+    return flow, states
+
+
+def test_lobster_book_after_every_event(tmp_path: Path) -> None:
+    flow, states = lobster_flow()
+    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
+    assert not seen.faults
+    rows = {number: tuple(best) for number, _, *best in seen.rows}
+    best: tuple[int, ...] = ()
+    number = 0
+    for event, (behind, expected) in enumerate(states, 1):
+        while number < behind:
+            number += 1
+            best = rows.get(number, best)
+        assert best == expected, f"after event {event}"
+    assert len(states) == 998
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_flow(seed: int, tmp_path: Path) -> None:
+    flow = list(Maker(seed, slots=4, most=60).messages(1500))
+    seen = run(TINY, flow, tmp_path, gap=120)
+    model = judge(flow, seen)
+    assert not seen.faults and not model.faults
+    assert any(row["clock"] - seen.sent[row["sequence"]] > 20 for row in seen.bbo), "no rebuild was met"
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_random_flow_with_every_fault(seed: int, tmp_path: Path) -> None:
+    flow = list(Maker(100 + seed, slots=4, most=60, faults=True).messages(1500))
+    seen = run(TINY, flow, tmp_path, gap=180, exact_each=True)
+    model = judge(flow, seen)
+    assert seen.faults == model.faults
+    causes = {cause for *_, cause in seen.faults}
+    assert causes >= {"UNKNOWN_ORDER", "DUPLICATE_ORDER", "OVERFILL", "OFF_TICK", "ZERO_SHARES"}
+
+
+def test_table_without_room(tmp_path: Path) -> None:
+    flow = list(Maker(7, slots=2, most=40).messages(1500))
+    seen = run(SCARCE, flow, tmp_path, gap=120, exact_each=True)
+    model = judge(flow, seen)
+    assert seen.faults == model.faults
+    assert Counter(cause for *_, cause in seen.faults)["TABLE_FULL"] > 20
+    assert 20 < seen.peak <= SCARCE.order_capacity
+
+
+def test_replace_storm_at_the_smallest_distance(tmp_path: Path) -> None:
+    """One symbol, one order after the other replaced, up and down through the window: nothing waits for long, nothing is lost."""
+    flow: Flow = [(1, add(1, "B", 10, 1_000_000)), (1, add(2, "S", 10, 1_010_000)), (1, add(3, "B", 5, 999_900))]
+    for number in range(400):
+        price = 1_000_000 + 100 * ((number * 37) % 90 - 45)
+        flow.append((1, replace(10 + number - 1 if number else 1, 10 + number, number % 7 + 1, price)))
+    seen = run(TINY, flow, tmp_path, gap=37)
+    judge(flow, seen)
+    assert not seen.faults
+
+
+def test_latency_of_each_type(tmp_path: Path) -> None:
+    """Clocks from the message to the best bid and offer; 24 clocks before the next message."""
+    steps = [
+        ("A", add(1, "B", 100, 1_000_000), 9),
+        ("A better", add(2, "B", 100, 1_000_100), 9),
+        ("A same level", add(3, "B", 100, 1_000_100), 9),
+        ("F", add_with_mpid(4, "S", 100, 1_002_000), 9),
+        ("A beyond the window", add(5, "B", 70, 1_001_900), 9),
+        ("X", cancel(5, 10), 10),
+        ("E", execute(5, 10), 10),
+        ("C", execute_at(5, 10, 1_001_000), 10),
+        ("E of the best level, next in an other word", execute(5, 40), 10),
+        ("D at the best", delete(3), 10),
+        ("U worse, best level goes", replace(2, 6, 5, 999_000), 10),
+        ("U better", replace(1, 7, 5, 1_000_500), 10),
+        ("U in its place", replace(7, 8, 6, 1_000_500), 10),
+        ("D of the best level", delete(8), 10),
+    ]
+    flow: Flow = [(2, raw) for _, raw, _ in steps]
+    seen = run(PRESETS["versa"], flow, tmp_path, gap=24)
+    judge(flow, seen)
+    found = {name: seen.latency(number) for number, (name, *_) in enumerate(steps, 1)}
+    assert found == {name: clocks for name, _, clocks in steps}
+    assert [(clock, slot) for clock, slot in seen.accepts] == [(seen.sent[number] + 1, 2) for number in range(1, len(steps) + 1)]
+
+
+def test_interval_between_messages(tmp_path: Path) -> None:
+    """Adds every 9 clocks and everything else every 10 go through as fast as alone."""
+    for name, gap, flow in (
+        ("adds", 9, [(0, add(number, "B", 1, 100 + number)) for number in range(1, 41)]),
+        ("replaces", 10, [(0, add(1, "S", 1, 5000))] + [(0, replace(n, n + 1, 1, 5000 - n)) for n in range(1, 41)]),
+    ):
+        seen = run(TINY, flow, tmp_path, gap=gap)
+        judge(flow, seen)
+        latencies = {seen.latency(number) for number in range(2, 42 - (name == "adds"))}
+        assert latencies == {9 if name == "adds" else 10}, name
+
+
+def test_burst_waits_in_the_queue(tmp_path: Path) -> None:
+    """As many messages as fit come clock by clock; all are applied in order."""
+    flow: Flow = [(0, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, TINY.book_queue + 2)]
+    seen = run(TINY, flow, tmp_path, gap=1)
+    judge(flow, seen)
+
+
+def test_overrun(tmp_path: Path) -> None:
+    """Messages beyond the queue are dropped and counted, their slots are DEAD, the others are not."""
+    flow: Flow = [(number % 2, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, 61)]
+    seen = run(TINY, flow, tmp_path, gap=1)
+    lost = {number for number, clock in seen.sent.items() if clock in seen.drops}
+    assert 0 < len(lost) == len(seen.drops) < 60 - TINY.book_queue
+    kept = PlainBook()
+    for number, (slot, raw) in enumerate(flow, 1):
+        if number not in lost:
+            kept.apply(number, slot, itch.MESSAGES[chr(raw[0])].unpack(raw))
+    assert seen.rows == kept.rows
+    assert seen.integrity == [Integrity.DEAD, Integrity.DEAD, Integrity.EXACT, Integrity.EXACT]
+    assert [cause for *_, cause in seen.faults] == ["OVERRUN", "OVERRUN"]
+    assert {number for number, *_ in seen.faults} <= lost
+
+
+def test_level_overflow(tmp_path: Path) -> None:
+    """The order that would overflow a level is not taken, alone or as a replacement; just below it is."""
+    flow: Flow = [
+        (1, add(1, "S", 0xFFFFFFF0, 500_000)),
+        (1, add(2, "S", 0x10, 500_000)),
+        (1, add(3, "S", 0xF, 500_000)),
+        (1, add(4, "S", 9, 500_100)),
+        (1, replace(4, 5, 1, 500_000)),
+        (1, replace(1, 6, 0xFFFFFFF0, 500_000)),
+    ]
+    seen = run(TINY, flow, tmp_path, gap=24, exact_each=True)
+    assert seen.faults == [(2, 1, "LEVEL_OVERFLOW"), (5, 1, "LEVEL_OVERFLOW")]
+    assert seen.rows == [
+        (1, 1, 0, 0, 500_000, 0xFFFFFFF0),
+        (3, 1, 0, 0, 500_000, 0xFFFFFFFF),
+    ]
+    assert seen.live == 2
+    refs = [one["order_ref"] for one in seen.events if one["integrity"] == Integrity.DEAD]
+    assert refs == [2, 5], "a replacement's record names the new order"
+
+
+def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
+    def sent(number: int, raw: bytes, **controls: int) -> dict:
+        return step(24, decode(raw, TINY, slot=3, number=number), **controls)
+
+    gap, lost = IntegrityCause.GAP, IntegrityCause.LOST_AFTER_USE
+    steps = [
+        step(5, suspect=gap),  # after reset all are DEAD: nothing to lower
+        step(5, declare_exact=1),
+        sent(1, delete(99)),  # DEAD
+        sent(2, delete(98)),  # DEAD already
+        step(24, suspect=gap),  # the others fall
+        step(5, suspect=lost),  # none is left to fall
+        step(5, declare_exact=1),
+        step(5, suspect=lost),
+        sent(3, delete(97)),  # SUSPECT to DEAD
+        step(24, declare_exact=1),
+        sent(4, delete(96), suspect=gap),  # at the same time
+        step(24, declare_exact=1),
+    ]
+    seen = play(TINY, steps, tmp_path)
+    exact, suspect, dead = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
+    assert [(one["slot"], one["integrity"], one["cause"], one["sequence"], one["order_ref"]) for one in seen.events] == [
+        (ALL_SLOTS, exact, IntegrityCause.RELOADED, 0, 0),
+        (3, dead, IntegrityCause.UNKNOWN_ORDER, 1, 99),
+        (ALL_SLOTS, suspect, gap, 0, 0),
+        (ALL_SLOTS, exact, IntegrityCause.RELOADED, 0, 0),
+        (ALL_SLOTS, suspect, lost, 0, 0),
+        (3, dead, IntegrityCause.UNKNOWN_ORDER, 3, 97),
+        (ALL_SLOTS, exact, IntegrityCause.RELOADED, 0, 0),
+        (ALL_SLOTS, suspect, gap, 0, 0),
+        (3, dead, IntegrityCause.UNKNOWN_ORDER, 4, 96),
+        (ALL_SLOTS, exact, IntegrityCause.RELOADED, 0, 0),
+    ]
+    assert seen.integrity == [exact] * 4
+
+
+def test_clear_empties_the_book(tmp_path: Path) -> None:
+    """Old orders are unknown after it, levels start from nothing, messages that come meanwhile wait. Integrity stays."""
+    before: Flow = [(0, add(n, "BS"[n % 2], 5, 1_000_000 + 100 * n)) for n in range(1, 20)]
+    after: Flow = [(0, add(50, "B", 7, 1_000_500)), (0, add(51, "S", 3, 1_000_900))]
+    steps = [step(1, declare_exact=1)]
+    steps += [step(24, decode(raw, TINY, slot=slot, number=number)) for number, (slot, raw) in enumerate(before, 1)]
+    steps.append(step(1, clear=1))
+    steps += [step(3, decode(raw, TINY, slot=slot, number=100 + number)) for number, (slot, raw) in enumerate(after)]
+    steps.append(step(24, decode(delete(3), TINY, slot=0, number=102)))
+    seen = play(TINY, steps, tmp_path)
+    assert [row for row in seen.rows if row[0] >= 100] == [
+        (100, 0, 1_000_500, 7, 0, 0),
+        (101, 0, 1_000_500, 7, 1_000_900, 3),
+    ]
+    assert seen.faults == [(102, 0, "UNKNOWN_ORDER")]
+    assert seen.live == 2 and seen.peak == 2
+
+
+def test_messages_that_are_not_for_the_book(tmp_path: Path) -> None:
+    """Unwatched symbols and types without orders leave no trace."""
+    head = flows.HEAD
+    steps = [step(1, declare_exact=1), step(24, decode(add(1, "B", 5, 100), TINY, slot=0, number=1, watched=0))]
+    others = [itch.SYSTEM_EVENT.pack(**head, event_code="O"), itch.BROKEN_TRADE.pack(**head, match_number=1)]
+    steps += [step(24, decode(raw, TINY, slot=0, number=2)) for raw in others]
+    seen = play(TINY, steps, tmp_path)
+    assert not seen.bbo and not seen.accepts and not seen.faults and not seen.trades and seen.live == 0
+
+
+def test_a_replaced_order_leaves_room_for_its_successor(tmp_path: Path) -> None:
+    """With both rows full, a replacement that hashes into them still finds the place of the order it replaces."""
+    # row 0 of the first bank and of the second: references whose low bits alone are set share no row unless equal
+    fills = [reference for reference in range(1 << 16) if rows_of(reference, SCARCE) == (0, 0)][:3]
+    flow: Flow = [
+        (0, add(fills[0], "B", 1, 100)),
+        (0, add(fills[1], "B", 2, 101)),
+        (0, replace(fills[0], fills[2], 3, 102)),
+        (0, add(fills[0], "B", 1, 103)),
+    ]
+    seen = run(SCARCE, flow, tmp_path, gap=24, exact_each=True)
+    assert seen.faults == [(4, 0, "TABLE_FULL")]
+    judge(flow, seen)
+
+
+def rows_of(reference: int, geometry: Geometry) -> tuple[int, int]:
+    """Rows of a reference, as the table's docstring has it, bit by bit."""
+    bits = geometry.order_rows.bit_length() - 1
+    chunks = [reference >> at & (1 << bits) - 1 for at in range(0, 64, bits)]
+    first = second = 0
+    for number, chunk in enumerate(chunks):
+        first ^= chunk
+        turn = number % bits
+        second ^= (chunk << turn | chunk >> bits - turn) & (1 << bits) - 1
+    return first, second
+
+
+def test_geometry_that_was_not_one() -> None:
+    with pytest.raises(ValueError, match="ladder_ticks: 100 was given"):
+        OrderBook(geometry=Geometry(ladder_ticks=100))
