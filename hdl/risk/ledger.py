@@ -1,0 +1,398 @@
+"""Own orders, positions and cash."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.lib import data, enum, stream, wiring
+from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hdl import interfaces
+from hdl.interfaces import OrderReport, PairOutcome, Side
+from hdl.risk.product import Product
+from hdl.spec import events, ouch, reasons
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Alarm
+
+
+class OrderState(enum.Enum, shape=3):
+    """`reasons.OrderState` with a shape."""
+
+    FREE = reasons.OrderState.FREE.value
+    SENT = reasons.OrderState.SENT.value
+    LIVE = reasons.OrderState.LIVE.value
+    FILLED = reasons.OrderState.FILLED.value
+    CANCELED = reasons.OrderState.CANCELED.value
+    REJECTED = reasons.OrderState.REJECTED.value
+
+
+class Exposure(data.Struct):
+    """What a slot holds and what is on its way, shares."""
+
+    position: signed(32)
+    open_buys: 32
+    open_sells: 32
+
+
+def side_code(side, short):
+    """Side as event records tell it: 0 buy, 1 sell, 2 sell short."""
+    return Mux(side == Side.SELL, Mux(short, 2, 1), 0)
+
+
+def pair_done(geometry: Geometry) -> data.StructLayout:
+    """Both orders of a pair ended."""
+    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
+
+
+class Ledger(wiring.Component):
+    """Follows every own order from the clock it is sent to its end, and keeps position, open shares and cash of every slot.
+
+    An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
+    was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C (partial
+    ones too) and J. S names no order and is passed over. Every other report, and one that cannot be true, changes nothing,
+    raises an alarm and asks for a halt: an order that is not followed (never sent, ended, or another number in its place),
+    more shares than are open, a report type or a sequence that cannot be.
+
+    A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
+    position in the same clock.
+
+    Timing: a pair is booked 5 to 10 clocks after `sent`; `booking` is high meanwhile, and the gate waits for it. A report
+    takes six clocks. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an alarm and a halt,
+    never silent.
+
+    Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides slots, pairs and own orders followed at once.
+    report_queue : int
+        Reports that may wait, a power of two from 4 on.
+
+    Members
+    -------
+    sent : In(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
+        Orders on their way out. Not while `booking`.
+    booking : Out(1)
+        Orders of `sent` are being entered.
+    report : In(stream.Signature(OrderReport, always_ready=True))
+        Reports of the exchange.
+    next_user_ref_num : In(32)
+        Number the next leg a will bear.
+    full : Out(1)
+        A place of the next two numbers is taken. Valid three clocks after `next_user_ref_num` or the ledger changed.
+    lookup : In(ArrayLayout(geometry.slot_bits, 2))
+        Slots to look up.
+    exposure : Out(ArrayLayout(Exposure, 2))
+        Their exposure, in the same clock.
+    now : In(32)
+        Clock count.
+    done : Out(stream.Signature(pair_done(geometry), always_ready=True))
+        Both orders of a pair ended, and how.
+    fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
+        Records for the host.
+    alarm : Out(len(Alarm))
+        One-clock pulses, a bit per `Alarm`.
+    halt : Out(1)
+        Some alarm was raised: trading has to stop.
+    """
+
+    def __init__(self, geometry: Geometry, *, report_queue: int = 16):
+        if report_queue < 4 or report_queue & (report_queue - 1):
+            raise ValueError(f"report_queue: {report_queue} was given, allowed are powers of two from 4 on")
+        self._geometry = geometry
+        self._report_queue = report_queue
+        super().__init__(
+            {
+                "sent": In(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
+                "booking": Out(1),
+                "report": In(stream.Signature(OrderReport, always_ready=True)),
+                "next_user_ref_num": In(32),
+                "full": Out(1),
+                "lookup": In(data.ArrayLayout(geometry.slot_bits, 2)),
+                "exposure": Out(data.ArrayLayout(Exposure, 2)),
+                "now": In(32),
+                "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
+                "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
+                "order_state_event": Out(stream.Signature(interfaces.event(events.ORDER_STATE), always_ready=True)),
+                "alarm_event": Out(stream.Signature(interfaces.event(events.ALARM), always_ready=True)),
+                "alarm": Out(len(Alarm)),
+                "halt": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        geometry = self._geometry
+        order_layout = data.StructLayout(
+            {
+                "state": OrderState,
+                "user_ref_num": 32,
+                "slot": geometry.slot_bits,
+                "pair": geometry.pair_bits,
+                "side": Side,
+                "short": 1,
+                "open": 32,
+                "any_filled": 1,
+                "any_ended": 1,
+            }
+        )
+        tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
+
+        m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[])
+        m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[])
+        m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
+        m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
+        m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
+        orders_read, orders_write = orders.read_port(), orders.write_port()
+        places = [taken.read_port(), taken.read_port()]
+        taken_write = taken.write_port()
+        tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
+        lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
+        own_read, exposure_write = exposures.read_port(domain="comb"), exposures.write_port()
+        money_read, money_write = money.read_port(domain="comb"), money.write_port()
+        m.submodules.product = product = Product(a=32, b=32)
+
+        for index, (port, place) in enumerate(zip(lookups, places, strict=True)):
+            m.d.comb += [
+                port.addr.eq(self.lookup[index]),
+                self.exposure[index].eq(port.data),
+                place.addr.eq(self.next_user_ref_num + index),
+            ]
+        m.d.sync += self.full.eq(places[0].data | places[1].data)
+
+        # Reports wait while orders are entered.
+        m.submodules.queue = queue = SyncFIFOBuffered(width=OrderReport.as_shape().size, depth=self._report_queue)
+        overrun = Signal()
+        lost = Signal(OrderReport)
+        lost_told = Signal(init=1)
+        m.d.comb += [
+            queue.w_data.eq(self.report.payload),
+            queue.w_en.eq(self.report.valid),
+            overrun.eq(self.report.valid & ~queue.w_rdy),
+        ]
+
+        sent = Signal(interfaces.order_pair(geometry))
+        leg_index = Signal()
+        leg = sent.legs[leg_index]
+        with m.If(self.sent.valid):
+            m.d.sync += [sent.eq(self.sent.payload), leg_index.eq(0), self.booking.eq(1)]
+
+        report = Signal(OrderReport)
+        order = Signal(order_layout)
+        held = Signal(Exposure)
+        cash = Signal(signed(64))
+        tally = Signal(tally_layout)
+        m.d.comb += [
+            product.a.eq(report.quantity),
+            product.b.eq(report.price),
+            orders_read.addr.eq(report.user_ref_num),
+            money_read.addr.eq(order.slot),
+            money_write.addr.eq(order.slot),
+            tally_read.addr.eq(order.pair),
+        ]
+
+        # What the report does, and whether it can be.
+        is_type = {code: report.type == ord(code) for code in ouch.OUTBOUND}
+        accepted = is_type[ouch.ORDER_ACCEPTED.code]
+        executed = is_type[ouch.ORDER_EXECUTED.code]
+        canceled = is_type[ouch.ORDER_CANCELED.code]
+        rejected = is_type[ouch.REJECTED.code]
+        no_order = is_type[ouch.SYSTEM_EVENT.code]
+        dead = report.order_state == ord(ouch.ORDER_STATE_DEAD)
+        live = report.order_state == ord(ouch.ORDER_STATE_LIVE)
+        followed = ((order.state == OrderState.SENT) | (order.state == OrderState.LIVE)) & (
+            order.user_ref_num == report.user_ref_num
+        )
+        fresh = order.state == OrderState.SENT
+        possible = Signal()
+        m.d.comb += possible.eq(
+            Mux(
+                accepted,
+                fresh & (report.quantity == order.open) & (dead | live),
+                Mux(rejected, fresh, report.quantity != 0),
+            )
+        )
+        known_type, unknown, overfill = Signal(), Signal(), Signal()
+        m.d.comb += [
+            known_type.eq(accepted | executed | canceled | rejected),
+            unknown.eq(~followed),
+            overfill.eq((executed | canceled) & (report.quantity > order.open)),
+        ]
+        good = Signal()
+        fill, all_ends = Signal(), Signal()
+        ended, left = Signal(32), Signal(32)
+        whole = (accepted & dead) | rejected
+
+        judged_bad, cause = Signal(), Signal(Alarm)
+        m.d.sync += judged_bad.eq(0)
+
+        def write_order(place, row) -> list:
+            return [orders_write.addr.eq(place), orders_write.data.eq(row), orders_write.en.eq(1)]
+
+        after = Signal(order_layout)
+        still = Signal(Exposure)
+        outcome = Signal(tally_layout)
+        with m.FSM():
+            with m.State("IDLE"):
+                with m.If(self.booking):
+                    m.next = "ENTER_READ"
+                with m.Elif(queue.r_rdy & ~self.sent.valid):
+                    m.d.comb += queue.r_en.eq(1)
+                    m.d.sync += report.eq(queue.r_data)
+                    m.next = "FETCH"
+
+            with m.State("ENTER_READ"):
+                m.d.comb += own_read.addr.eq(leg.slot)
+                m.d.sync += held.eq(own_read.data)
+                m.next = "ENTER_WRITE"
+            with m.State("ENTER_WRITE"):
+                selling = leg.side == Side.SELL
+                m.d.comb += [
+                    exposure_write.addr.eq(leg.slot),
+                    exposure_write.data.eq(held),
+                    exposure_write.en.eq(1),
+                    *write_order(leg.user_ref_num, 0),
+                    orders_write.data.state.eq(OrderState.SENT),
+                    orders_write.data.user_ref_num.eq(leg.user_ref_num),
+                    orders_write.data.slot.eq(leg.slot),
+                    orders_write.data.pair.eq(sent.pair),
+                    orders_write.data.side.eq(leg.side),
+                    orders_write.data.short.eq(leg.short),
+                    orders_write.data.open.eq(leg.quantity),
+                    taken_write.addr.eq(leg.user_ref_num),
+                    taken_write.data.eq(1),
+                    taken_write.en.eq(1),
+                    tally_write.addr.eq(sent.pair),
+                    tally_write.data.orders.eq(2),
+                    tally_write.data.all_full.eq(1),
+                    tally_write.data.none_filled.eq(1),
+                    tally_write.en.eq(1),
+                ]
+                with m.If(selling):
+                    m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
+                with m.Else():
+                    m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
+                m.d.sync += leg_index.eq(1)
+                with m.If(leg_index):
+                    m.d.sync += self.booking.eq(0)
+                    m.next = "IDLE"
+                with m.Else():
+                    m.next = "ENTER_READ"
+
+            with m.State("FETCH"):
+                m.next = "ROW"
+            with m.State("ROW"):
+                m.d.sync += order.eq(orders_read.data)
+                m.next = "JUDGE"
+            with m.State("JUDGE"):
+                m.d.comb += own_read.addr.eq(order.slot)
+                m.d.sync += [
+                    held.eq(own_read.data),
+                    cash.eq(money_read.data),
+                    tally.eq(tally_read.data),
+                    good.eq(known_type & ~unknown & ~overfill & possible),
+                    judged_bad.eq(~no_order & ~(known_type & ~unknown & ~overfill & possible)),
+                    cause.eq(
+                        Mux(
+                            ~known_type,
+                            Alarm.UNHANDLED_REPORT,
+                            Mux(unknown, Alarm.UNKNOWN_ORDER, Mux(overfill, Alarm.OVERFILL, Alarm.UNHANDLED_REPORT)),
+                        )
+                    ),
+                    fill.eq(executed),
+                    ended.eq(Mux(accepted & live, 0, Mux(whole, order.open, report.quantity))),
+                    left.eq(Mux(accepted & live, order.open, Mux(whole, 0, order.open - report.quantity))),
+                    all_ends.eq(~(accepted & live) & (whole | (report.quantity == order.open))),
+                ]
+                m.next = "BOOK"
+            with m.State("BOOK"):
+                m.next = "IDLE"
+                with m.If(good):
+                    m.d.comb += [
+                        exposure_write.addr.eq(order.slot),
+                        exposure_write.data.eq(still),
+                        exposure_write.en.eq(1),
+                        *write_order(report.user_ref_num, after),
+                        taken_write.addr.eq(report.user_ref_num),
+                        taken_write.en.eq(all_ends),
+                        tally_write.addr.eq(order.pair),
+                        tally_write.data.eq(outcome),
+                        tally_write.en.eq(all_ends),
+                        self.order_state_event.valid.eq(1),
+                        self.done.valid.eq(all_ends & (tally.orders == 1)),
+                    ]
+                    with m.If(fill):
+                        m.d.sync += [
+                            held.eq(still),
+                            cash.eq(Mux(order.side == Side.SELL, cash + product.product, cash - product.product)),
+                        ]
+                        m.next = "CASH"
+            with m.State("CASH"):
+                m.d.comb += [money_write.data.eq(cash), money_write.en.eq(1), self.fill_event.valid.eq(1)]
+                m.next = "IDLE"
+
+        selling = order.side == Side.SELL
+        m.d.comb += [
+            still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
+            still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
+            still.position.eq(Mux(fill, Mux(selling, held.position - ended, held.position + ended), held.position)),
+            after.eq(order),
+            after.open.eq(left),
+            after.any_filled.eq(order.any_filled | fill),
+            after.any_ended.eq(order.any_ended | (~fill & (ended != 0))),
+            after.state.eq(
+                Mux(
+                    ~all_ends,
+                    OrderState.LIVE,
+                    Mux(fill, OrderState.FILLED, Mux(rejected, OrderState.REJECTED, OrderState.CANCELED)),
+                )
+            ),
+            outcome.orders.eq(tally.orders - 1),
+            outcome.all_full.eq(tally.all_full & ~after.any_ended),
+            outcome.none_filled.eq(tally.none_filled & ~after.any_filled),
+            self.done.payload.pair.eq(order.pair),
+            self.done.payload.outcome.eq(
+                Mux(outcome.all_full, PairOutcome.FILLED, Mux(outcome.none_filled, PairOutcome.NOTHING, PairOutcome.LEGGED))
+            ),
+        ]
+
+        state, done_fill = self.order_state_event.payload, self.fill_event.payload
+        m.d.comb += [
+            state.cycle.eq(self.now),
+            state.user_ref_num.eq(report.user_ref_num),
+            state.open_shares.eq(left),
+            state.slot.eq(order.slot),
+            state.pair.eq(order.pair),
+            state.state.eq(after.state),
+            state.report.eq(report.type),
+            state.reason.eq(report.reason),
+            done_fill.cycle.eq(self.now),
+            done_fill.user_ref_num.eq(report.user_ref_num),
+            done_fill.match_number.eq(report.match_number),
+            done_fill.price.eq(report.price),
+            done_fill.quantity.eq(report.quantity),
+            done_fill.position.eq(held.position),
+            done_fill.cash.eq(cash),
+            done_fill.slot.eq(order.slot),
+            done_fill.pair.eq(order.pair),
+            done_fill.side.eq(side_code(order.side, order.short)),
+        ]
+
+        # A judgement speaks before a lost report; that one waits a clock.
+        named = Array([lost, report])[judged_bad]
+        m.d.comb += [
+            self.alarm_event.valid.eq(judged_bad | ~lost_told),
+            self.alarm_event.payload.cycle.eq(self.now),
+            self.alarm_event.payload.user_ref_num.eq(named.user_ref_num),
+            self.alarm_event.payload.report.eq(named.type),
+            self.alarm_event.payload.alarm.eq(Mux(judged_bad, cause, Alarm.REPORT_OVERRUN)),
+        ]
+        m.d.comb += [self.alarm[kind].eq(judged_bad & (cause == kind)) for kind in Alarm if kind != Alarm.REPORT_OVERRUN]
+        lost_now = Signal()
+        m.d.sync += lost_now.eq(overrun)
+        m.d.comb += [self.alarm[Alarm.REPORT_OVERRUN].eq(lost_now), self.halt.eq(self.alarm.any())]
+        with m.If(~judged_bad):
+            m.d.sync += lost_told.eq(1)
+        with m.If(overrun):
+            m.d.sync += [lost.eq(self.report.payload), lost_told.eq(0)]
+        return m

@@ -1,0 +1,92 @@
+"""What the exchange says about trading: hours, breakers, halts, short-sale restrictions."""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from hdl import interfaces
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+
+
+class MarketStatus(wiring.Component):
+    """Follows the status messages of the feed, slot by slot.
+
+    A slot trades once an H message said so (state T), until one says otherwise, and while its market has no operational halt (h).
+    The market is open from the system event of market hours (Q) to the next system event of any kind. A breached breaker (W)
+    closes it until the next day's first message (system event O): a halt of a lower level ends earlier, but waiting is the safe
+    side. A short sale restriction (Y) holds until the feed lifts it; a slot of which nothing was said has none.
+
+    An answer is valid one clock after its message. Nothing can wait here, nothing is lost.
+
+    Source: TotalView-ITCH 5.0, messages S, H, h, Y, W.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides the number of slots.
+
+    Members
+    -------
+    decoded : In(stream.Signature(interfaces.decoded(geometry), always_ready=True))
+        Every message of the feed.
+    ignore_market_hours : In(1)
+        The market counts as open whatever the system events say (replays that begin mid-day). Breakers still close it.
+    assume_trading : In(1)
+        A slot of which no H was ever received counts as trading (replays without the spin before the session). To be tied to
+        `ignore_market_hours`. Once an H was received, it rules.
+    halted : Out(geometry.slots)
+        One bit a slot: it must not trade.
+    restricted : Out(geometry.slots)
+        One bit a slot: no short sales.
+    market_open : Out(1)
+        Market hours, and no breaker.
+    """
+
+    def __init__(self, geometry: Geometry):
+        self._geometry = geometry
+        super().__init__(
+            {
+                "decoded": In(stream.Signature(interfaces.decoded(geometry), always_ready=True)),
+                "ignore_market_hours": In(1),
+                "assume_trading": In(1),
+                "halted": Out(geometry.slots),
+                "restricted": Out(geometry.slots),
+                "market_open": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        slots = self._geometry.slots
+        told, trades, operational_halt = Signal(slots), Signal(slots), Signal(slots)
+        hours, breaker = Signal(), Signal()
+        message = self.decoded.payload
+
+        def mark(bits: Signal, value) -> None:
+            m.d.sync += bits.bit_select(message.slot, 1).eq(value)
+
+        def is_type(layout) -> object:
+            return message.type == ord(layout.code)
+
+        with m.If(self.decoded.valid & message.watched):
+            with m.If(is_type(itch.STOCK_TRADING_ACTION)):
+                mark(told, 1)
+                mark(trades, message.code == ord(itch.TRADING_STATE_TRADING))
+            with m.If(is_type(itch.OPERATIONAL_HALT) & (message.market == ord(itch.MARKET_NASDAQ))):
+                mark(operational_halt, message.code != ord(itch.HALT_ACTION_RESUMED))
+            with m.If(is_type(itch.REG_SHO_SHORT_SALE_PRICE_TEST)):
+                mark(self.restricted, message.code != ord(itch.REG_SHO_NONE))
+        with m.If(self.decoded.valid):
+            with m.If(is_type(itch.SYSTEM_EVENT)):
+                m.d.sync += hours.eq(message.code == ord(itch.MARKET_HOURS_BEGIN))
+                with m.If(message.code == ord(itch.MESSAGES_BEGIN)):
+                    m.d.sync += breaker.eq(0)
+            with m.If(is_type(itch.MWCB_STATUS)):
+                m.d.sync += breaker.eq(1)
+
+        m.d.comb += [
+            self.halted.eq(~(trades | (~told & self.assume_trading.replicate(slots))) | operational_halt),
+            self.market_open.eq((hours | self.ignore_market_hours) & ~breaker),
+        ]
+        return m

@@ -1,0 +1,428 @@
+"""The one gate every order passes."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from hdl import interfaces
+from hdl.interfaces import Integrity, Mode, Side, TradingState
+from hdl.risk.ledger import Exposure, side_code
+from hdl.risk.product import Product
+from hdl.spec import events, registers
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Refusal
+
+LIMITS = next(table for table in registers.RISK.tables if table.name == "limits")
+
+_BPS = 10_000
+"""Basis points in the whole."""
+
+
+class RiskGate(wiring.Component):
+    """Judges both orders of a pair on every limit at once; both leave or neither does.
+
+    Each order gets exactly one verdict, `LATENCY` clocks after the request was taken, whether it passed or not; all reasons
+    that hold are in it. Leg a's record comes first, leg b's in the next clock. A pair that passes in mode LIVE leaves on
+    `order` in the clock of leg a's verdict. In mode SHADOW nothing leaves, no order number and no token is used.
+
+    What every order shares (trading state, mode, session, transmitter) is judged in the very clock in which the order would
+    leave: with KILLED set no order is valid in that clock, and `order` is only valid while `transmitter_ready` is.
+
+    Rules
+    -----
+    ``QUANTITY``: 1 to max_quantity. ``NOTIONAL``: quantity times price, exact, up to max_notional. ``COLLAR``: ``|price -
+    reference| * 10000 <= reference * collar_bps`` and ``|price - reference| <= collar``; the reference is the last sale, or
+    the limits row's until one comes. ``LONG_LIMIT`` (buys): position + open buys + quantity up to max_long. ``SHORT_LIMIT``
+    (sells): position - open sells - quantity not below -max_short. ``REDUCE_ONLY``: a sale must leave position - open sells -
+    quantity at 0 or above, a buy position + open buys + quantity at 0 or below: then the position shrinks whatever fills. A
+    sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
+    ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
+    see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
+
+    Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given
+    and the ledger has entered its orders. Nothing is queued here.
+
+    Source: DESIGN section 7, `reasons.Refusal`.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides slots and pairs.
+
+    Members
+    -------
+    request : In(stream.Signature(interfaces.order_pair(geometry)))
+        Orders asked for.
+    allowed : In(geometry.pairs)
+        Pairs that are enabled and not latched off.
+    limits : In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True))
+        Rows of the host. A row and its reference take effect together, five clocks later.
+    trading_state : In(TradingState)
+    mode : In(Mode)
+    rate_tokens : In(16)
+    rate_interval : In(32)
+        Registers.
+    trade : In(stream.Signature(StructLayout({"slot", "price"}), always_ready=True))
+        Last sales: new references.
+    bbo : In(stream.Signature(interfaces.bbo(geometry), always_ready=True))
+        Touches, for CROSSED. A slot of which none was seen is one-sided.
+    clear : In(1)
+        Forget all touches.
+    integrity : In(ArrayLayout(Integrity, geometry.slots))
+        State of each slot's book.
+    halted, restricted : In(geometry.slots)
+    market_open : In(1)
+        Of `MarketStatus`.
+    transmitter_ready : In(1)
+        An order pair given in this clock leaves at once.
+    session_up : In(1)
+        The order session is up.
+    load_user_ref_num : In(stream.Signature(32, always_ready=True))
+        Sets the number of the next order.
+    next_user_ref_num : Out(32)
+        Number the next order will bear; leg b bears the one after.
+    lookup : Out(ArrayLayout(geometry.slot_bits, 2))
+    exposure : In(ArrayLayout(Exposure, 2))
+    booking : In(1)
+    ledger_full : In(1)
+        To and from `Ledger`.
+    now : In(32)
+        Clock count.
+    order : Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
+        Orders that leave.
+    returned : Out(stream.Signature(StructLayout({"pair"}), always_ready=True))
+        A request that was taken and did not leave.
+    verdict_event : Out(stream.Signature(interfaces.event(events.VERDICT), always_ready=True))
+        Record of each verdict.
+    refusal : Out(ArrayLayout(range(3), len(Refusal)))
+        Orders refused in this clock, by reason.
+    passed, refused : Out(range(3))
+        Orders judged in this clock.
+    """
+
+    LATENCY = 5
+
+    def __init__(self, geometry: Geometry):
+        self._geometry = geometry
+        slots = geometry.slots
+        super().__init__(
+            {
+                "request": In(stream.Signature(interfaces.order_pair(geometry))),
+                "allowed": In(geometry.pairs),
+                "limits": In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True)),
+                "trading_state": In(TradingState),
+                "mode": In(Mode),
+                "rate_tokens": In(16),
+                "rate_interval": In(32),
+                "trade": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "price": 32}), always_ready=True)),
+                "bbo": In(stream.Signature(interfaces.bbo(geometry), always_ready=True)),
+                "clear": In(1),
+                "integrity": In(data.ArrayLayout(Integrity, slots)),
+                "halted": In(slots),
+                "restricted": In(slots),
+                "market_open": In(1),
+                "transmitter_ready": In(1),
+                "session_up": In(1),
+                "load_user_ref_num": In(stream.Signature(32, always_ready=True)),
+                "next_user_ref_num": Out(32, init=1),
+                "lookup": Out(data.ArrayLayout(geometry.slot_bits, 2)),
+                "exposure": In(data.ArrayLayout(Exposure, 2)),
+                "booking": In(1),
+                "ledger_full": In(1),
+                "now": In(32),
+                "order": Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
+                "returned": Out(stream.Signature(data.StructLayout({"pair": geometry.pair_bits}), always_ready=True)),
+                "verdict_event": Out(stream.Signature(interfaces.event(events.VERDICT), always_ready=True)),
+                "refusal": Out(data.ArrayLayout(range(3), len(Refusal))),
+                "passed": Out(range(3)),
+                "refused": Out(range(3)),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        taken = Signal()
+        # One-hot: step[n] is high n clocks after the request was taken.
+        step = Signal(self.LATENCY + 2)
+        busy = Signal()
+        request = Signal(self.request.payload.shape())
+        m.d.comb += [
+            self.request.ready.eq(~busy & ~self.booking),
+            taken.eq(self.request.valid & self.request.ready),
+            step[0].eq(taken),
+        ]
+        m.d.sync += step[1:].eq(step[:-1])
+        with m.If(taken):
+            m.d.sync += [request.eq(self.request.payload), busy.eq(1)]
+        with m.If(step[self.LATENCY]):
+            m.d.sync += busy.eq(0)
+
+        rows = self._tables(m, busy)
+        crossed = self._crossed(m)
+        short_of_tokens = self._rate(m)
+        own = [self._leg(m, request, index, *rows[index], crossed, short_of_tokens[index]) for index in range(2)]
+        self._verdict(m, request, step, own)
+        return m
+
+    def _tables(self, m: Module, busy: Signal) -> list:
+        """Limits and references, one read port a leg. A reference goes in together with its product with the row's bps, and a row
+        together with its reference, so that no request meets half of either."""
+        geometry = self._geometry
+        row_layout = self.limits.payload.row.shape()
+        bps_bits = len(self.limits.payload.row.collar_bps)
+        reference_layout = data.StructLayout({"price": 32, "scaled": 32 + bps_bits})
+        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[])
+        m.submodules.references = references = Memory(shape=reference_layout, depth=geometry.slots, init=[])
+        m.submodules.bps = bps = Memory(shape=bps_bits, depth=geometry.slots, init=[])
+        bps_read, bps_write = bps.read_port(domain="comb"), bps.write_port()
+        rows_write, references_write = rows.write_port(), references.write_port()
+
+        # A row goes first; a trade of the same clock waits for the next one. Rows take many clocks to write, so it never waits
+        # longer.
+        parked = Signal(self.trade.payload.shape())
+        is_parked = Signal()
+        trade = self.trade.payload.shape()(Mux(is_parked, parked, self.trade.payload))
+        with m.If(self.limits.valid):
+            with m.If(self.trade.valid):
+                m.d.sync += [parked.eq(self.trade.payload), is_parked.eq(1)]
+        with m.Else():
+            m.d.sync += [parked.eq(self.trade.payload), is_parked.eq(is_parked & self.trade.valid)]
+        m.d.comb += [
+            bps_read.addr.eq(trade.slot),
+            bps_write.addr.eq(self.limits.payload.index),
+            bps_write.data.eq(self.limits.payload.row.collar_bps),
+            bps_write.en.eq(self.limits.valid),
+        ]
+
+        entry_layout = data.StructLayout(
+            {"valid": 1, "whole": 1, "slot": geometry.slot_bits, "price": 32, "bps": bps_bits, "row": row_layout}
+        )
+        entries = [Signal(entry_layout, name=f"entry_{index}") for index in range(1 + Product.LATENCY)]
+        m.d.sync += [
+            entries[0].valid.eq(self.limits.valid | self.trade.valid | is_parked),
+            entries[0].whole.eq(self.limits.valid),
+            entries[0].slot.eq(Mux(self.limits.valid, self.limits.payload.index, trade.slot)),
+            entries[0].price.eq(Mux(self.limits.valid, self.limits.payload.row.reference, trade.price)),
+            entries[0].bps.eq(Mux(self.limits.valid, self.limits.payload.row.collar_bps, bps_read.data)),
+            entries[0].row.eq(self.limits.payload.row),
+        ]
+        m.d.sync += [late.eq(early) for early, late in zip(entries[:-1], entries[1:], strict=True)]
+        m.submodules.scaler = scaler = Product(a=32, b=bps_bits)
+        last = entries[-1]
+        m.d.comb += [
+            scaler.a.eq(entries[0].price),
+            scaler.b.eq(entries[0].bps),
+            references_write.addr.eq(last.slot),
+            references_write.data.price.eq(last.price),
+            references_write.data.scaled.eq(scaler.product),
+            references_write.en.eq(last.valid),
+            rows_write.addr.eq(last.slot),
+            rows_write.data.eq(last.row),
+            rows_write.en.eq(last.valid & last.whole),
+        ]
+
+        read = []
+        for index in range(2):
+            slot = self.request.payload.legs[index].slot
+            row_port, reference_port = rows.read_port(domain="comb"), references.read_port(domain="comb")
+            row, reference = Signal(row_layout, name=f"row_{index}"), Signal(reference_layout, name=f"reference_{index}")
+            m.d.comb += [row_port.addr.eq(slot), reference_port.addr.eq(slot)]
+            with m.If(~busy):
+                m.d.sync += [row.eq(row_port.data), reference.eq(reference_port.data)]
+            read.append((row, reference))
+        return read
+
+    def _crossed(self, m: Module) -> Signal:
+        """One bit a slot: locked, crossed or one-sided."""
+        crossed = Signal(self._geometry.slots, init=-1)
+        seen, slot, bad = Signal(), Signal(self._geometry.slot_bits), Signal()
+        touch = self.bbo.payload.touch
+        m.d.sync += [
+            seen.eq(self.bbo.valid),
+            slot.eq(self.bbo.payload.slot),
+            bad.eq((touch.bid_price == 0) | (touch.ask_price == 0) | (touch.bid_price >= touch.ask_price)),
+        ]
+        with m.If(seen):
+            m.d.sync += crossed.bit_select(slot, 1).eq(bad)
+        with m.If(self.clear):
+            m.d.sync += [crossed.eq(-1), seen.eq(0)]
+        return crossed
+
+    def _rate(self, m: Module) -> list:
+        """Whether a leg lacks a token. Tokens in use are counted, so a new rate_tokens acts at once."""
+        used = Signal(17)
+        timer = Signal(32)
+        back = Signal()
+        lacks = [Signal(name=f"lacks_{index}") for index in range(2)]
+        m.d.comb += back.eq((used != 0) & (self.rate_interval != 0) & (timer + 1 >= self.rate_interval))
+        m.d.sync += [
+            timer.eq(Mux(back | (used == 0) | (self.rate_interval == 0), 0, timer + 1)),
+            used.eq(used + Mux(self.order.valid, 2, 0) - back),
+            lacks[0].eq(used >= self.rate_tokens),
+            lacks[1].eq(used + 1 >= self.rate_tokens),
+        ]
+        return lacks
+
+    def _leg(self, m: Module, request, index: int, row, reference, crossed: Signal, lacks_token: Signal):
+        """Of one leg, valid four clocks after the request was taken: the mask of its own reasons, whether it is a short sale, and
+        whether it would not shrink the position. Reasons that hang on what all orders share, and OTHER_LEG, are left 0."""
+        leg = request.legs[index]
+        asked = self.request.payload.legs[index]
+        selling = leg.side == Side.SELL
+        mask = Signal(len(Refusal), name=f"mask_{index}")
+        short, growing = Signal(name=f"short_{index}"), Signal(name=f"growing_{index}")
+        limit = f"leg_{index}"
+
+        def delayed(value, clocks: int, name: str):
+            for number in range(clocks):
+                later = Signal(len(value), name=f"{limit}_{name}_{number}")
+                m.d.sync += later.eq(value)
+                value = later
+            return value
+
+        # Clock 0: the request stands on the stream; rows, exposure and slot bits are fetched by its slot.
+        exposure = Signal(Exposure, name=f"{limit}_exposure")
+        m.d.comb += self.lookup[index].eq(asked.slot)
+        m.d.sync += exposure.eq(self.exposure[index])
+        m.submodules[f"notional_{index}"] = notional = Product(a=32, b=32)
+        m.d.comb += [notional.a.eq(asked.quantity), notional.b.eq(asked.price)]
+        inexact = Cat(self.integrity[slot] != Integrity.EXACT for slot in range(self._geometry.slots))
+        one_slot = self.request.payload.legs[0].slot == self.request.payload.legs[1].slot
+        fetched = {
+            Refusal.INTEGRITY: inexact.bit_select(asked.slot, 1),
+            Refusal.STOCK_HALTED: self.halted.bit_select(asked.slot, 1),
+            Refusal.CROSSED: crossed.bit_select(asked.slot, 1),
+            Refusal.PAIR_DISABLED: ~self.allowed.bit_select(self.request.payload.pair, 1) | one_slot,
+            Refusal.MARKET_CLOSED: ~self.market_open,
+        }
+        restricted = delayed(self.restricted.bit_select(asked.slot, 1), 3, "restricted")
+        reasons = {kind: delayed(value, 3, kind.name.lower()) for kind, value in fetched.items()}
+
+        # Clock 1: rows and exposure are in registers.
+        distance = Signal(32, name=f"{limit}_distance")
+        above, below = Signal(33), Signal(33)
+        m.d.comb += [above.eq(leg.price - reference.price), below.eq(reference.price - leg.price)]
+        m.d.sync += distance.eq(Mux(above[-1], below, above))
+        worst_long, worst_short = Signal(signed(36), name=f"{limit}_long"), Signal(signed(36), name=f"{limit}_short")
+        m.d.sync += [
+            worst_long.eq(exposure.position + exposure.open_buys + leg.quantity),
+            worst_short.eq(exposure.position - exposure.open_sells - leg.quantity),
+        ]
+        none = leg.quantity == 0
+        too_many = leg.quantity > row.max_quantity
+        reasons[Refusal.QUANTITY] = delayed(none | too_many, 2, "quantity")
+        reasons[Refusal.SLOT_DISABLED] = delayed(~row.enabled, 2, "slot_disabled")
+        no_reference = delayed(reference.price == 0, 2, "no_reference")
+        reasons[Refusal.NO_REFERENCE] = no_reference
+        nothing = delayed(none, 1, "nothing")
+
+        # Clock 2: sums and the distance are in registers.
+        far_low, far_high = Signal(32, name=f"{limit}_far_low"), Signal(28, name=f"{limit}_far_high")
+        far = Signal(name=f"{limit}_far")
+        m.d.sync += [
+            far_low.eq(distance[:18] * _BPS),
+            far_high.eq(distance[18:] * _BPS),
+            far.eq(distance > row.collar),
+        ]
+        shrinks = Mux(selling, worst_short >= 0, worst_long <= 0) & ~nothing
+        reasons[Refusal.LONG_LIMIT] = delayed(~selling & (worst_long > row.max_long), 1, "over_long")
+        reasons[Refusal.SHORT_LIMIT] = delayed(selling & (worst_short + row.max_short < 0), 1, "over_short")
+        grows = delayed(~shrinks, 1, "grows")
+        is_short = delayed(selling & (worst_short < 0), 1, "is_short")
+
+        # Clock 3: the last carry chains; everything comes together.
+        room = (
+            Cat(reference.scaled, Const(0, 3)).as_signed()
+            - Cat(far_low, Const(0, 1)).as_signed()
+            - Cat(Const(0, 18), far_high, Const(0, 1)).as_signed()
+        )
+        reasons[Refusal.COLLAR] = ~no_reference & (far | (room < 0))
+        reasons[Refusal.NOTIONAL] = notional.product > row.max_notional
+        reasons[Refusal.SHORT_SALE] = restricted & is_short
+        reasons[Refusal.RATE] = lacks_token
+        reasons[Refusal.LEDGER_FULL] = self.ledger_full
+        m.d.sync += [mask[kind].eq(value) for kind, value in reasons.items()]
+        m.d.sync += [short.eq(is_short), growing.eq(grows)]
+        return mask, short, growing
+
+    def _verdict(self, m: Module, request, step: Signal, own: list) -> None:
+        """Bring the legs together; judge what they share in the last clock."""
+        own_masks = [Signal(len(Refusal), name=f"own_mask_{index}") for index in range(2)]
+        own_good = Signal()
+        shorts, growing = Signal(2), Signal(2)
+        m.d.sync += [kept.eq(mask) for kept, (mask, _, _) in zip(own_masks, own, strict=True)]
+        m.d.sync += [
+            own_good.eq(~(own[0][0].any() | own[1][0].any())),
+            shorts.eq(Cat(short for _, short, _ in own)),
+            growing.eq(Cat(grows for _, _, grows in own)),
+        ]
+
+        shared = Signal(len(Refusal))
+        m.d.comb += [
+            shared[Refusal.KILLED].eq(self.trading_state == TradingState.KILLED),
+            shared[Refusal.HALTED].eq(self.trading_state == TradingState.HALTED),
+            shared[Refusal.MODE_OFF].eq((self.mode != Mode.LIVE) & (self.mode != Mode.SHADOW)),
+            shared[Refusal.TRANSMITTER_BUSY].eq(~self.transmitter_ready),
+            shared[Refusal.SESSION_DOWN].eq(~self.session_up),
+        ]
+        reducing = Signal()
+        m.d.comb += reducing.eq(self.trading_state == TradingState.REDUCE_ONLY)
+        alone = [Signal(len(Refusal), name=f"alone_{index}") for index in range(2)]
+        masks = [Signal(len(Refusal), name=f"whole_mask_{index}") for index in range(2)]
+        for index, mask in enumerate(masks):
+            m.d.comb += [
+                alone[index].eq(own_masks[index] | shared),
+                alone[index][Refusal.REDUCE_ONLY].eq(reducing & growing[index]),
+                mask.eq(alone[index]),
+                mask[Refusal.OTHER_LEG].eq(alone[1 - index].any()),
+            ]
+        judging = step[self.LATENCY]
+        good, leaves = Signal(), Signal()
+        number, number_b = self.next_user_ref_num, Signal(32)
+        m.d.comb += [
+            good.eq(own_good & ~shared.any() & ~(reducing & growing.any())),
+            leaves.eq(good & (self.mode == Mode.LIVE)),
+            number_b.eq(number + 1),
+            self.order.valid.eq(judging & leaves),
+            self.order.payload.eq(request),
+            self.returned.valid.eq(judging & ~leaves),
+            self.returned.payload.pair.eq(request.pair),
+        ]
+        for index, value in enumerate((number, number_b)):
+            m.d.comb += [
+                self.order.payload.legs[index].user_ref_num.eq(value),
+                self.order.payload.legs[index].short.eq(shorts[index]),
+            ]
+        with m.If(self.load_user_ref_num.valid):
+            m.d.sync += number.eq(self.load_user_ref_num.payload)
+        with m.Elif(self.order.valid):
+            m.d.sync += number.eq(number + 2)
+
+        with m.If(judging):
+            m.d.comb += [self.passed.eq(Mux(good, 2, 0)), self.refused.eq(Mux(good, 0, 2))]
+            m.d.comb += [self.refusal[kind].eq(masks[0][kind] + masks[1][kind]) for kind in Refusal]
+
+        # Leg b's record is kept for the clock after.
+        records = [Signal(self.verdict_event.payload.shape(), name=f"record_{index}") for index in range(2)]
+        for index, record in enumerate(records):
+            leg = request.legs[index]
+            m.d.comb += [
+                record.sequence.eq(request.sequence),
+                record.cycle.eq(self.now),
+                record.refusals.eq(masks[index]),
+                record.user_ref_num.eq(Mux(leaves, (number, number_b)[index], 0)),
+                record.price.eq(leg.price),
+                record.quantity.eq(leg.quantity),
+                record.slot.eq(leg.slot),
+                record.pair.eq(request.pair),
+                record.side.eq(side_code(leg.side, shorts[index])),
+                record.leg.eq(index),
+                record.mode.eq(self.mode),
+            ]
+        second = Signal(self.verdict_event.payload.shape())
+        m.d.sync += second.eq(records[1])
+        m.d.comb += [
+            self.verdict_event.valid.eq(judging | step[self.LATENCY + 1]),
+            self.verdict_event.payload.eq(Mux(judging, records[0], second)),
+        ]

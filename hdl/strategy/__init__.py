@@ -1,0 +1,1 @@
+"""Market data in, order requests out: the pairs and their thresholds."""

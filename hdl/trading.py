@@ -1,0 +1,183 @@
+"""From the book to the order: strategy, gate and ledger as one component."""
+
+from amaranth.hdl import Module
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl import interfaces
+from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
+from hdl.risk.ledger import Ledger
+from hdl.risk.market_status import MarketStatus
+from hdl.risk.risk_gate import LIMITS, RiskGate
+from hdl.spec import events
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Alarm, Miss, Refusal
+from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LISTS, PAIRS, SpreadTrigger
+
+
+class TradingCore(wiring.Component):
+    """`SpreadTrigger`, `MarketStatus`, `RiskGate` and `Ledger`, joined.
+
+    Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
+    `accept` must have. The components say what happens under overload.
+
+    Source: DESIGN sections 6 to 8.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Decides slots, pairs and own orders followed at once.
+
+    Members
+    -------
+    decoded : In(stream.Signature(interfaces.decoded(geometry), always_ready=True))
+        Every message of the feed, for market status.
+    accept : In(stream.Signature(StructLayout({"slot"}), always_ready=True))
+    bbo : In(stream.Signature(interfaces.bbo(geometry), always_ready=True))
+    trade : In(stream.Signature(StructLayout({"slot", "price"}), always_ready=True))
+    integrity : In(ArrayLayout(Integrity, geometry.slots))
+        Of the book.
+    pairs, pair_lists, pair_index, limits : In(stream.Signature(interfaces.table_write(...), always_ready=True))
+        Rows of the host.
+    cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours
+        Registers of the host.
+    clear : In(1)
+        Forget all touches, as the book is cleared.
+    load_user_ref_num : In(stream.Signature(32, always_ready=True))
+        The host sets the number of the next order.
+    next_user_ref_num : Out(32)
+        Number of the next order.
+    report : In(stream.Signature(OrderReport, always_ready=True))
+        Reports of the exchange.
+    order : Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
+        Orders that leave; valid only while `transmitter_ready`, which must not depend on it in the same clock.
+    transmitter_ready, session_up : In(1)
+        Of the order session.
+    now : In(32)
+        Clock count.
+    trigger_event, verdict_event, fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...),
+    always_ready=True))
+        Records for the host. `trigger_event.valid` also counts triggers.
+    miss : Out(len(Miss))
+    alarm : Out(len(Alarm))
+        One-clock pulses by cause.
+    refusal : Out(ArrayLayout(range(3), len(Refusal)))
+        Orders refused in this clock, by reason.
+    passed, refused : Out(range(3))
+        Orders judged in this clock.
+    halt : Out(1)
+        The trading state has to fall to HALTED.
+    """
+
+    LATENCY = SpreadTrigger.LATENCY + RiskGate.LATENCY
+
+    def __init__(self, geometry: Geometry):
+        self._geometry = geometry
+
+        def always(shape, direction=In):
+            return direction(stream.Signature(shape, always_ready=True))
+
+        def rows(table):
+            return always(interfaces.table_write(table, geometry))
+
+        super().__init__(
+            {
+                "decoded": always(interfaces.decoded(geometry)),
+                "accept": always(data.StructLayout({"slot": geometry.slot_bits})),
+                "bbo": always(interfaces.bbo(geometry)),
+                "trade": always(data.StructLayout({"slot": geometry.slot_bits, "price": 32})),
+                "integrity": In(data.ArrayLayout(Integrity, geometry.slots)),
+                "pairs": rows(PAIRS),
+                "pair_lists": rows(PAIR_LISTS),
+                "pair_index": rows(PAIR_INDEX),
+                "limits": rows(LIMITS),
+                "cooldown": In(32),
+                "trading_state": In(TradingState),
+                "mode": In(Mode),
+                "rate_tokens": In(16),
+                "rate_interval": In(32),
+                "ignore_market_hours": In(1),
+                "clear": In(1),
+                "load_user_ref_num": always(32),
+                "next_user_ref_num": Out(32),
+                "report": always(OrderReport),
+                "order": always(interfaces.order_pair(geometry), Out),
+                "transmitter_ready": In(1),
+                "session_up": In(1),
+                "now": In(32),
+                "trigger_event": always(interfaces.event(events.TRIGGER), Out),
+                "verdict_event": always(interfaces.event(events.VERDICT), Out),
+                "fill_event": always(interfaces.event(events.FILL), Out),
+                "order_state_event": always(interfaces.event(events.ORDER_STATE), Out),
+                "alarm_event": always(interfaces.event(events.ALARM), Out),
+                "miss": Out(len(Miss)),
+                "alarm": Out(len(Alarm)),
+                "refusal": Out(data.ArrayLayout(range(3), len(Refusal))),
+                "passed": Out(range(3)),
+                "refused": Out(range(3)),
+                "halt": Out(1),
+            }
+        )
+
+    def elaborate(self, platform) -> Module:
+        m = Module()
+        m.submodules.trigger = trigger = SpreadTrigger(self._geometry)
+        m.submodules.status = status = MarketStatus(self._geometry)
+        m.submodules.gate = gate = RiskGate(self._geometry)
+        m.submodules.ledger = ledger = Ledger(self._geometry)
+
+        for target, names in (
+            (status, ("decoded",)),
+            (trigger, ("accept", "bbo", "pairs", "pair_lists", "pair_index", "trigger_event")),
+            (gate, ("bbo", "trade", "limits", "load_user_ref_num", "order", "verdict_event")),
+            (ledger, ("report", "fill_event", "order_state_event", "alarm_event")),
+        ):
+            for name in names:
+                connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
+        connect(m, request=trigger.request, gate=gate.request)
+        connect(m, returned=gate.returned, trigger=trigger.returned)
+        connect(m, done=ledger.done, trigger=trigger.done)
+
+        for target, names in (
+            (trigger, ("cooldown", "clear", "integrity", "now")),
+            (status, ("ignore_market_hours",)),
+            (
+                gate,
+                (
+                    "trading_state",
+                    "mode",
+                    "rate_tokens",
+                    "rate_interval",
+                    "clear",
+                    "integrity",
+                    "transmitter_ready",
+                    "session_up",
+                    "now",
+                ),
+            ),
+            (ledger, ("now",)),
+        ):
+            m.d.comb += [getattr(target, name).eq(getattr(self, name)) for name in names]
+        m.d.comb += [
+            # A replay that begins mid-day has neither the system events nor the spin of trading states.
+            status.assume_trading.eq(self.ignore_market_hours),
+            gate.halted.eq(status.halted),
+            gate.restricted.eq(status.restricted),
+            gate.market_open.eq(status.market_open),
+            gate.allowed.eq(trigger.allowed),
+            ledger.sent.valid.eq(gate.order.valid),
+            ledger.sent.payload.eq(gate.order.payload),
+            ledger.next_user_ref_num.eq(gate.next_user_ref_num),
+            ledger.lookup.eq(gate.lookup),
+            gate.exposure.eq(ledger.exposure),
+            gate.booking.eq(ledger.booking),
+            gate.ledger_full.eq(ledger.full),
+            self.next_user_ref_num.eq(gate.next_user_ref_num),
+            self.miss.eq(trigger.miss),
+            self.alarm.eq(ledger.alarm),
+            self.halt.eq(ledger.halt),
+            self.refusal.eq(gate.refusal),
+            self.passed.eq(gate.passed),
+            self.refused.eq(gate.refused),
+        ]
+        return m

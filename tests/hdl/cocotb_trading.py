@@ -1,0 +1,315 @@
+"""TradingCore as a whole: market data and reports in, orders out, judged by the rules and accounts in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import cocotb
+
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
+from hdl.trading import TradingCore
+from tests.hdl.risk.accounts import Accounts, Own
+from tests.hdl.risk.rules import Order, Slot, World, judge
+from tests.hdl.strategy.rules import Touch
+from tests.support.stepper import Stepper
+
+GEOMETRY = Geometry(slots=4, pairs=4, open_orders=16)
+LATENCY = 9
+LEAD = 4
+ROW = {
+    "slot_a": 0,
+    "slot_b": 1,
+    "enabled": 1,
+    "weight_a": 1 << 12,
+    "weight_b": 1 << 12,
+    "upper": 100 << 12,
+    "lower": -(400 << 12),
+    "exit_short": 0,
+    "exit_long": -(100 << 12),
+    "size_a": 100,
+    "size_b": 100,
+    "max_units": 3,
+    "slippage": 3,
+}
+LIMITS = {
+    "enabled": 1,
+    "max_quantity": 1000,
+    "max_notional": 10**12,
+    "max_long": 250,
+    "max_short": 250,
+    "reference": 1_000_000,
+    "collar": 50_000,
+    "collar_bps": 500,
+}
+NARROW = Touch(1_000_000, 500, 1_000_100, 500)
+HIGH = Touch(1_000_300, 500, 1_000_400, 500)
+LOW = Touch(999_600, 500, 999_700, 500)
+TOUCHES = (
+    NARROW,
+    HIGH,
+    LOW,
+    Touch(1_000_000, 50, 1_000_100, 500),
+    Touch(1_000_200, 500, 1_000_200, 500),
+    Touch(1_060_000, 500, 1_060_100, 500),
+)
+
+
+class Bench(Stepper):
+    accounts = Accounts()
+
+    def __init__(self, dut):
+        super().__init__(
+            dut,
+            TradingCore(GEOMETRY),
+            collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
+            pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
+        )
+
+    async def start(self, **limits: int) -> None:
+        """Everything set up for trading of two pairs on three slots; the memories outlive a reset."""
+        await self.reset()
+        limits = LIMITS | limits
+        self.number = max(self.accounts.orders, default=0) + 1
+        self.world = World(tokens=60_000)
+        self.touches: dict[int, Touch] = {}
+        self.world.slots = {slot: Slot(**limits, halted=1) for slot in range(GEOMETRY.slots)}
+        # Before the rows are written: an end of legged orders latches a pair off.
+        for order in list(self.accounts.orders.values()):
+            if not order.ended:
+                await self.report("J" if order.state == OrderState.SENT else "C", order, order.open)
+        for name, value in (
+            ("mode", Mode.LIVE),
+            ("trading_state", TradingState.ACTIVE),
+            ("session_up", 1),
+            ("transmitter_ready", 1),
+        ):
+            self.set(name, int(value))
+        self.set("rate_tokens", 60_000)
+        self.offer("load_user_ref_num", self.number)
+        for slot in range(GEOMETRY.slots):
+            self.offer("limits", {"index": slot, "row": limits})
+            self.offer("pair_lists", {"index": slot, "row": {"first": 2 * slot, "count": 0 if slot == 3 else 1 + (slot == 1)}})
+            self.offer("pair_index", {"index": 2 * slot, "row": {"pair": int(slot == 2)}})
+            await self.step(3)
+        self.offer("pair_index", {"index": 3, "row": {"pair": 1}})
+        self.offer("pairs", {"index": 0, "row": ROW})
+        await self.step(3)
+        self.offer("pairs", {"index": 1, "row": ROW | {"slot_a": 2, "slot_b": 1}})
+        await self.step(6)
+        await self.step(6)
+
+    async def open_market(self) -> None:
+        self.offer("decoded", {"type": ord("S"), "code": ord(itch.MARKET_HOURS_BEGIN)})
+        await self.step()
+        for slot in range(GEOMETRY.slots):
+            self.offer("decoded", {"type": ord("H"), "slot": slot, "watched": 1, "code": ord(itch.TRADING_STATE_TRADING)})
+            self.world.slots[slot].halted = 0
+            await self.step()
+
+    async def change(self, slot: int, touch: Touch, *, clocks: int = 40) -> int:
+        """Change a touch, give the clock it was told in."""
+        self.offer("accept", {"slot": slot})
+        await self.step(LEAD)
+        self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "sequence": 9, "type": 65})
+        at = self.cycle
+        self.touches[slot] = touch
+        self.world.slots[slot].bid, self.world.slots[slot].ask = touch.bid_price, touch.ask_price
+        await self.step(clocks)
+        return at
+
+    def book_sent(self) -> list[tuple[int, dict]]:
+        """Take over what left into the accounts."""
+        sent = self.taken("order")
+        for _, pair in sent:
+            for leg in pair["legs"]:
+                assert leg["user_ref_num"] == self.number
+                self.number += 1
+                own = Own(leg["user_ref_num"], leg["slot"], pair["pair"], leg["side"], leg["short"], leg["quantity"])
+                self.accounts.orders[own.number] = own
+        return sent
+
+    async def report(self, kind: str, order: Own, quantity: int, *, price: int = 1_000_000, order_state: str = "L") -> None:
+        assert self.accounts.book(kind, order.number, quantity, price, order_state) is None
+        payload = {"type": ord(kind), "user_ref_num": order.number, "quantity": quantity, "price": price}
+        self.offer("report", payload | {"order_state": ord(order_state)})
+        await self.step(10)
+        for name, value in self.accounts.exposure(order.slot).items():
+            setattr(self.world.slots[order.slot], name, value)
+
+    def outcome(self, numbers: list[int]) -> PairOutcome | None:
+        first, second = numbers
+        return self.accounts.outcome(0, (first, second))
+
+    def refresh(self) -> None:
+        for index, slot in self.world.slots.items():
+            for name, value in self.accounts.exposure(index).items():
+                setattr(slot, name, value)
+
+
+@cocotb.test()
+async def from_touch_to_order_and_back(dut):
+    bench = Bench(dut)
+    await bench.start()
+    # Nobody said the stocks trade.
+    await bench.change(1, NARROW)
+    at = await bench.change(0, HIGH)
+    verdicts = bench.taken("verdict_event")
+    closed = 1 << Refusal.STOCK_HALTED | 1 << Refusal.MARKET_CLOSED | 1 << Refusal.OTHER_LEG
+    assert [(cycle - at, verdict["refusals"]) for cycle, verdict in verdicts] == [(LATENCY, closed), (LATENCY + 1, closed)]
+    await bench.open_market()
+    # What came back is armed again: the next change of the touch sends.
+    at = await bench.change(0, HIGH)
+    [(cycle, pair)] = bench.book_sent()
+    assert cycle - at == LATENCY
+    assert pair["pair"] == 0 and pair["action"] == PairAction.SELL_SPREAD and pair["type"] == 65 and pair["sequence"] == 9
+    assert [(leg["side"], leg["short"], leg["price"]) for leg in pair["legs"]] == [(1, 1, 1_000_000), (0, 0, 1_000_400)]
+    verdicts = bench.taken("verdict_event")
+    assert [verdict["refusals"] for _, verdict in verdicts] == [0, 0]
+    assert [verdict["user_ref_num"] for _, verdict in verdicts] == [leg["user_ref_num"] for leg in pair["legs"]]
+    first, second = (bench.accounts.orders[leg["user_ref_num"]] for leg in pair["legs"])
+    for order in (first, second):
+        await bench.report("A", order, order.sent)
+        await bench.report("E", order, order.sent)
+    bench.refresh()
+    # One unit short now: it is bought back where the spread falls, and only then.
+    at = await bench.change(0, LOW)
+    [(cycle, pair)] = bench.book_sent()
+    assert cycle - at == LATENCY and pair["action"] == PairAction.BUY_BACK
+    assert [(leg["side"], leg["short"]) for leg in pair["legs"]] == [(0, 0), (1, 0)]
+    first, second = (bench.accounts.orders[leg["user_ref_num"]] for leg in pair["legs"])
+    await bench.report("E", first, 40)
+    await bench.report("C", first, 60)
+    await bench.report("J", second, 0)
+    # Legged: the gate refuses the pair.
+    await bench.change(0, NARROW)
+    await bench.change(0, LOW)
+    assert not bench.taken("order")
+    verdicts = bench.taken("verdict_event")
+    assert [verdict["refusals"] for _, verdict in verdicts[:2]] == [0, 0]
+    assert [verdict["refusals"] >> Refusal.PAIR_DISABLED & 1 for _, verdict in verdicts[2:]] == [1, 1]
+    assert not bench.taken("alarm") and not bench.taken("halt")
+
+
+@cocotb.test()
+async def shadow_sends_and_books_nothing(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.open_market()
+    bench.set("mode", int(Mode.SHADOW))
+    await bench.change(1, NARROW)
+    for _ in range(3):
+        await bench.change(0, HIGH)
+        verdicts = bench.taken("verdict_event")
+        assert [(verdict["refusals"], verdict["user_ref_num"], verdict["mode"]) for _, verdict in verdicts] == [
+            (0, 0, Mode.SHADOW)
+        ] * 2
+    assert not bench.taken("order")
+    bench.set("mode", int(Mode.LIVE))
+    await bench.change(0, HIGH)
+    [(_, pair)] = bench.book_sent()
+    assert pair["legs"][0]["user_ref_num"] == bench.number - 2
+
+
+@cocotb.test()
+async def an_unknown_report_asks_for_a_halt(dut):
+    bench = Bench(dut)
+    await bench.start()
+    bench.offer("report", {"type": ord("E"), "user_ref_num": 0xFFFF0000, "quantity": 1, "price": 1})
+    await bench.step(10)
+    assert len(bench.taken("halt")) == 1 and len(bench.taken("alarm_event")) == 1
+
+
+@cocotb.test()
+async def no_pair_is_sent_twice_before_the_ledger_knows_the_first(dut):
+    """Two pairs fire from one change: the second finds the gate at work and tries again at the next change."""
+    bench = Bench(dut)
+    await bench.start(max_long=10_000, max_short=10_000)
+    await bench.open_market()
+    await bench.change(0, NARROW)
+    await bench.change(2, NARROW)
+    await bench.change(1, LOW._replace(ask_price=999_700))
+    sent = bench.book_sent()
+    assert [pair["pair"] for _, pair in sent] == [0]
+    assert [mask for _, mask in bench.taken("miss")] == [1 << Miss.GATE_BUSY]
+    await bench.change(1, LOW._replace(ask_shares=501))
+    assert [pair["pair"] for _, pair in bench.book_sent()] == [1]
+
+
+@cocotb.test()
+async def random_trading_keeps_every_limit(dut):
+    rng = random.Random(3)
+    bench = Bench(dut)
+    seen: Counter = Counter()
+    for _ in range(5):
+        await bench.start()
+        await bench.open_market()
+        bench.refresh()
+        numbers: dict[int, list[int]] = {}
+        for _ in range(250):
+            state = rng.choice((TradingState.ACTIVE,) * 8 + (TradingState.REDUCE_ONLY,))
+            bench.world.state = state
+            bench.set("trading_state", int(state))
+            at = await bench.change(rng.randrange(3), rng.choice(TOUCHES), clocks=45)
+            sent = bench.taken("order")
+            verdicts = [verdict for _, verdict in bench.taken("verdict_event")]
+            assert len(verdicts) % 2 == 0
+            leaving = iter(sent)
+            for number in range(0, len(verdicts), 2):
+                both = verdicts[number : number + 2]
+                assert [verdict["leg"] for verdict in both] == [0, 1]
+                orders = [Order(each["slot"], int(each["side"] != 0), each["quantity"], each["price"]) for each in both]
+                live = [order for order in bench.accounts.orders.values() if not order.ended]
+                places = {order.number % GEOMETRY.open_orders for order in live}
+                bench.world.ledger_full = int(any((bench.number + leg) % GEOMETRY.open_orders in places for leg in range(2)))
+                pair = both[0]["pair"]
+                bench.world.allowed = int(pair not in numbers or bench.outcome(numbers[pair]) != PairOutcome.LEGGED)
+                expected = judge(orders, bench.world)
+                found = [{reason for reason in Refusal if verdict["refusals"] >> reason & 1} for verdict in both]
+                assert found == expected, (at, orders, bench.world)
+                seen.update(reason for reasons in found for reason in reasons)
+                if not any(expected):
+                    _, gone = next(leaving)
+                    assert gone["pair"] == pair
+                    seen["sent"] += 1
+                    numbers[pair] = [leg["user_ref_num"] for leg in gone["legs"]]
+                    bench.seen["order"][:] = [(0, gone)]
+                    bench.book_sent()
+                    bench.refresh()
+            assert next(leaving, None) is None
+            bench.seen["order"].clear()
+            for slot in bench.world.slots.values():
+                assert slot.position + slot.open_buys <= slot.max_long and slot.position - slot.open_sells >= -slot.max_short
+            for order in [order for order in bench.accounts.orders.values() if not order.ended]:
+                if rng.random() < 0.6:
+                    if order.state == OrderState.SENT:
+                        kind = rng.choice("AAAAJ")
+                        await bench.report(kind, order, order.sent, order_state=rng.choice("LLLLLD"))
+                    if not order.ended and rng.random() < 0.8:
+                        # Mostly filled in full, so that pairs seldom end legged.
+                        await bench.report(
+                            "C" if rng.random() < 0.02 else "E",
+                            order,
+                            rng.choice((order.open, order.open, rng.randint(1, order.open))),
+                        )
+            bench.refresh()
+            for pair, both in numbers.items():
+                if bench.outcome(both) == PairOutcome.LEGGED:
+                    bench.offer("pairs", {"index": pair, "row": ROW | ({"slot_a": 2} if pair else {})})
+                    await bench.step(4)
+                    numbers[pair] = []
+            numbers = {pair: both for pair, both in numbers.items() if both}
+            assert not bench.taken("alarm")
+            fills = bench.taken("fill_event")
+            for slot in range(GEOMETRY.slots):
+                of_slot = [fill for _, fill in fills if fill["slot"] == slot]
+                if of_slot:
+                    assert of_slot[-1]["position"] == bench.accounts.exposure(slot)["position"]
+                    assert of_slot[-1]["cash"] == bench.accounts.cash[slot]
+    dut._log.info("%s", seen)
+    assert seen["sent"] > 60
+    assert all(
+        seen[reason] for reason in (Refusal.LONG_LIMIT, Refusal.SHORT_LIMIT, Refusal.REDUCE_ONLY, Refusal.COLLAR, Refusal.CROSSED)
+    ), seen

@@ -1,0 +1,316 @@
+"""Ledger against accounts kept in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import cocotb
+
+from hdl.risk.ledger import Ledger
+from hdl.spec import ouch
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Alarm, OrderState, PairOutcome
+from tests.hdl.risk.accounts import BUY, SELL, Accounts, Own
+from tests.support.stepper import Stepper
+
+GEOMETRY = Geometry(slots=8, pairs=16, open_orders=32)
+REPORT_CLOCKS = 8
+ENTER_CLOCKS = 7
+
+
+class Bench(Stepper):
+    def __init__(self, dut):
+        super().__init__(
+            dut,
+            Ledger(GEOMETRY),
+            collect=("done", "fill_event", "order_state_event", "alarm_event"),
+            pulses=("alarm", "halt"),
+            levels=("exposure", "booking", "full"),
+        )
+
+    # The ledger's memories outlive a reset, so the accounts go on from test to test.
+    accounts = Accounts()
+    pairs: dict[int, tuple[int, int]] = {}
+
+    async def start(self) -> int:
+        """Reset, end what is open, give the number of the next order."""
+        await self.reset()
+        self.number = max(self.accounts.orders, default=0) + 1
+        for order in self.live():
+            await self.report("J" if order.state == OrderState.SENT else "C", order.number, order.open)
+        return self.number
+
+    async def send(self, pair: int, legs: list[tuple[int, int, int, int]], *, wait: int = ENTER_CLOCKS) -> None:
+        """Legs are slot, side, short, quantity."""
+        numbers = (self.number, self.number + 1)
+        self.offer(
+            "sent",
+            {
+                "pair": pair,
+                "legs": [
+                    {"slot": slot, "side": side, "short": short, "quantity": quantity, "price": 77, "user_ref_num": number}
+                    for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True)
+                ],
+            },
+        )
+        for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True):
+            self.accounts.orders[number] = Own(number, slot, pair, side, short, quantity)
+        self.pairs[pair] = numbers
+        self.number += 2
+        await self.step(wait)
+
+    def tell(
+        self,
+        kind: str,
+        number: int,
+        quantity: int = 0,
+        *,
+        price: int = 0,
+        order_state: str = "L",
+        reason: int = 0,
+        match: int = 0,
+    ):
+        report = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": price, "reason": reason}
+        self.offer("report", report | {"order_state": ord(order_state), "match_number": match})
+
+    async def report(self, kind: str, number: int, quantity: int = 0, **more) -> Alarm | None:
+        """Give a report and check all that comes of it."""
+        before = self.accounts.orders.get(number)
+        was_done = self.accounts.outcome(before.pair, self.pairs[before.pair]) if before else None
+        price, state = more.get("price", 0), more.get("order_state", "L")
+        self.tell(kind, number, quantity, **more)
+        alarm = self.accounts.book(kind, number, quantity, price, state)
+        await self.step(REPORT_CLOCKS)
+        taken = {name: [payload for _, payload in self.taken(name)] for name in list(self.seen)}
+        order = self.accounts.orders.get(number)
+        for name in ("fill_event", "order_state_event", "alarm_event"):
+            for event in taken[name]:
+                event.pop("cycle")
+        if alarm is not None or kind == "S":
+            assert not taken["fill_event"] and not taken["order_state_event"] and not taken["done"]
+            if alarm is None:
+                assert not taken["alarm"] and not taken["halt"]
+                return None
+            assert taken["alarm"] == [1 << alarm] and taken["halt"] == [1], (kind, number, quantity)
+            assert taken["alarm_event"] == [{"user_ref_num": number, "alarm": alarm, "report": ord(kind)}]
+            return alarm
+        assert not taken["alarm"] and not taken["alarm_event"] and not taken["halt"], (kind, number, quantity, order)
+        assert taken["order_state_event"] == [
+            {
+                "user_ref_num": number,
+                "open_shares": order.open,
+                "slot": order.slot,
+                "pair": order.pair,
+                "state": order.state,
+                "report": ord(kind),
+                "reason": more.get("reason", 0),
+            }
+        ]
+        fills = []
+        if kind == "E":
+            fills.append(
+                {
+                    "user_ref_num": number,
+                    "match_number": more.get("match", 0),
+                    "price": price,
+                    "quantity": quantity,
+                    "position": self.accounts.exposure(order.slot)["position"],
+                    "cash": self.accounts.cash[order.slot],
+                    "slot": order.slot,
+                    "pair": order.pair,
+                    "side": 2 if order.short else order.side,
+                }
+            )
+        assert taken["fill_event"] == fills
+        outcome = self.accounts.outcome(order.pair, self.pairs[order.pair])
+        assert was_done is None
+        assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
+        return None
+
+    async def check_exposure(self) -> None:
+        for slot in range(0, GEOMETRY.slots, 2):
+            self.set("lookup", [slot, slot + 1])
+            await self.step()
+            assert self.get("exposure") == [self.accounts.exposure(slot), self.accounts.exposure(slot + 1)]
+
+    def live(self) -> list[Own]:
+        return [order for order in self.accounts.orders.values() if not order.ended]
+
+
+@cocotb.test()
+async def a_pair_from_sent_to_filled(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    bench.set("lookup", [3, 5])
+    await bench.send(2, [(3, SELL, 1, 100), (5, BUY, 0, 250)])
+    await bench.check_exposure()
+    await bench.report("A", first, 100)
+    await bench.report("E", first, 40, price=1_000_000, match=0xFEDCBA9876543210)
+    await bench.report("A", first + 1, 250)
+    await bench.report("E", first, 60, price=1_000_100)
+    await bench.check_exposure()
+    await bench.report("E", first + 1, 250, price=(1 << 31) - 1)
+    await bench.check_exposure()
+    assert bench.accounts.outcome(2, (first, first + 1)) == PairOutcome.FILLED
+
+
+@cocotb.test()
+async def outcomes(dut):
+    bench = Bench(dut)
+    await bench.start()
+    cases = (
+        ([("J", 1)], [("J", 1)], PairOutcome.NOTHING),
+        ([("D", 1)], [("A", 0), ("C", 10)], PairOutcome.NOTHING),
+        ([("A", 0), ("E", 10)], [("J", 1)], PairOutcome.LEGGED),
+        ([("A", 0), ("E", 4), ("C", 6)], [("A", 0), ("E", 4), ("C", 6)], PairOutcome.LEGGED),
+        ([("A", 0), ("C", 4), ("E", 6)], [("A", 0), ("E", 10)], PairOutcome.LEGGED),
+        ([("A", 0), ("C", 3), ("C", 7)], [("A", 0), ("E", 10)], PairOutcome.LEGGED),
+        ([("A", 0), ("E", 9), ("E", 1)], [("A", 0), ("E", 10)], PairOutcome.FILLED),
+        ([("E", 10)], [("A", 0), ("E", 10)], PairOutcome.FILLED),
+    )
+    for pair, (first, second, outcome) in enumerate(cases):
+        numbers = (bench.number, bench.number + 1)
+        await bench.send(pair, [(0, BUY, 0, 10), (1, SELL, 0, 10)])
+        for number, reports in zip(numbers, (first, second), strict=True):
+            for kind, quantity in reports:
+                match kind:
+                    case "A":
+                        await bench.report("A", number, 10)
+                    case "D":
+                        await bench.report("A", number, 10, order_state="D")
+                    case "J":
+                        await bench.report("J", number, reason=0x27)
+                    case _:
+                        await bench.report(kind, number, quantity, price=5, reason=ord("I") if kind == "C" else 0)
+        assert bench.accounts.outcome(pair, numbers) == outcome
+        await bench.check_exposure()
+
+
+@cocotb.test()
+async def reports_that_cannot_be(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(0, [(0, BUY, 0, 10), (1, SELL, 0, 10)])
+    assert await bench.report("E", first + 7, 1) == Alarm.UNKNOWN_ORDER
+    # The same place, another number.
+    assert await bench.report("E", first + GEOMETRY.open_orders, 1) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("E", 0, 1) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("E", first, 11) == Alarm.OVERFILL
+    assert await bench.report("C", first, 11) == Alarm.OVERFILL
+    assert await bench.report("E", first, (1 << 32) - 1) == Alarm.OVERFILL
+    assert await bench.report("A", first, 9) == Alarm.UNHANDLED_REPORT
+    assert await bench.report("A", first, 10, order_state="X") == Alarm.UNHANDLED_REPORT
+    assert await bench.report("A", first, 10) is None
+    assert await bench.report("A", first, 10) == Alarm.UNHANDLED_REPORT
+    assert await bench.report("J", first) == Alarm.UNHANDLED_REPORT
+    assert await bench.report("E", first, 0) == Alarm.UNHANDLED_REPORT
+    for kind in ouch.OUTBOUND:
+        expected = None if kind in "S" else Alarm.UNHANDLED_REPORT
+        if kind not in "AECJ":
+            assert await bench.report(kind, first, 5) == expected
+    assert await bench.report("E", first, 10, price=3) is None
+    assert await bench.report("E", first, 10, price=3) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("C", first, 1) == Alarm.UNKNOWN_ORDER
+    await bench.check_exposure()
+
+
+@cocotb.test()
+async def random_days_conserve_shares_and_cash(dut):
+    rng = random.Random(11)
+    bench = Bench(dut)
+    alarms: Counter = Counter()
+    for _ in range(6):
+        await bench.start()
+        for _ in range(400):
+            live = bench.live()
+            free = set(range(GEOMETRY.pairs)) - {order.pair for order in live}
+            room = all(
+                (number % GEOMETRY.open_orders) not in {order.number % GEOMETRY.open_orders for order in live}
+                for number in (bench.number, bench.number + 1)
+            )
+            bench.set("next_user_ref_num", bench.number)
+            await bench.step(4)
+            assert bench.get("full") == (not room)
+            if room and free and rng.random() < 0.35:
+                legs = []
+                for _ in range(2):
+                    side = rng.choice((BUY, SELL))
+                    quantity = rng.choice((1, 100, (1 << 20) - 1, rng.randrange(1, 5000)))
+                    legs.append((rng.randrange(GEOMETRY.slots), side, int(side == SELL and rng.random() < 0.5), quantity))
+                await bench.send(rng.choice(sorted(free)), legs)
+            else:
+                order = rng.choice(live) if live and rng.random() < 0.9 else None
+                number = (
+                    order.number
+                    if order
+                    else rng.choice((0, bench.number, rng.randrange(1, bench.number + 1), rng.getrandbits(32)))
+                )
+                size = order.open if order else 10
+                quantity = rng.choice(
+                    (size, size, rng.randint(1, size), size + (rng.random() < 0.1), 0 if rng.random() < 0.05 else size)
+                )
+                kind = rng.choice("AAEEEECCJ" + (rng.choice("BUDPS") if rng.random() < 0.1 else ""))
+                if kind in "AJ" and order and order.state != OrderState.SENT and rng.random() < 0.9:
+                    kind = "E"
+                alarm = await bench.report(
+                    kind,
+                    number,
+                    quantity,
+                    price=rng.choice((1, 9_999, 1_000_000, (1 << 31) - 1)),
+                    order_state=rng.choice("LLLD"),
+                    reason=rng.getrandbits(16),
+                    match=rng.getrandbits(64),
+                )
+                alarms[alarm] += 1
+            await bench.check_exposure()
+    dut._log.info("%s", alarms)
+    assert alarms[None] > 500 and all(alarms[alarm] > 10 for alarm in Alarm if alarm != Alarm.REPORT_OVERRUN)
+
+
+@cocotb.test()
+async def reports_wait_in_order_and_what_is_sent_goes_first(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(0, [(0, BUY, 0, 10), (1, SELL, 0, 10)])
+    for step in range(1, 9):
+        bench.tell("E", first, 1, price=1)
+        bench.accounts.book("E", first, 1, 1, "L")
+        if step == 4:
+            await bench.send(1, [(2, BUY, 0, 5), (3, BUY, 0, 5)], wait=0)
+        await bench.step()
+    at = bench.cycle
+    await bench.step(12)
+    assert not bench.get("booking")
+    # Entered within ten clocks, long before the reports in front of it are through.
+    assert len(bench.seen["fill_event"]) < 6, (at, bench.seen["fill_event"])
+    await bench.step(80)
+    positions = [event["position"] for _, event in bench.taken("fill_event")]
+    assert positions == [positions[0] + step for step in range(8)]
+    assert not bench.taken("alarm")
+    # The second leg of the pair just entered is followed.
+    bench.tell("E", first + 3, 5, price=1)
+    bench.accounts.book("E", first + 3, 5, 1, "L")
+    await bench.step(REPORT_CLOCKS)
+    assert len(bench.taken("fill_event")) == 1 and not bench.taken("alarm")
+
+
+@cocotb.test()
+async def a_lost_report_is_an_alarm(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(0, [(0, BUY, 0, 1000), (1, SELL, 0, 10)])
+    bench.taken("alarm")
+    for step in range(40):
+        bench.tell("E", first, 1, price=step + 1)
+        await bench.step()
+    await bench.step(300)
+    fills = bench.taken("fill_event")
+    lost = [event for _, event in bench.taken("alarm_event")]
+    alarms = bench.taken("alarm")
+    assert 16 <= len(fills) < 40
+    assert len(alarms) == 40 - len(fills) and all(alarm == 1 << Alarm.REPORT_OVERRUN for _, alarm in alarms)
+    assert len(lost) == len(alarms) and all(
+        event["alarm"] == Alarm.REPORT_OVERRUN and event["user_ref_num"] == first for event in lost
+    )
+    assert len(bench.taken("halt")) == len(alarms)

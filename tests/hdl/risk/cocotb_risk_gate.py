@@ -1,0 +1,514 @@
+"""RiskGate against the rules in plain Python."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections import Counter
+
+import cocotb
+
+from hdl.risk.risk_gate import RiskGate
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Integrity, Mode, Refusal, TradingState
+from tests.hdl.risk.rules import BUY, SELL, Order, Slot, World, is_short, judge
+from tests.support.stepper import Stepper
+
+GEOMETRY = Geometry()
+LIMIT_COLUMNS = ("enabled", "max_quantity", "max_notional", "max_long", "max_short", "reference", "collar", "collar_bps")
+LATENCY = 5
+
+
+class Bench(Stepper):
+    def __init__(self, dut):
+        super().__init__(
+            dut,
+            RiskGate(GEOMETRY),
+            collect=("order", "returned", "verdict_event"),
+            pulses=("refusal", "passed", "refused"),
+            levels=("request__ready", "lookup", "next_user_ref_num"),
+        )
+        self.written: dict[int, tuple] = {}
+        self.touch: dict[int, tuple] = {}
+        self.pair_number = 0
+        self.number = 1
+        self.used = 0
+
+    async def start(self) -> None:
+        await self.reset()
+        self.number, self.used = 1, 0
+        self.written.clear()
+        self.touch.clear()
+
+    async def arrange(self, world: World, *, rng: random.Random | None = None) -> None:
+        """Bring the inputs into the state of `world`."""
+        masks = {"halted": 0, "restricted": 0}
+        integrity = [Integrity.EXACT] * GEOMETRY.slots
+        for index, slot in world.slots.items():
+            row = tuple(getattr(slot, name) for name in LIMIT_COLUMNS)
+            if self.written.get(index) != row:
+                values = dict(zip(LIMIT_COLUMNS, row, strict=True))
+                by_trade = rng is not None and slot.reference and rng.random() < 0.5
+                if by_trade:
+                    values["reference"] = rng.randrange(1, 1 << 32)
+                self.offer("limits", {"index": index, "row": values})
+                if by_trade:
+                    # A trade right behind the row, or in its very clock: the row's own reference must not outlive it.
+                    if rng.random() < 0.5:
+                        await self.step()
+                    self.offer("trade", {"slot": index, "price": slot.reference})
+                # The host needs several clocks a row.
+                await self.step(2)
+                self.written[index] = row
+            if self.touch.get(index) != (slot.bid, slot.ask):
+                self.offer("bbo", {"slot": index, "touch": {"bid_price": slot.bid, "ask_price": slot.ask}})
+                await self.step()
+                self.touch[index] = (slot.bid, slot.ask)
+            masks["halted"] |= slot.halted << index
+            masks["restricted"] |= slot.restricted << index
+            integrity[index] = slot.integrity
+        for name, mask in masks.items():
+            self.set(name, mask)
+        self.set("integrity", [int(state) for state in integrity])
+        self.set("trading_state", int(world.state))
+        self.set("mode", int(world.mode))
+        self.set("rate_tokens", self.used + world.tokens)
+        for name in ("market_open", "transmitter_ready", "session_up", "ledger_full"):
+            self.set(name, getattr(world, name))
+
+    async def ask(self, orders: list[Order], world: World) -> list[set[Refusal]]:
+        """Ask for both orders, check everything that comes of it against the rules, and give the reasons."""
+        self.pair_number = (self.pair_number + 7) % GEOMETRY.pairs
+        pair = self.pair_number
+        self.set("allowed", world.allowed << pair)
+        self.set(
+            "exposure",
+            [
+                {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells")}
+                for order in orders
+            ],
+        )
+        sequence = random.getrandbits(64)
+        legs = [dataclasses.asdict(order) for order in orders]
+        self.offer("request", {"pair": pair, "legs": legs, "sequence": sequence, "som": 5, "eot": 6, "type": 65})
+        at = self.cycle
+        await self.step()
+        assert self.get("request__ready"), "the gate was not free"
+        lookup = self.get("lookup")
+        assert lookup == [order.slot for order in orders]
+        # What follows on the stream must not matter.
+        self.set("request__payload", random.getrandbits(self.shapes["request__payload"].bits))
+        await self.step()
+        assert not self.get("request__ready")
+        await self.step(LATENCY + 1)
+
+        expected = judge(orders, world)
+        passed = not any(expected)
+        leaves = passed and world.mode == Mode.LIVE
+        verdicts = self.taken("verdict_event")
+        assert [cycle - at for cycle, _ in verdicts] == [LATENCY, LATENCY + 1], "latency"
+        for leg, ((_, verdict), order) in enumerate(zip(verdicts, orders, strict=True)):
+            found = {reason for reason in Refusal if verdict["refusals"] >> reason & 1}
+            assert found == expected[leg], f"leg {leg} {order} {world}: {found ^ expected[leg]}"
+            short = is_short(order, world.slots[order.slot])
+            assert verdict == {
+                "sequence": sequence,
+                "cycle": at + LATENCY,
+                "refusals": sum(1 << reason for reason in found),
+                "user_ref_num": self.number + leg if leaves else 0,
+                "price": order.price,
+                "quantity": order.quantity,
+                "slot": order.slot,
+                "pair": pair,
+                "side": 2 if short else order.side,
+                "leg": leg,
+                "mode": int(world.mode),
+            }
+        sent, returned = self.taken("order"), self.taken("returned")
+        if leaves:
+            assert not returned
+            [(cycle, order_pair)] = sent
+            assert cycle - at == LATENCY
+            assert order_pair == {
+                "pair": pair,
+                "action": 0,
+                "type": 65,
+                "sequence": sequence,
+                "som": 5,
+                "eot": 6,
+                "legs": [
+                    leg | {"short": int(is_short(order, world.slots[order.slot])), "user_ref_num": self.number + index}
+                    for index, (leg, order) in enumerate(zip(legs, orders, strict=True))
+                ],
+            }
+            self.number += 2
+            self.used += 2
+        else:
+            assert not sent
+            assert returned == [(at + LATENCY, {"pair": pair})]
+        assert self.taken("passed") == ([(at + LATENCY, 2)] if passed else [])
+        assert self.taken("refused") == ([] if passed else [(at + LATENCY, 2)])
+        counts = Counter(reason for reasons in expected for reason in reasons)
+        assert self.taken("refusal") == ([(at + LATENCY, [counts[reason] for reason in Refusal])] if not passed else [])
+        return expected
+
+    async def judged(self, orders: list[Order], world: World, **options) -> list[set[Refusal]]:
+        await self.arrange(world, **options)
+        await self.step(6)
+        return await self.ask(orders, world)
+
+
+def plain() -> tuple[list[Order], World]:
+    world = World(slots={3: Slot(), 9: Slot()})
+    return [Order(3, SELL, 100, 999_900), Order(9, BUY, 100, 1_000_100)], world
+
+
+def far(leg: int, price: int, **slot: int):
+    def change(orders, world):
+        orders[leg].price = price
+        for name, value in slot.items():
+            setattr(world.slots[orders[leg].slot], name, value)
+
+    return change
+
+
+def on_slot(leg: int, **values):
+    def change(orders, world):
+        for name, value in values.items():
+            setattr(world.slots[orders[leg].slot], name, value)
+
+    return change
+
+
+def on_order(leg: int, **values):
+    def change(orders, world):
+        for name, value in values.items():
+            setattr(orders[leg], name, value)
+
+    return change
+
+
+def on_world(**values):
+    def change(orders, world):
+        for name, value in values.items():
+            setattr(world, name, value)
+
+    return change
+
+
+def both(*changes):
+    def change(orders, world):
+        for each in changes:
+            each(orders, world)
+
+    return change
+
+
+REDUCE = on_world(state=TradingState.REDUCE_ONLY)
+LONG_A, SHORT_B = on_slot(0, position=100), on_slot(1, position=-100)
+
+# Reason, legs it hits, the last state that passes, the first that is refused.
+EDGES = (
+    (Refusal.KILLED, (0, 1), on_world(), on_world(state=TradingState.KILLED)),
+    (Refusal.HALTED, (0, 1), on_world(), on_world(state=TradingState.HALTED)),
+    (Refusal.REDUCE_ONLY, (0,), both(REDUCE, LONG_A, SHORT_B), both(REDUCE, on_slot(0, position=99), SHORT_B)),
+    (Refusal.REDUCE_ONLY, (1,), both(REDUCE, LONG_A, SHORT_B), both(REDUCE, LONG_A, on_slot(1, position=-99))),
+    (
+        Refusal.REDUCE_ONLY,
+        (0,),
+        both(REDUCE, SHORT_B, on_slot(0, position=150, open_sells=50)),
+        both(REDUCE, SHORT_B, on_slot(0, position=150, open_sells=51)),
+    ),
+    (
+        Refusal.REDUCE_ONLY,
+        (1,),
+        both(REDUCE, LONG_A, on_slot(1, position=-150, open_buys=50)),
+        both(REDUCE, LONG_A, on_slot(1, position=-150, open_buys=51)),
+    ),
+    (Refusal.MODE_OFF, (0, 1), on_world(), on_world(mode=Mode.OFF)),
+    (Refusal.MODE_OFF, (0, 1), on_world(mode=Mode.SHADOW), on_world(mode=3)),
+    (Refusal.SLOT_DISABLED, (0,), on_world(), on_slot(0, enabled=0)),
+    (Refusal.SLOT_DISABLED, (1,), on_world(), on_slot(1, enabled=0)),
+    (Refusal.PAIR_DISABLED, (0, 1), on_world(), on_world(allowed=0)),
+    (Refusal.PAIR_DISABLED, (0, 1), on_world(), on_order(1, slot=3)),
+    (Refusal.QUANTITY, (0,), on_slot(0, max_quantity=100), on_slot(0, max_quantity=99)),
+    (Refusal.QUANTITY, (1,), on_order(1, quantity=1), on_order(1, quantity=0)),
+    (Refusal.NOTIONAL, (0,), on_slot(0, max_notional=99_990_000), on_slot(0, max_notional=99_989_999)),
+    (Refusal.NOTIONAL, (1,), on_slot(1, max_notional=100_010_000), on_slot(1, max_notional=100_009_999)),
+    (Refusal.COLLAR, (0,), on_slot(0, collar=100), on_slot(0, collar=99)),
+    (Refusal.COLLAR, (1,), far(1, 1_050_000), far(1, 1_050_001, collar=60_000)),
+    (Refusal.COLLAR, (0,), far(0, 950_000), far(0, 949_999, collar=60_000)),
+    (
+        Refusal.COLLAR,
+        (1,),
+        far(1, 1_000_013, reference=999_983, collar_bps=1, collar=99),
+        far(1, 1_000_100, reference=999_999, collar_bps=1, collar=200),
+    ),
+    (Refusal.NO_REFERENCE, (0,), on_world(), on_slot(0, reference=0)),
+    (Refusal.LONG_LIMIT, (1,), on_slot(1, max_long=100), on_slot(1, max_long=99)),
+    (
+        Refusal.LONG_LIMIT,
+        (1,),
+        on_slot(1, position=-50, open_buys=50, max_long=100),
+        on_slot(1, position=-49, open_buys=50, max_long=100),
+    ),
+    (Refusal.SHORT_LIMIT, (0,), on_slot(0, max_short=100), on_slot(0, max_short=99)),
+    (
+        Refusal.SHORT_LIMIT,
+        (0,),
+        on_slot(0, position=50, open_sells=50, max_short=100),
+        on_slot(0, position=50, open_sells=51, max_short=100),
+    ),
+    (Refusal.RATE, (1,), on_world(tokens=2), on_world(tokens=1)),
+    (Refusal.RATE, (0, 1), on_world(tokens=2), on_world(tokens=0)),
+    (Refusal.INTEGRITY, (0,), on_world(), on_slot(0, integrity=Integrity.SUSPECT)),
+    (Refusal.INTEGRITY, (1,), on_world(), on_slot(1, integrity=Integrity.DEAD)),
+    (Refusal.STOCK_HALTED, (0,), on_world(), on_slot(0, halted=1)),
+    (Refusal.STOCK_HALTED, (1,), on_world(), on_slot(1, halted=1)),
+    (Refusal.MARKET_CLOSED, (0, 1), on_world(), on_world(market_open=0)),
+    (Refusal.CROSSED, (0,), on_slot(0, bid=1_000_099), on_slot(0, bid=1_000_100)),
+    (Refusal.CROSSED, (1,), on_world(), on_slot(1, bid=0)),
+    (Refusal.CROSSED, (1,), on_world(), on_slot(1, ask=0)),
+    (Refusal.TRANSMITTER_BUSY, (0, 1), on_world(), on_world(transmitter_ready=0)),
+    (Refusal.SESSION_DOWN, (0, 1), on_world(), on_world(session_up=0)),
+    (Refusal.LEDGER_FULL, (0, 1), on_world(), on_world(ledger_full=1)),
+    (Refusal.SHORT_SALE, (0,), on_slot(0, restricted=1, position=100), on_slot(0, restricted=1, position=99)),
+    (
+        Refusal.SHORT_SALE,
+        (0,),
+        on_slot(0, restricted=1, position=150, open_sells=50),
+        on_slot(0, restricted=1, position=150, open_sells=51),
+    ),
+)
+
+
+@cocotb.test()
+async def every_reason_alone_and_at_its_edge(dut):
+    bench = Bench(dut)
+    await bench.start()
+    assert {reason for reason, *_ in EDGES} == set(Refusal) - {Refusal.OTHER_LEG}
+    for reason, legs, passes, refuses in EDGES:
+        orders, world = plain()
+        passes(orders, world)
+        assert await bench.judged(orders, world) == [set(), set()], reason
+        orders, world = plain()
+        refuses(orders, world)
+        other = [{Refusal.OTHER_LEG} if (1 - leg) in legs else set() for leg in range(2)]
+        assert await bench.judged(orders, world) == [({reason} if leg in legs else set()) | other[leg] for leg in range(2)], (
+            reason
+        )
+
+
+def near(rng: random.Random, value: int, low: int, high: int) -> int:
+    """A limit at, just under or just over a value, or anywhere."""
+    if rng.random() < 0.9:
+        return min(max(value + rng.choice((0, 0, 0, 0, 1, 1, 1000, -1)), low), high)
+    return rng.choice((low, high, rng.randint(low, high)))
+
+
+def draw(rng: random.Random) -> tuple[list[Order], World]:
+    world = World()
+    orders = []
+    trouble = 0.005 if rng.random() < 0.7 else 0.3
+    chance = lambda: rng.random() < trouble  # noqa: E731
+    for leg, index in enumerate(rng.sample(range(GEOMETRY.slots), 2)):
+        side = rng.choice((BUY, SELL)) if leg == 0 else 1 - orders[0].side
+        quantity = rng.choice((1, 100, 4000, (1 << 20) - 1)) if not chance() else rng.choice((0, 1 << 20, (1 << 32) - 1))
+        price = rng.choice((1, 9_999, 1_000_000, rng.randrange(1, 1 << 31), (1 << 32) - 1))
+        position = (
+            rng.choice((0, quantity, -quantity, rng.randint(-(1 << 21), 1 << 21)))
+            if not chance()
+            else rng.choice((-(1 << 31), (1 << 31) - 1))
+        )
+        position = min(max(position + rng.choice((0, 0, 1, -1)), -(1 << 31)), (1 << 31) - 1)
+        open_buys, open_sells = (rng.choice((0, 0, abs(position), rng.randrange(1 << 20))) for _ in range(2))
+        bps = rng.choice((0, 1, 100, 9_999, (1 << 14) - 1))
+        reference = near(rng, price, 0, (1 << 32) - 1)
+        if rng.random() < 0.5 and bps:
+            # The price at which the collar ends, from both sides.
+            reference = min(
+                max(price * 10_000 // (10_000 + rng.choice((bps, -bps)) or 1) + rng.choice((-1, 0, 1)), 1), (1 << 32) - 1
+            )
+        distance = abs(price - reference)
+        slot = Slot(
+            enabled=int(not chance()),
+            max_quantity=near(rng, quantity, 0, (1 << 20) - 1),
+            max_notional=near(rng, quantity * price, 0, (1 << 52) - 1),
+            max_long=near(rng, position + open_buys + quantity, 0, (1 << 31) - 1),
+            max_short=near(rng, -(position - open_sells - quantity), 0, (1 << 31) - 1),
+            reference=reference if not chance() else 0,
+            collar=near(rng, distance, 0, (1 << 32) - 1),
+            collar_bps=bps if rng.random() < 0.5 else (1 << 14) - 1,
+            position=position,
+            open_buys=open_buys,
+            open_sells=open_sells,
+            integrity=Integrity.EXACT if not chance() else rng.choice(list(Integrity)),
+            halted=int(chance()),
+            restricted=int(rng.random() < 0.2),
+            bid=999_900 if not chance() else rng.choice((0, 1_000_100, 1_000_099)),
+            ask=1_000_100 if not chance() else 0,
+        )
+        world.slots[index] = slot
+        orders.append(Order(index, side, quantity, price))
+    world.state = (
+        rng.choice(list(TradingState)) if chance() else rng.choice((TradingState.ACTIVE,) * 4 + (TradingState.REDUCE_ONLY,))
+    )
+    world.mode = rng.choice((0, 1, 2, 3)) if chance() else rng.choice((Mode.LIVE, Mode.LIVE, Mode.SHADOW))
+    world.allowed = int(not chance())
+    world.tokens = rng.choice((0, 1, 2, 3)) if chance() else rng.choice((2, 3, 50))
+    world.market_open, world.transmitter_ready, world.session_up = (int(not chance()) for _ in range(3))
+    world.ledger_full = int(chance())
+    return orders, world
+
+
+@cocotb.test()
+async def random_requests_agree_with_the_rules(dut):
+    rng = random.Random(7)
+    bench = Bench(dut)
+    await bench.start()
+    seen: Counter = Counter()
+    for _ in range(4000):
+        orders, world = draw(rng)
+        if bench.used > 60_000:
+            await bench.start()
+        expected = await bench.judged(orders, world, rng=rng)
+        seen.update(reason for reasons in expected for reason in reasons)
+        seen["passed"] += not any(expected)
+    dut._log.info("seen %s", seen)
+    assert seen["passed"] > 150
+    assert all(seen[reason] > 30 for reason in Refusal), seen
+
+
+@cocotb.test()
+async def verdicts_belong_to_their_own_request(dut):
+    """Pass and refuse in turn, each as soon as the gate is free."""
+    bench = Bench(dut)
+    await bench.start()
+    for number in range(40):
+        orders, world = plain()
+        if number % 2:
+            on_order(number // 2 % 2, quantity=1001 + number)(orders, world)
+        else:
+            on_order(0, quantity=number + 1)(orders, world)
+        if not number:
+            await bench.arrange(world)
+            await bench.step(6)
+        world.tokens = 60
+        expected = await bench.ask(orders, world)
+        assert any(expected) == bool(number % 2)
+
+
+@cocotb.test()
+async def gate_waits_for_the_ledger_and_takes_one_request_at_a_time(dut):
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    await bench.arrange(world)
+    bench.set("booking", 1)
+    await bench.step(6)
+    assert not bench.get("request__ready")
+    bench.set("booking", 0)
+    await bench.step()
+    assert bench.get("request__ready")
+    # Held valid: one request is taken every LATENCY + 1 clocks, not more.
+    bench.set("allowed", 1)
+    bench.set("request__payload", {"legs": [dataclasses.asdict(order) for order in orders]})
+    bench.set("request__valid", 1)
+    await bench.step(4 * (LATENCY + 1))
+    bench.set("request__valid", 0)
+    await bench.step(10)
+    assert len(bench.taken("verdict_event")) == 8
+    numbers = [leg["user_ref_num"] for _, sent in bench.taken("order") for leg in sent["legs"]]
+    assert numbers == list(range(1, 9))
+
+
+@cocotb.test()
+async def shared_switches_act_in_the_clock_an_order_would_leave(dut):
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    changes = (
+        ("trading_state", int(TradingState.KILLED), Refusal.KILLED),
+        ("trading_state", int(TradingState.HALTED), Refusal.HALTED),
+        ("trading_state", int(TradingState.REDUCE_ONLY), Refusal.REDUCE_ONLY),
+        ("mode", int(Mode.OFF), Refusal.MODE_OFF),
+        ("transmitter_ready", 0, Refusal.TRANSMITTER_BUSY),
+        ("session_up", 0, Refusal.SESSION_DOWN),
+    )
+    for name, value, reason in changes:
+        for late in (0, 1):
+            await bench.arrange(world)
+            bench.set("allowed", 1)
+            await bench.step(6)
+            bench.offer("request", {"legs": [dataclasses.asdict(order) for order in orders]})
+            await bench.step(LATENCY + late)
+            bench.set(name, value)
+            await bench.step(3)
+            verdicts, sent = bench.taken("verdict_event"), bench.taken("order")
+            bench.used += 2 * len(sent)
+            if late:
+                assert len(sent) == 1 and [verdict["refusals"] for _, verdict in verdicts] == [0, 0]
+            else:
+                mask = 1 << reason | 1 << Refusal.OTHER_LEG
+                assert not sent and [verdict["refusals"] for _, verdict in verdicts] == [mask, mask], name
+
+
+@cocotb.test()
+async def tokens_come_back_one_an_interval(dut):
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    world.tokens = 6
+    await bench.arrange(world)
+    await bench.step(6)
+    for _ in range(3):
+        assert await bench.ask(orders, world) == [set(), set()]
+    world.tokens = 0
+    assert (await bench.ask(orders, world))[0] == {Refusal.RATE, Refusal.OTHER_LEG}
+    # Interval 0 never gives one back.
+    await bench.step(500)
+    assert (await bench.ask(orders, world))[0] == {Refusal.RATE, Refusal.OTHER_LEG}
+    bench.set("rate_interval", 50)
+    at = bench.cycle
+    await bench.step(60)
+    world.tokens = 1
+    assert (await bench.ask(orders, world)) == [{Refusal.OTHER_LEG}, {Refusal.RATE}]
+    await bench.step(at + 110 - bench.cycle)
+    world.tokens = 2
+    assert await bench.ask(orders, world) == [set(), set()]
+    # Never more than the burst, however long it rests.
+    await bench.step(1000)
+    for _ in range(3):
+        world.tokens = 2
+        assert await bench.ask(orders, world) == [set(), set()]
+    world.tokens = 0
+    assert (await bench.ask(orders, world))[0] == {Refusal.RATE, Refusal.OTHER_LEG}
+
+
+@cocotb.test()
+async def numbers_are_loaded_and_go_up_by_two(dut):
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    bench.offer("load_user_ref_num", 5001)
+    bench.number = 5001
+    await bench.judged(orders, world)
+    assert bench.get("next_user_ref_num") == 5003
+    world.mode = Mode.SHADOW
+    await bench.judged(orders, world)
+    assert bench.get("next_user_ref_num") == 5003
+
+
+@cocotb.test()
+async def nothing_passes_after_reset_or_clear(dut):
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    assert await bench.judged(orders, world) == [set(), set()]
+    bench.set("clear", 1)
+    await bench.step()
+    bench.set("clear", 0)
+    for slot in world.slots.values():
+        slot.bid = slot.ask = 0
+    bench.touch = dict.fromkeys(world.slots, (0, 0))
+    assert await bench.judged(orders, world) == [{Refusal.CROSSED, Refusal.OTHER_LEG}] * 2

@@ -1,0 +1,449 @@
+"""SpreadTrigger against the rules in plain Python."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import cocotb
+
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Integrity, Miss, PairAction, PairOutcome
+from hdl.strategy.spread_trigger import SpreadTrigger
+from tests.hdl.strategy.rules import SELLING, Pair, Touch, spreads
+from tests.support.stepper import Stepper
+
+GEOMETRY = Geometry(slots=8, pairs=16)
+LATENCY = 4
+LEAD = 4
+GATE_CLOCKS = 7
+ROW = {
+    "slot_a": 0,
+    "slot_b": 1,
+    "enabled": 1,
+    "weight_a": 1 << 12,
+    "weight_b": 1 << 12,
+    "upper": 100 << 12,
+    "lower": -(200 << 12),
+    "exit_short": -(100 << 12),
+    "exit_long": 0,
+    "size_a": 100,
+    "size_b": 200,
+    "max_units": 2,
+    "slippage": 3,
+}
+NARROW = Touch(1_000_000, 500, 1_000_100, 500)
+HIGH = Touch(1_000_300, 500, 1_000_400, 500)
+LOW = Touch(999_700, 500, 999_800, 500)
+
+
+class Bench(Stepper):
+    def __init__(self, dut):
+        super().__init__(
+            dut,
+            SpreadTrigger(GEOMETRY),
+            collect=("request", "trigger_event"),
+            pulses=("miss",),
+            levels=("allowed",),
+        )
+
+    async def start(self, *, cooldown: int = 0) -> None:
+        await self.reset()
+        self.pairs: dict[int, Pair] = {}
+        self.lists: dict[int, list[int]] = {}
+        self.touches: dict[int, Touch] = {}
+        self.integrity = [Integrity.EXACT] * GEOMETRY.slots
+        self.cooldown = cooldown
+        self.set("cooldown", cooldown)
+        self.set("request__ready", 1)
+        self.misses: Counter = Counter()
+
+    async def write_pair(self, number: int, row: dict[str, int]) -> None:
+        self.offer("pairs", {"index": number, "row": row})
+        if number in self.pairs:
+            self.pairs[number].rewrite(row)
+        else:
+            self.pairs[number] = Pair(row)
+        await self.step(3)
+
+    async def write_lists(self, lists: dict[int, list[int]]) -> None:
+        self.lists = lists
+        position = 0
+        for slot in range(GEOMETRY.slots):
+            entries = lists.get(slot, [])
+            for offset, pair in enumerate(entries):
+                self.offer("pair_index", {"index": position + offset, "row": {"pair": pair}})
+                await self.step()
+            self.offer("pair_lists", {"index": slot, "row": {"first": position, "count": len(entries)}})
+            await self.step()
+            position += len(entries)
+        await self.step(3)
+
+    async def one_pair(self, **changes: int) -> Pair:
+        row = ROW | changes
+        await self.write_pair(5, row)
+        await self.write_lists({row["slot_a"]: [5], row["slot_b"]: [5]})
+        return self.pairs[5]
+
+    async def change(
+        self, slot: int, touch: Touch, *, lead: int | None = LEAD, busy: bool = False
+    ) -> list[tuple[int, PairAction]]:
+        """Change a touch, let the gate take what it can, check all of it, and give the requests that were taken."""
+        if lead:
+            self.offer("accept", {"slot": slot})
+            await self.step(lead)
+        self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "sequence": 77, "som": 5, "eot": 6, "type": 69})
+        at = self.cycle
+        self.touches[slot] = touch
+        delay = LATENCY + (max(0, LEAD - lead) if lead else LEAD)
+        entries = self.lists.get(slot, [])
+
+        expected, taken_events = [], []
+        misses: Counter = Counter()
+        free_from = 0
+        for step, number in enumerate(entries):
+            pair = self.pairs[number]
+            a, b = pair.row["slot_a"], pair.row["slot_b"]
+            if a == b or slot not in (a, b) or not {a, b} <= self.touches.keys():
+                continue
+            touches = (self.touches[a], self.touches[b])
+            if not all(each.two_sided for each in touches) or {self.integrity[a], self.integrity[b]} != {Integrity.EXACT}:
+                continue
+            due = at + delay + step
+            result = pair.evaluate(*touches, due - LATENCY + 1)
+            if isinstance(result, Miss):
+                misses[result] += 1
+            elif result is not None:
+                request = {
+                    "pair": number,
+                    "action": result,
+                    "legs": pair.orders(result, *touches),
+                    "type": 69,
+                    "sequence": 77,
+                    "som": 5,
+                    "eot": 6,
+                }
+                expected.append((due, request))
+                if busy or due < free_from:
+                    misses[Miss.GATE_BUSY] += 1
+                    # It comes back one clock after it was offered; until then the pair pends.
+                    pair.came_back()
+                else:
+                    free_from = due + GATE_CLOCKS
+                    value = spreads(pair.row, *touches)[0 if result in SELLING else 1]
+                    taken_events.append(
+                        (due + 1, {"sequence": 77, "cycle": due & 0xFFFFFFFF, "spread": value, "pair": number, "action": result})
+                    )
+
+        hold = 0
+        self.set("request__ready", int(not busy))
+        for _ in range(delay + len(entries) + 3):
+            seen = len(self.seen["request"])
+            await self.step()
+            if len(self.seen["request"]) > seen and not hold and not busy:
+                hold = GATE_CLOCKS
+            hold = max(0, hold - 1)
+            self.set("request__ready", int(not busy and not hold))
+        await self.step(2)
+        self.set("request__ready", 1)
+        assert self.taken("request") == expected
+        assert self.taken("trigger_event") == taken_events
+        found: Counter = Counter()
+        for _, mask in self.taken("miss"):
+            found.update(cause for cause in Miss if mask >> cause & 1)
+        assert found == misses, (found, misses)
+        self.misses += found
+        return [(event["pair"], PairAction(event["action"])) for _, event in taken_events]
+
+    async def done(self, number: int, outcome: PairOutcome) -> None:
+        self.offer("done", {"pair": number, "outcome": outcome})
+        self.pairs[number].ended(outcome, self.cycle, self.cooldown)
+        await self.step()
+
+    async def give_back(self, number: int) -> None:
+        self.offer("returned", {"pair": number})
+        self.pairs[number].came_back()
+        await self.step()
+
+
+@cocotb.test()
+async def fires_on_the_edge_and_not_again(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair()
+    assert await bench.change(0, NARROW) == []
+    assert await bench.change(1, NARROW) == []
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    assert await bench.change(0, HIGH._replace(bid_shares=499)) == []
+    await bench.done(5, PairOutcome.NOTHING)
+    assert await bench.change(0, HIGH) == []
+    assert await bench.change(0, NARROW) == []
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def latency_follows_the_lead_of_accept(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    for lead in (None, 1, 2, 3, 4, 5, 9, 40):
+        # The clock itself is asserted in `change`.
+        assert await bench.change(0, HIGH, lead=lead) == [(5, PairAction.SELL_SPREAD)]
+        await bench.done(5, PairOutcome.NOTHING)
+        await bench.change(0, NARROW, lead=lead)
+
+
+@cocotb.test()
+async def units_up_and_down(dut):
+    bench = Bench(dut)
+    await bench.start()
+    pair = await bench.one_pair(exit_short=-(100 << 12))
+    await bench.change(1, NARROW)
+    for units in (-1, -2):
+        await bench.change(0, NARROW._replace(bid_price=1_000_050))
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        await bench.done(5, PairOutcome.FILLED)
+        assert pair.units == units
+    await bench.change(0, NARROW._replace(bid_price=1_000_050))
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses == {Miss.MAX_UNITS: 1}
+    # S_buy = ask_a - bid_b reaches exit_short.
+    for units in (-1, 0):
+        assert await bench.change(0, LOW) == [(5, PairAction.BUY_BACK)]
+        await bench.done(5, PairOutcome.FILLED)
+        assert pair.units == units
+        await bench.change(0, NARROW)
+    for units in (1, 2):
+        assert await bench.change(0, LOW) == [(5, PairAction.BUY_SPREAD)]
+        await bench.done(5, PairOutcome.FILLED)
+        assert pair.units == units
+        await bench.change(0, NARROW)
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_OUT)]
+    await bench.done(5, PairOutcome.FILLED)
+    assert pair.units == 1
+
+
+@cocotb.test()
+async def a_legged_pair_is_latched_until_its_row_is_written(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    await bench.step()
+    assert bench.get("allowed") == 1 << 5
+    await bench.change(0, HIGH)
+    await bench.done(5, PairOutcome.LEGGED)
+    await bench.step()
+    assert bench.get("allowed") == 0
+    await bench.change(0, NARROW)
+    # The request goes to the gate, which refuses it; come back, it does not arm the pair again.
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    await bench.give_back(5)
+    assert await bench.change(0, HIGH._replace(ask_shares=7)) == []
+    await bench.write_pair(5, dict(ROW))
+    assert bench.get("allowed") == 1 << 5
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def what_did_not_leave_arms_again(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    assert await bench.change(0, HIGH, busy=True) == []
+    assert await bench.change(0, HIGH, busy=True) == []
+    assert bench.misses == {Miss.GATE_BUSY: 2}
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    assert await bench.change(0, NARROW) == []
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses[Miss.PENDING] == 1
+    await bench.give_back(5)
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def cooldown_to_the_clock(dut):
+    bench = Bench(dut)
+    await bench.start(cooldown=200)
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    for early in (1, 0):
+        await bench.change(0, NARROW)
+        await bench.change(0, HIGH)
+        await bench.done(5, PairOutcome.NOTHING)
+        ended = bench.cycle - 1
+        await bench.change(0, NARROW)
+        # The rest is judged one clock behind `bbo`.
+        await bench.step(ended + 200 - early - 1 - LEAD - bench.cycle)
+        assert await bench.change(0, HIGH) == ([] if early else [(5, PairAction.SELL_SPREAD)])
+        if early:
+            await bench.step(300)
+            await bench.change(0, NARROW)
+    assert bench.misses == {Miss.COOLDOWN: 1}
+
+
+@cocotb.test()
+async def a_rest_is_struck_off_before_the_clock_count_comes_round(dut):
+    bench = Bench(dut)
+    await bench.start(cooldown=5)
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    await bench.change(0, HIGH)
+    await bench.done(5, PairOutcome.NOTHING)
+    ended = bench.cycle - 1
+    await bench.step(2 * GEOMETRY.pairs)
+    await bench.change(0, NARROW)
+    # Just after 2**32 clocks the difference of clock counts is small again.
+    bench.cycle = ended + (1 << 32) - 1
+    bench.pairs[5].rests_until = -1
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def nothing_is_evaluated_on_less_than_two_exact_sides(dut):
+    bench = Bench(dut)
+    await bench.start()
+    # With an empty side's price taken for 0, each of these would fire.
+    await bench.one_pair(upper=-(1 << 51), lower=(1 << 51) - 1)
+    assert await bench.change(0, HIGH) == []
+    for touch in (Touch(0, 0, 1_000_100, 500), Touch(1_000_000, 500, 0, 0), Touch(0, 0, 0, 0)):
+        assert await bench.change(1, touch) == []
+        assert await bench.change(0, HIGH) == []
+    for slot in (0, 1):
+        for state in (Integrity.SUSPECT, Integrity.DEAD):
+            bench.integrity[slot] = state
+            bench.set("integrity", [int(each) for each in bench.integrity])
+            assert await bench.change(1, NARROW) == []
+            assert await bench.change(0, HIGH) == []
+        bench.integrity[slot] = Integrity.EXACT
+    bench.set("integrity", [int(each) for each in bench.integrity])
+    bench.set("clear", 1)
+    await bench.step()
+    bench.set("clear", 0)
+    bench.touches.clear()
+    assert await bench.change(0, HIGH) == []
+    assert await bench.change(1, NARROW) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def the_next_change_wins(dut):
+    """A change in the midst of a list: the rest of the list is lost and counted, the new list is evaluated."""
+    bench = Bench(dut)
+    await bench.start()
+    for number in range(8):
+        await bench.write_pair(number, ROW | {"slot_b": 1 + number % 2, "upper": (1 << 51) - 1, "lower": -(1 << 51)})
+    await bench.write_pair(8, ROW | {"slot_a": 3, "slot_b": 4})
+    await bench.write_lists({0: list(range(8)), 3: [8], 4: [8]})
+    await bench.change(4, NARROW)
+    for gap in range(1, 14):
+        await bench.change(3, NARROW)
+        bench.offer("accept", {"slot": 0})
+        await bench.step(LEAD)
+        bench.offer("bbo", {"slot": 0, "touch": NARROW._asdict()})
+        bench.touches[0] = NARROW
+        await bench.step(gap)
+        bench.offer("bbo", {"slot": 3, "touch": HIGH._asdict()})
+        at = bench.cycle
+        await bench.step(20)
+        [(cycle, request)] = bench.taken("request")
+        assert request["pair"] == 8 and cycle - at == LATENCY + LEAD
+        overruns = [mask for _, mask in bench.taken("miss") if mask >> Miss.OVERRUN & 1]
+        # Eight pairs take eight clocks, the last of them still counts in the clock of the next change.
+        assert len(overruns) == (gap < 7), gap
+        bench.taken("trigger_event")
+        bench.pairs[8].evaluate(HIGH, NARROW, at)
+        bench.touches[3] = HIGH
+        await bench.done(8, PairOutcome.NOTHING)
+
+
+@cocotb.test()
+async def prefetch_for_another_slot_does_no_harm(dut):
+    """The book may take in the next message before it tells the touch of the last one."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair()
+    await bench.change(1, NARROW)
+    bench.offer("accept", {"slot": 0})
+    await bench.step(2)
+    bench.offer("accept", {"slot": 1})
+    await bench.step(2)
+    assert await bench.change(0, HIGH, lead=None) == [(5, PairAction.SELL_SPREAD)]
+    await bench.done(5, PairOutcome.NOTHING)
+    assert await bench.change(1, NARROW._replace(ask_price=1_000_200), lead=5) == []
+
+
+def random_touch(rng: random.Random, wide: bool) -> Touch:
+    if wide:
+        bid, ask = (rng.choice((0, 1, 255, 9_999, 10_000, 1 << 18, (1 << 32) - 1, rng.getrandbits(32))) for _ in range(2))
+    else:
+        bid = rng.choice((9_990, 1_000_000)) + rng.randrange(8)
+        ask = bid + rng.choice((1, 3, 100))
+    shares = [rng.choice((0, 99, 100, 101, 199, 200, (1 << 32) - 1)) for _ in range(2)]
+    return Touch(bid, shares[0] if rng.random() < 0.3 else 500, ask, shares[1] if rng.random() < 0.3 else 500)
+
+
+def random_row(rng: random.Random, pools: list[list[Touch]]) -> dict[str, int]:
+    slot_a, slot_b = rng.randrange(GEOMETRY.slots), rng.randrange(GEOMETRY.slots)
+    weight = lambda: rng.choice((1 << 12, 1 << 12, 4095, 0, (1 << 18) - 1, rng.getrandbits(18)))  # noqa: E731
+    row = ROW | {
+        "slot_a": slot_a,
+        "slot_b": slot_b,
+        "weight_a": weight(),
+        "weight_b": weight(),
+        "enabled": int(rng.random() < 0.95),
+    }
+    for name, which in (("upper", 0), ("lower", 1), ("exit_short", 1), ("exit_long", 0)):
+        value = spreads(row, rng.choice(pools[slot_a]), rng.choice(pools[slot_b]))[which] + rng.choice((-1, 0, 0, 1))
+        row[name] = min(max(value, -(1 << 51)), (1 << 51) - 1)
+    row["size_a"], row["size_b"] = (rng.choice((1, 100, 200, (1 << 20) - 1 if rng.random() < 0.1 else 100)) for _ in range(2))
+    row["max_units"], row["slippage"] = rng.choice((0, 1, 2, 3, 255)), rng.choice((0, 1, 9, 255))
+    return row
+
+
+@cocotb.test()
+async def random_markets_agree_with_the_rules(dut):
+    rng = random.Random(5)
+    bench = Bench(dut)
+    actions: Counter = Counter()
+    total: Counter = Counter()
+    for market in range(8):
+        cooldown = rng.choice((0, 60))
+        await bench.start(cooldown=cooldown)
+        pools = [[random_touch(rng, market % 4 == 3) for _ in range(5)] for _ in range(GEOMETRY.slots)]
+        for number in range(GEOMETRY.pairs):
+            await bench.write_pair(number, random_row(rng, pools))
+        lists: dict[int, list[int]] = {slot: [] for slot in range(GEOMETRY.slots)}
+        for number, pair in bench.pairs.items():
+            for slot in {pair.row["slot_a"], pair.row["slot_b"]}:
+                lists[slot].append(number)
+        for entries in lists.values():
+            rng.shuffle(entries)
+        await bench.write_lists(lists)
+        for _ in range(400):
+            slot = rng.randrange(GEOMETRY.slots)
+            if rng.random() < 0.03:
+                bench.integrity[rng.randrange(GEOMETRY.slots)] = rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT))
+                bench.set("integrity", [int(each) for each in bench.integrity])
+            touch = rng.choice(pools[slot])
+            actions.update(
+                action
+                for _, action in await bench.change(slot, touch, lead=rng.choice((None, 1, 3, 4, 7)), busy=rng.random() < 0.05)
+            )
+            for number, pair in bench.pairs.items():
+                if pair.pending and rng.random() < 0.5:
+                    if rng.random() < 0.2:
+                        await bench.give_back(number)
+                    else:
+                        await bench.done(
+                            number, rng.choice((PairOutcome.FILLED,) * 5 + (PairOutcome.NOTHING, PairOutcome.LEGGED))
+                        )
+            if rng.random() < 0.02:
+                number = rng.choice([number for number, pair in bench.pairs.items() if not pair.pending])
+                row = random_row(rng, pools) | {name: bench.pairs[number].row[name] for name in ("slot_a", "slot_b")}
+                await bench.write_pair(number, row)
+        total += bench.misses
+    dut._log.info("%s %s", actions, total)
+    assert all(actions[action] > 30 for action in PairAction), actions
+    assert all(total[cause] > 10 for cause in Miss if cause != Miss.OVERRUN), total
