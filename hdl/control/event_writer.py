@@ -3,6 +3,7 @@
 from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
+from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
@@ -11,8 +12,12 @@ from hdl.spec.layout import Layout
 
 WORD = 32
 
-QUEUE = {events.BBO.name: 2, events.VERDICT.name: 4, events.FILL.name: 2, events.ORDER_STATE.name: 2}
-"""Records of a kind that may wait for their turn, where it is not one: verdicts come two at a time, and others often follow close."""
+LUT_RAM_DEPTH = 16
+"""Rows of a LUT RAM of ECP5."""
+
+QUEUED = {events.BBO.name, events.TRIGGER.name, events.VERDICT.name, events.INTEGRITY.name}
+"""Kinds that come faster than they can be written: pairs that trigger together make six verdicts in forty clocks. They may wait
+in a LUT RAM; the others, which come a frame or a report apart, in a register."""
 
 
 def word() -> data.StructLayout:
@@ -23,15 +28,15 @@ def word() -> data.StructLayout:
 class RecordSource(wiring.Component):
     """Turns the events of one kind into records of whole words.
 
-    A small queue holds events until they are written. An event that finds it full is lost and counted; the next record of the kind
-    says how many were.
+    A queue holds events until they are written. An event that finds it full is lost and counted; the next record of the kind says
+    how many were.
 
     Parameters
     ----------
     layout : Layout
         Record to make.
     depth : int
-        Events that may wait.
+        Events that may wait, a power of two.
 
     Members
     -------
@@ -41,21 +46,21 @@ class RecordSource(wiring.Component):
         A record can be written.
     lost : Out(16)
         Events lost before the one in front.
-    shift : In(1)
-        Present the next word. Only while `waiting`.
-    start : In(1)
-        Give the record its `number`, before the first `shift`.
     number : In(32)
-        Running number.
+        Running number for the one in front.
+    select : In(range(words))
+        Word wanted of the one in front.
     data : Out(32)
-        Word in front, from the clock after `start` on.
+        That word, one clock later.
+    done : In(1)
+        The one in front is written.
     dropped : Out(1)
         An event was lost this clock.
     """
 
     def __init__(self, *, layout: Layout, depth: int):
-        if depth < 1:
-            raise ValueError(f"depth: {depth} was given, allowed is 1 and more")
+        if depth < 1 or depth & (depth - 1):
+            raise ValueError(f"depth: {depth} was given, allowed are powers of two")
         self._layout = layout
         self._depth = depth
         self.words = layout.size * 8 // WORD
@@ -64,20 +69,20 @@ class RecordSource(wiring.Component):
                 "event": In(stream.Signature(interfaces.event(layout), always_ready=True)),
                 "waiting": Out(1),
                 "lost": Out(16),
-                "start": In(1),
                 "number": In(32),
-                "shift": In(1),
+                "select": In(range(self.words)),
                 "data": Out(WORD),
+                "done": In(1),
                 "dropped": Out(1),
             }
         )
 
-    def _record(self, event: data.View, lost: Signal) -> list:
-        """Fields in wire order, the most significant first."""
+    def _record(self, event: data.View) -> Value:
+        """The record as one number, its first word most significant."""
         known = {
             "kind": Const(ord(self._layout.code), 8),
             "words": Const(self.words, 8),
-            "lost": lost,
+            "lost": self.lost,
             "number": self.number,
         }
         parts = []
@@ -88,50 +93,46 @@ class RecordSource(wiring.Component):
                 parts.append(Const(0, 8 * field.size))
             else:
                 parts.append(Value.cast(event[field.name]))
-        return parts
+        return Cat(*reversed(parts))
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        shape = interfaces.event(self._layout)
-        entry = data.StructLayout({"event": shape, "lost": 16})
-        queue = [Signal(entry, name=f"queue_{index}") for index in range(self._depth)]
         level = Signal(range(self._depth + 1))
         missed = Signal(16)
-
-        take = Signal()
-        room = level < self._depth
         put = Signal()
+        front = self._queue(m, put, missed)
         m.d.comb += [
-            put.eq(self.event.valid & room),
-            self.dropped.eq(self.event.valid & ~room),
-            take.eq(self.start),
+            put.eq(self.event.valid & (level != self._depth)),
+            self.dropped.eq(self.event.valid & ~put),
+            self.waiting.eq(level != 0),
+            self.lost.eq(front.lost),
         ]
-        with m.If(self.dropped & (missed != 0xFFFF)):
-            m.d.sync += missed.eq(missed + 1)
-        with m.If(take):
-            for here, behind in zip(queue, queue[1:]):
-                m.d.sync += here.eq(behind)
-        m.d.sync += level.eq(level + put - take)
-        position = Signal.like(level)
-        m.d.comb += position.eq(level - take)
+        m.d.sync += level.eq(level + put - self.done)
         with m.If(put):
             m.d.sync += missed.eq(0)
-            for index, place in enumerate(queue):
-                with m.If(position == index):
-                    m.d.sync += [place.event.eq(self.event.payload), place.lost.eq(missed)]
+        with m.Elif(self.dropped & (missed != 0xFFFF)):
+            m.d.sync += missed.eq(missed + 1)
 
-        record = Signal(self.words * WORD)
-        head = queue[0]
-        m.d.comb += [
-            self.waiting.eq(level != 0),
-            self.lost.eq(head.lost),
-            self.data.eq(record[-WORD:]),
-        ]
-        with m.If(self.start):
-            m.d.sync += record.eq(Cat(*reversed(self._record(head.event, head.lost))))
-        with m.Elif(self.shift):
-            m.d.sync += record.eq(record << WORD)
+        record = self._record(front.event)
+        with m.Switch(self.select):
+            for index in range(self.words):
+                with m.Case(index):
+                    m.d.sync += self.data.eq(record.word_select(self.words - 1 - index, WORD))
         return m
+
+    def _queue(self, m: Module, put: Signal, missed: Signal) -> data.View:
+        """Keep what is put; gives what is in front."""
+        entry = data.StructLayout({"event": interfaces.event(self._layout), "lost": 16})
+        if self._depth == 1:
+            front = Signal(entry)
+            with m.If(put):
+                m.d.sync += [front.event.eq(self.event.payload), front.lost.eq(missed)]
+            return front
+        m.submodules.queue = queue = Memory(shape=entry, depth=self._depth, init=[])
+        write, read = queue.write_port(), queue.read_port(domain="comb")
+        m.d.comb += [write.en.eq(put), write.data.event.eq(self.event.payload), write.data.lost.eq(missed)]
+        m.d.sync += [write.addr.eq(write.addr + put), read.addr.eq(read.addr + self.done)]
+        return read.data
 
 
 class EventWriter(wiring.Component):
@@ -154,7 +155,7 @@ class EventWriter(wiring.Component):
     lost : Out(range(kinds + 1))
         Events lost this clock.
 
-    Latency: an event that finds the writer idle stands at the output five clocks later.
+    Latency: an event that finds the writer idle stands at the output six clocks later.
     """
 
     def __init__(self, *, depth: int = 1024):
@@ -169,7 +170,10 @@ class EventWriter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sources = [RecordSource(layout=layout, depth=QUEUE.get(layout.name, 1)) for layout in events.RECORDS.values()]
+        sources = [
+            RecordSource(layout=layout, depth=LUT_RAM_DEPTH if layout.name in QUEUED else 1)
+            for layout in events.RECORDS.values()
+        ]
         for layout, source in zip(events.RECORDS.values(), sources, strict=True):
             m.submodules[layout.name] = source
             wiring.connect(m, wiring.flipped(getattr(self, layout.name)), source.event)
@@ -177,36 +181,36 @@ class EventWriter(wiring.Component):
 
         longest = max(source.words for source in sources)
         chosen = Signal(range(len(sources)))
-        left = Signal(range(longest + 1))
-        number = Signal(32)
-        skip = Signal(16)
-        lengths = Signal(range(longest + 1))
+        length, select = Signal(range(longest + 1)), Signal(range(longest + 1))
+        number, skip = Signal(32), Signal(16)
+        writing, final = Signal(), Signal()
         any_waiting = Cat(source.waiting for source in sources).any()
 
-        m.d.sync += self.lost.eq(sum(source.dropped for source in sources))
+        m.d.sync += [self.lost.eq(sum(source.dropped for source in sources)), writing.eq(0), final.eq(0)]
+        m.d.comb += fifo.w_en.eq(writing)
         for index, source in enumerate(sources):
-            m.d.comb += source.number.eq(number + skip)
+            m.d.comb += [source.number.eq(number), source.select.eq(select)]
             with m.If(chosen == index):
-                m.d.comb += fifo.w_data.eq(Cat(source.data, left == 1))
+                m.d.comb += fifo.w_data.eq(Cat(source.data, final))
 
         with m.FSM():
             with m.State("CHOOSE"):
                 for index, source in reversed(list(enumerate(sources))):
                     with m.If(source.waiting):
-                        m.d.sync += [chosen.eq(index), lengths.eq(source.words), skip.eq(source.lost)]
-                with m.If(any_waiting & (fifo.w_level <= self._depth - longest)):
-                    m.next = "START"
-            with m.State("START"):
-                for index, source in enumerate(sources):
-                    m.d.comb += source.start.eq(chosen == index)
-                m.d.sync += [left.eq(lengths), number.eq(number + skip + 1)]
+                        m.d.sync += [chosen.eq(index), length.eq(source.words), skip.eq(source.lost)]
+                m.d.sync += select.eq(0)
+                # The last word of the record before is still on its way.
+                with m.If(any_waiting & ~writing & (fifo.w_level <= self._depth - longest)):
+                    m.next = "NUMBER"
+            with m.State("NUMBER"):
+                m.d.sync += number.eq(number + skip)
                 m.next = "WRITE"
             with m.State("WRITE"):
-                m.d.comb += fifo.w_en.eq(1)
-                for index, source in enumerate(sources):
-                    m.d.comb += source.shift.eq(chosen == index)
-                m.d.sync += left.eq(left - 1)
-                with m.If(left == 1):
+                m.d.sync += [select.eq(select + 1), writing.eq(1)]
+                with m.If(select == length - 1):
+                    for index, source in enumerate(sources):
+                        m.d.comb += source.done.eq(chosen == index)
+                    m.d.sync += [final.eq(1), number.eq(number + 1)]
                     m.next = "CHOOSE"
 
         m.d.comb += [

@@ -11,8 +11,12 @@ from hdl.spec.registers import BLOCKS, WORD, Access, Block, Place, Register, Reg
 
 ADDRESS_BITS = 20
 
-GAIN = {"refusal": 2}
-"""Most a counter of the table can gain in one clock, where it is not one."""
+GAIN = {"refusal": 2, "drop": 2}
+"""Most a counter of a table can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause."""
+
+SPACING = {"drop": 3, "refusal": 4, "itch_type": 12}
+"""Fewest clocks between two gains of a counter of a table, where it is not one: a message block takes three bytes at least, the
+gate five clocks an order pair, and no ITCH message is shorter than twelve bytes. Wider beats bring them closer by as much."""
 
 
 class ControlBus(wiring.Signature):
@@ -71,7 +75,7 @@ def _member(entry: Register | Table, geometry: Geometry) -> wiring.Member:
 def block_signature(block: Block, geometry: Geometry) -> wiring.Signature:
     """A block's registers and tables by name.
 
-    RW: Out, the value. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO: In. PULSE: Out, high for one clock.
+    RW: Out, the value. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO: In. PULSE: Out, for one clock.
     RW tables: stream of `interfaces.table_write`. RO tables: In, what each counter gains this clock.
     """
     return wiring.Signature({entry.name: _member(entry, geometry) for entry in block.entries})
@@ -96,10 +100,11 @@ class RegisterFile(wiring.Component):
     identity, feed, book, strategy, risk, session, status : Out(block_signature(block, geometry))
         One bundle a block.
 
-    Latency: ``read_valid`` five clocks after ``read``.
+    Latency: ``read_valid`` twelve clocks after ``read``: late enough that a read sees every write before it, also where the value
+    is held in a stage behind the register.
     """
 
-    READ_LATENCY = 5
+    READ_LATENCY = 12
 
     def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
@@ -165,7 +170,10 @@ class RegisterFile(wiring.Component):
         return inside & (within[: _log2(entry.stride)] == entry.words - 1)
 
     def _read(self, m: Module) -> None:
-        """Stage 1: bus registered. Stage 2: word chosen within each block, counters addressed. Stages 3, 4: counters. Stage 5: out."""
+        """Stage 1: bus registered. 2: word chosen within each block, counters addressed. 3, 4: counters. 5: out.
+
+        The address stands still from one read to the next, so what comes out follows the registers; only `read_valid` waits.
+        """
         bus = self.bus
         address = Signal(ADDRESS_BITS)
         pipe = Signal(self.READ_LATENCY)
@@ -175,7 +183,9 @@ class RegisterFile(wiring.Component):
 
         most = max(place.entry.words for place in self.map)
         upper = Signal(WORD * (most - 1))
-        found = [self._read_block(m, block, address, upper, pipe[0]) for block in BLOCKS]
+        # The word that leaves with `read_valid` is taken from its register three clocks before.
+        sampling = pipe[self.READ_LATENCY - 4]
+        found = [self._read_block(m, block, address, upper, sampling) for block in BLOCKS]
         counts = [self._read_counters(m, place, address) for place in self.map if self._is_counters(place)]
         settled = Signal(WORD)
         m.d.sync += settled.eq(_any_of(found))
@@ -217,7 +227,11 @@ class RegisterFile(wiring.Component):
 
     def _read_counters(self, m: Module, place: Place, address: Signal) -> Value:
         """Count of one counter table, 0 where the address is not in it; three clocks after `address`."""
-        bank = CounterBank(counters=place.rows, step=GAIN.get(place.entry.name, 1))
+        bank = CounterBank(
+            counters=place.rows,
+            step=GAIN.get(place.entry.name, 1),
+            spacing=max(1, SPACING.get(place.entry.name, 1) // self._geometry.width),
+        )
         m.submodules[f"counters_{place.entry.name}"] = bank
         inside, inside_next = Signal(), Signal()
         row = Signal.like(bank.address)

@@ -10,7 +10,7 @@ from hdl.control.counter_bank import CounterBank
 from tests.support.simulation import simulate
 
 
-@pytest.mark.parametrize(("counters", "step"), [(1, 1), (3, 1), (24, 1), (22, 2)])
+@pytest.mark.parametrize(("counters", "step"), [(3, 1), (4, 3), (24, 1), (22, 2)])
 def test_counts_every_gain(counters: int, step: int) -> None:
     bank = CounterBank(counters=counters, step=step)
     expected = [0] * counters
@@ -26,7 +26,7 @@ def test_counts_every_gain(counters: int, step: int) -> None:
             await ctx.tick()
         for index in range(counters):
             ctx.set(bank.gain[index], 0)
-        await ctx.tick().repeat(6 * counters + 6)
+        await ctx.tick().repeat(counters + 2)
         for index in range(counters):
             ctx.set(bank.address, index)
             await ctx.tick().repeat(2)
@@ -35,7 +35,30 @@ def test_counts_every_gain(counters: int, step: int) -> None:
     simulate(bank, bench)
 
 
-@pytest.mark.parametrize("wrong", [{"counters": 0}, {"counters": 4, "step": 0}])
-def test_refuses_sizes_that_mean_nothing(wrong: dict[str, int]) -> None:
-    with pytest.raises(ValueError, match="0 was given, allowed is 1 and more"):
-        CounterBank(**wrong)
+@pytest.mark.parametrize(("counters", "spacing"), [(24, 3), (23, 12), (3, 7)])
+def test_counts_gains_as_close_as_they_may_come(counters: int, spacing: int) -> None:
+    bank = CounterBank(counters=counters, step=2, spacing=spacing)
+    gains = 40
+
+    async def bench(ctx):
+        for clock in range(gains * spacing):
+            for index in range(counters):
+                ctx.set(bank.gain[index], 2 if (clock + index) % spacing == 0 else 0)
+            await ctx.tick()
+        for index in range(counters):
+            ctx.set(bank.gain[index], 0)
+        await ctx.tick().repeat(counters + 2)
+        for index in range(counters):
+            ctx.set(bank.address, index)
+            await ctx.tick().repeat(2)
+            assert ctx.get(bank.count) == 2 * gains
+
+    simulate(bank, bench)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "least"), [("counters", 2, 3), ("step", 0, 1), ("spacing", 0, 1)]
+)
+def test_refuses_sizes_that_mean_nothing(name: str, value: int, least: int) -> None:
+    with pytest.raises(ValueError, match=f"{name}: {value} was given, allowed is {least} and more"):
+        CounterBank(**({"counters": 4} | {name: value}))

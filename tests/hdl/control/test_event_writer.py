@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
-from hdl.control.event_writer import EventWriter
+from hdl.control.event_writer import LUT_RAM_DEPTH, EventWriter
 from hdl.spec import events
 from hdl.spec.layout import Kind
 from tests.support.simulation import put, simulate
@@ -100,8 +100,11 @@ def test_priority_and_first_word_latency() -> None:
     assert first_word == [LATENCY]
 
 
-LATENCY = 4
+LATENCY = 5
 """Clocks from the one after the event to its first word."""
+
+
+SENT = 3 * LUT_RAM_DEPTH
 
 
 def test_losses_are_counted_and_leave_a_hole() -> None:
@@ -110,13 +113,13 @@ def test_losses_are_counted_and_leave_a_hole() -> None:
     lost = []
 
     async def bench(ctx):
-        # The host does not read: two waiting, the rest is lost.
-        for index in range(10):
+        # The host does not read: some records are written, a queue full of them waits, the rest is lost.
+        for index in range(SENT):
             await put(ctx, writer.bbo, {"slot": index})
             await ctx.tick().repeat(20)
         await ctx.tick().repeat(50)
         ctx.set(writer.words.ready, 1)
-        await ctx.tick().repeat(200)
+        await ctx.tick().repeat(20 * LUT_RAM_DEPTH)
         await put(ctx, writer.bbo, {"slot": 99})
         await ctx.tick().repeat(100)
 
@@ -139,8 +142,8 @@ def test_losses_are_counted_and_leave_a_hole() -> None:
     slots = [record["slot"] for record in decoded]
     assert slots[-1] == 99
     assert slots[:-1] == list(range(len(slots) - 1))
-    missing = 10 - (len(slots) - 1)
+    missing = SENT - (len(slots) - 1)
     assert missing > 0
     assert sum(lost) == missing
     assert decoded[-1]["lost"] == missing
-    assert decoded[-1]["number"] == 10
+    assert decoded[-1]["number"] == SENT

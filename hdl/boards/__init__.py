@@ -1,0 +1,1 @@
+"""Boards: the appliance behind the pins of real hardware."""

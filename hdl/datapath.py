@@ -1,0 +1,292 @@
+"""From frames to orders: every stage of the appliance between the MACs, and the control bus beside them."""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from hdl import interfaces
+from hdl.book.order_book import OrderBook
+from hdl.control.event_writer import EventWriter
+from hdl.control.register_file import ControlBus, RegisterFile
+from hdl.control.trading_state_holder import TradingStateHolder
+from hdl.feed.moldudp64_receiver import MoldUdp64Receiver
+from hdl.itch.itch_decoder import ItchDecoder
+from hdl.net.frame_filter import FrameFilter
+from hdl.net.packet_hold import PacketHold
+from hdl.order.order_session import OrderSession
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Drop, IntegrityCause
+from hdl.spec.registers import MAGIC
+from hdl.trading import TradingCore
+
+
+class EventPort(wiring.Signature):
+    """Event records, word by word, as plain signals a top level can show.
+
+    Members
+    -------
+    payload.data : Out(32)
+        Word.
+    payload.last : Out(1)
+        Final word of its record.
+    valid : Out(1)
+        A word is there.
+    ready : In(1)
+        The host takes it.
+    """
+
+    def __init__(self) -> None:
+        payload = wiring.Signature({"data": Out(32), "last": Out(1)})
+        super().__init__({"payload": Out(payload), "valid": Out(1), "ready": In(1)})
+
+
+class DataPath(wiring.Component):
+    """The appliance without its MACs.
+
+    Frames go in at `receive`, order frames come out at `transmit`; the stages stand in the order in which data flows. The host
+    sees registers and event records. Nothing between `receive` and the book's queue can wait.
+
+    Latency, overload and counters are those of the stages; see `docs/architecture.md` for the sum.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Width and capacities.
+
+    Members
+    -------
+    receive : In(interfaces.frame_signature(width))
+        Frames from the MAC.
+    transmit : Out(stream.Signature(interfaces.beat(width)))
+        Frames to the MAC.
+    transmit_idle : In(1)
+        The MAC takes a frame at once.
+    transmit_fault : In(1)
+        The MAC had to cut a frame: trading halts.
+    control : Out(ControlBus())
+        The host's way to the registers.
+    events : Out(EventPort())
+        Records for the host.
+    now : Out(32)
+        Low bits of the clock count.
+    """
+
+    def __init__(self, *, geometry: Geometry) -> None:
+        self._geometry = geometry
+        super().__init__(
+            {
+                "receive": In(interfaces.frame_signature(geometry.width)),
+                "transmit": Out(stream.Signature(interfaces.beat(geometry.width))),
+                "transmit_idle": In(1),
+                "transmit_fault": In(1),
+                "control": Out(ControlBus()),
+                "events": Out(EventPort()),
+                "now": Out(32),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        geometry, width = self._geometry, self._geometry.width
+        m = Module()
+        m.submodules.registers = registers = RegisterFile(geometry=geometry)
+        m.submodules.events = writer = EventWriter()
+        m.submodules.filter = frames = FrameFilter(width=width)
+        m.submodules.hold = hold = PacketHold(width=width)
+        m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
+        m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency)
+        m.submodules.book = book = OrderBook(geometry=geometry)
+        m.submodules.trading = trading = TradingCore(geometry)
+        m.submodules.session = session = OrderSession(geometry)
+        m.submodules.trading_state = trading_state = TradingStateHolder()
+
+        cycles = Signal(64)
+        m.d.sync += cycles.eq(cycles + 1)
+        m.d.comb += self.now.eq(cycles[:32])
+        for stage in (itch, book, trading, session):
+            m.d.comb += stage.now.eq(self.now)
+
+        connect(m, flipped(self.control), registers.bus)
+        self._feed(m, registers.feed, frames, hold, mold, itch)
+        self._book(m, registers.book, mold, itch, book)
+        self._trading(m, registers, itch, book, trading, trading_state, session)
+        self._session(m, registers.session, frames, trading, session)
+        self._events(m, writer, mold, book, trading, session)
+        self._identity(m, registers, cycles)
+        self._status(m, registers.status, writer, frames, hold, mold, itch, book, trading, session)
+        return m
+
+    def _feed(self, m, registers, frames, hold, mold, itch) -> None:
+        connect(m, flipped(self.receive), frames.frame)
+        connect(m, frames.feed, hold.i)
+        connect(m, frames.feed_end, hold.i_end)
+        connect(m, hold.o, mold.payload)
+        connect(m, hold.o_end, mold.payload_end)
+        connect(m, mold.message, itch.message)
+        connect(m, registers.next_sequence.load, mold.load)
+        m.d.comb += [
+            frames.feed_address.eq(registers.address),
+            frames.feed_port.eq(registers.port),
+            hold.hold.eq(registers.hold_until_fcs),
+            mold.session.eq(registers.session),
+            registers.next_sequence.value.eq(mold.expected),
+            itch.bind.valid.eq(registers.bindings.valid),
+            itch.bind.payload.slot.eq(registers.bindings.payload.index),
+            itch.bind.payload.locate.eq(registers.bindings.payload.row.locate),
+            itch.bind.payload.valid.eq(registers.bindings.payload.row.valid),
+        ]
+
+    def _book(self, m, registers, mold, itch, book) -> None:
+        connect(m, itch.decoded, book.message)
+        m.d.comb += [
+            book.clear.eq(registers.clear),
+            book.declare_exact.eq(registers.declare_exact),
+            book.suspect.valid.eq(mold.gap.valid | mold.lost_after_use),
+            book.suspect.payload.cause.eq(IntegrityCause.LOST_AFTER_USE),
+            registers.ready.eq(book.ready),
+            registers.live_orders.eq(book.live_orders),
+            registers.table_peak.eq(book.table_peak),
+        ]
+        with m.If(mold.gap.valid):
+            m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.GAP)
+
+    def _trading(self, m, registers, itch, book, trading, trading_state, session) -> None:
+        strategy, risk = registers.strategy, registers.risk
+        for source, name in (
+            (book, "accept"),
+            (book, "bbo"),
+            (book, "trade"),
+            (strategy, "pairs"),
+            (strategy, "pair_lists"),
+            (strategy, "pair_index"),
+            (risk, "limits"),
+        ):
+            connect(m, getattr(source, name), getattr(trading, name))
+        m.d.comb += [
+            # The book takes the same stream; market status only looks on.
+            trading.decoded.valid.eq(itch.decoded.valid),
+            trading.decoded.payload.eq(itch.decoded.payload),
+            trading.integrity.eq(book.integrity),
+            trading.clear.eq(registers.book.clear),
+            trading.cooldown.eq(strategy.cooldown),
+            trading.trading_state.eq(trading_state.value),
+            trading.mode.eq(risk.mode),
+            trading.rate_tokens.eq(risk.rate_tokens),
+            trading.rate_interval.eq(risk.rate_interval),
+            trading.ignore_market_hours.eq(risk.ignore_market_hours),
+            trading_state.load.valid.eq(risk.trading_state.load.valid),
+            trading_state.load.payload.eq(risk.trading_state.load.payload),
+            # An order lost behind the gate or a frame cut by the MAC cannot happen; if it does, nothing more may leave. A message
+            # of the exchange that could not be read is one the ledger has not booked.
+            trading_state.halt.eq(
+                trading.halt
+                | session.order_lost
+                | session.drop[Drop.SOUP_TYPE]
+                | session.drop[Drop.OUCH_TYPE]
+                | self.transmit_fault
+            ),
+            risk.trading_state.value.eq(trading_state.value),
+            risk.next_user_ref_num.value.eq(trading.next_user_ref_num),
+        ]
+        connect(m, risk.next_user_ref_num.load, trading.load_user_ref_num)
+
+    def _session(self, m, registers, frames, trading, session) -> None:
+        connect(m, frames.segment, session.segment)
+        connect(m, frames.segment_end, session.segment_end)
+        connect(m, session.report, trading.report)
+        connect(m, trading.order, session.order)
+        connect(m, registers.symbols, session.symbols)
+        connect(m, registers.send_next.load, session.load_send_next)
+        connect(m, registers.receive_next.load, session.load_receive_next)
+        connect(m, session.frame, flipped(self.transmit))
+        m.d.comb += session.segment_header.eq(frames.segment_header)
+        for name in ("local_mac", "local_address", "local_port", "peer_address", "peer_port"):
+            m.d.comb += getattr(frames, name).eq(getattr(registers, name))
+        for name in ("local_mac", "peer_mac", "local_address", "peer_address", "local_port", "peer_port"):
+            m.d.comb += getattr(session, name).eq(getattr(registers, name))
+
+        # A session the exchange ended stays down until the host has taken it down and up again.
+        lost = Signal()
+        with m.If(session.session_lost):
+            m.d.sync += lost.eq(1)
+        with m.Elif(~registers.up):
+            m.d.sync += lost.eq(0)
+        m.d.comb += [
+            trading.session_up.eq(registers.up & ~lost),
+            trading.transmitter_ready.eq(session.ready),
+            session.mac_idle.eq(self.transmit_idle),
+            registers.send_next.value.eq(session.send_next),
+            registers.receive_next.value.eq(session.receive_next),
+        ]
+
+    def _events(self, m, writer, mold, book, trading, session) -> None:
+        connect(m, session.sent_event, writer.order_sent)
+        connect(m, book.integrity_event, writer.integrity)
+        for name in ("trigger", "verdict", "fill", "order_state", "alarm"):
+            connect(m, getattr(trading, f"{name}_event"), getattr(writer, name))
+        bbo, integrity = writer.bbo.payload, book.integrity
+        m.d.comb += [
+            writer.bbo.valid.eq(book.bbo.valid),
+            bbo.sequence.eq(book.bbo.payload.sequence),
+            bbo.timestamp.eq(book.bbo.payload.timestamp),
+            bbo.cycle.eq(self.now),
+            bbo.bid_price.eq(book.bbo.payload.touch.bid_price),
+            bbo.bid_shares.eq(book.bbo.payload.touch.bid_shares),
+            bbo.ask_price.eq(book.bbo.payload.touch.ask_price),
+            bbo.ask_shares.eq(book.bbo.payload.touch.ask_shares),
+            bbo.slot.eq(book.bbo.payload.slot),
+            bbo.integrity.eq(integrity[book.bbo.payload.slot]),
+            writer.gap.valid.eq(mold.gap.valid),
+            writer.gap.payload.cycle.eq(self.now),
+            writer.gap.payload.first.eq(mold.gap.payload.first),
+            writer.gap.payload.next.eq(mold.gap.payload.next),
+            self.events.valid.eq(writer.words.valid),
+            self.events.payload.data.eq(writer.words.payload.data),
+            self.events.payload.last.eq(writer.words.payload.last),
+            writer.words.ready.eq(self.events.ready),
+        ]
+
+    def _identity(self, m, registers, cycles) -> None:
+        identity, geometry = registers.identity, self._geometry
+        m.d.comb += [
+            identity.magic.eq(MAGIC),
+            identity.map_digest.eq(registers.map.digest),
+            identity.width.eq(geometry.width),
+            identity.slots.eq(geometry.slots),
+            identity.pairs.eq(geometry.pairs),
+            identity.order_capacity.eq(geometry.order_capacity),
+            identity.ladder_ticks.eq(geometry.ladder_ticks),
+            identity.open_orders.eq(geometry.open_orders),
+            identity.cycles.eq(cycles),
+        ]
+
+    def _status(self, m, status, writer, frames, hold, mold, itch, book, trading, session) -> None:
+        for name, gain in (
+            ("frames_received", frames.received),
+            ("frames_sent", session.frames_sent),
+            ("messages", itch.type_seen.any()),
+            ("bbo_changes", book.bbo.valid),
+            ("triggers", trading.trigger_event.valid),
+            ("orders_passed", trading.passed),
+            ("orders_refused", trading.refused),
+            ("events_lost", writer.lost),
+            ("lost_after_use", mold.lost_after_use),
+            ("gaps", mold.gap.valid),
+            ("heartbeats", mold.heartbeat),
+        ):
+            # The count is one clock behind: its adder is on nobody's path.
+            step = Signal(4, name=f"{name}_step")
+            count = Signal(32, name=f"{name}_count")
+            m.d.sync += [step.eq(gain), count.eq(count + step)]
+            m.d.comb += getattr(status, name).eq(count)
+
+        overruns = Cat(
+            Const(0, Drop.HOLD_OVERRUN), hold.overflow, Const(0, Drop.SEGMENT_OVERRUN - Drop.HOLD_OVERRUN - 1), session.overflow
+        )
+        causes = [stage.drop for stage in (frames, mold, itch, book, session)] + [overruns]
+        m.d.comb += [status.drop[cause].eq(sum(stage[cause] for stage in causes)) for cause in Drop]
+        m.d.comb += [
+            status.refusal.eq(trading.refusal),
+            status.miss.eq(trading.miss),
+            status.alarm.eq(trading.alarm),
+            status.itch_type.eq(itch.type_seen),
+        ]
