@@ -18,8 +18,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from amaranth.back import rtlil
+from amaranth.hdl import Const, Value
+from amaranth.hdl._ir import PortDirection  # rtlil.convert wants it and has no public name for it
 from amaranth.lib import wiring
 
 BUILD = Path(os.environ.get("T2T_BUILD", Path(__file__).resolve().parent.parent / "build"))
@@ -87,14 +91,37 @@ def digest(*parts: str | bytes) -> str:
     return total.hexdigest()[:16]
 
 
+_LARGE_MEMORY = 1 << 17
+"""Bits from which on a memory of zeros is written without contents; no design may count on them."""
+
+
+def ports(component: wiring.Component) -> dict[str, tuple[Value, PortDirection]]:
+    """Ports of a top module by name. What its signature fixes, as the `ready` of a stream that is always ready, is none."""
+    found = {}
+    for path, member, port in component.signature.flatten(component):
+        value = Value.cast(port)
+        if not isinstance(value, Const):
+            direction = PortDirection.Input if member.flow is wiring.In else PortDirection.Output
+            found["__".join(map(str, path))] = (value, direction)
+    return found
+
+
 def rtlil_text(component: wiring.Component, *, name: str) -> str:
     """The component as RTLIL, the form every digest of gateware is taken over. Source positions are left out of it."""
-    return rtlil.convert(component, name=name, emit_src=False)
+    emit = rtlil.ModuleEmitter.emit_memory
+
+    def emit_filled(emitter: rtlil.ModuleEmitter, index: int, cell: Any) -> None:
+        """A large memory of zeros is left without its contents: they would be most of the text, and take minutes to write."""
+        if cell.depth * cell.width <= _LARGE_MEMORY or any(cell.init):
+            emit(emitter, index, cell)
+
+    with mock.patch.object(rtlil.ModuleEmitter, "emit_memory", emit_filled):
+        return str(rtlil.convert(component, name=name, ports=ports(component), emit_src=False))
 
 
 @contextmanager
 def building(kind: str, key: str) -> Iterator[tuple[Path, bool]]:
-    """Folder for a build and whether it stands already, held against other processes. Left without an error, it counts as whole."""
+    """Folder for a build and whether it stands already, held against other processes. Left without error it is whole."""
     folder = BUILD / kind / key
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
