@@ -1,0 +1,366 @@
+"""The command `t2t`. Data goes to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from ipaddress import AddressValueError, IPv4Address
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.reasons import Mode
+from host import config, specification
+from host.card import CardError
+from host.config import ConfigError, Configuration
+from host.demo import demo
+from host.doctor import doctor
+from host.framing import Feed
+from host.inputs import capture
+from host.inputs.itch_file import ItchFile, looks_like_itch
+from host.inputs.source import InputError, Source
+from host.loader import Loader, OrderSession
+from host.replay import Outputs, Replay
+from host.stimulus import Capture, Stimulus, Wanted, from_messages
+from host.summary import Summary, render
+from host.synth import synth
+from host.wire_log import WireLog
+from sim import card as simulated
+from sim.tcp import Endpoint
+from sim.tools import ToolError
+from sim.venue import Venue
+
+
+class Exit(enum.IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    FINDINGS = 1
+    USAGE = 2
+    TOOL = 3
+    INPUT = 4
+    CARD = 5
+    INTERRUPTED = 130
+
+
+EPILOG = (
+    "Exit codes: 0 done, nothing to report. 1 done, with findings, which are listed. "
+    "2 the call or a configuration file is wrong. "
+    "3 a tool is missing or failed (see: t2t doctor). 4 the input is nothing that can be read. "
+    "5 the card is not the one expected, or failed. 130 interrupted; what was done until then is reported."
+)
+
+app = typer.Typer(
+    name="t2t",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    epilog=EPILOG,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Tick-to-trade: market data in, orders out, in gateware; on a card or simulated."""
+
+
+_SEQUENCE_MOST = (1 << 64) - 1
+
+
+class Engine(enum.StrEnum):
+    """What runs the data path."""
+
+    RTL = "rtl"
+
+
+class Preset(enum.StrEnum):
+    """Named sizes of the card."""
+
+    LARGE = "large"
+    VERSA = "versa"
+
+
+def fail(code: Exit, *lines: str) -> NoReturn:
+    """Say what is wrong on standard error and leave."""
+    for line in lines:
+        print(f"t2t: {line}", file=sys.stderr)
+    raise typer.Exit(code)
+
+
+def data_console() -> Console:
+    """Standard output; wide where it is not a terminal, so that nothing is folded in a file."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+@dataclass
+class Input:
+    """An opened input file.
+
+    Parameters
+    ----------
+    source : Source
+        Its bytes.
+    form : str
+        What it is.
+    feed : Feed
+        Feed that it holds, or that is made of it.
+    stimuli : iterator of Stimulus
+        Its frames.
+    records : ItchFile or None
+        Its ITCH records, where it holds such.
+    """
+
+    source: Source
+    form: str
+    feed: Feed
+    stimuli: Iterator[Stimulus]
+    records: ItchFile | None = None
+
+
+def open_input(source: Source, wanted: Wanted, *, pack: int) -> Input:
+    """Find out what a file is; `InputError` where it is nothing that can be replayed."""
+    head = source.peek(4)
+    if not head:
+        raise InputError("the file is empty", 0)
+    if capture.looks_like_capture(head):
+        frames = Capture(capture.frames(source), wanted)
+        return Input(source, "pcap, renumbered" if frames.renumbered else "pcap", frames.feed, iter(frames))
+    if not looks_like_itch(head):
+        raise InputError("neither ITCH 5.0 records with a u16 length nor a packet capture", 0)
+    default = Feed()
+    if wanted.address is not None and not IPv4Address(wanted.address).is_multicast:
+        raise InputError(f"feed address {IPv4Address(wanted.address)}: allowed for ITCH files are multicast addresses")
+    feed = Feed(
+        default.address if wanted.address is None else wanted.address,
+        default.port if wanted.port is None else wanted.port,
+        default.session if wanted.session is None else wanted.session,
+        default.next_sequence if wanted.next_sequence is None else wanted.next_sequence,
+    )
+    records = ItchFile(source)
+    return Input(source, "itch", feed, from_messages(records, feed, pack=pack), records)
+
+
+def _wanted(feed: str | None, session: str | None, first: int | None) -> Wanted:
+    address = port = None
+    if feed is not None:
+        host, _, number = feed.partition(":")
+        try:
+            address, port = int(IPv4Address(host)), int(number)
+        except (AddressValueError, ValueError):
+            fail(Exit.USAGE, f"--feed {feed}: allowed is ADDRESS:PORT, for example 233.54.12.111:26477")
+        if not 0 <= port <= 65535:
+            fail(Exit.USAGE, f"--feed {feed}: port {port}; allowed are 0 to 65535")
+    if session is not None and not (session.isascii() and len(session) <= 10):
+        fail(Exit.USAGE, f"--session {session}: allowed are at most 10 ASCII characters")
+    return Wanted(address, port, session.ljust(10).encode() if session is not None else None, first)
+
+
+@contextmanager
+def _progress(replay: Replay, source: Source) -> Iterator[None]:
+    """A bar on standard error while something runs there to be seen, nothing otherwise."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:.0f} %"), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("replay", total=source.size)
+
+        def show() -> None:
+            done = replay.progress
+            bar.update(task, completed=source.position, description=f"{done.records:,} messages, {done.cycles:,} clocks")
+
+        replay.progress.show = show
+        yield
+
+
+@app.command(epilog=EPILOG)
+def replay(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, show_default=False, help="ITCH file or capture.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", "-s", metavar="NAME[=LOCATE]", help="Watch this symbol. May be repeated.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--config", "-c", "--slots", "--pairs", "--limits", metavar="FILE", help="TOML file. May be repeated."),
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="What runs the data path: rtl is the gateware, simulated.")] = Engine.RTL,
+    preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
+    bbo: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.csv", help="One row a BBO change.")] = None,
+    orders: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="OUT.jsonl", help="One line a trigger, verdict, order, report.")
+    ] = None,
+    pcap: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.pcap", help="Frames in and out.")] = None,
+    wave: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.fst", help="Waves of all signals; slow.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    pack: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Messages a packet, at most; ITCH files only.")] = 1,
+    feed: Annotated[
+        str | None, typer.Option(metavar="ADDRESS:PORT", help="The feed, where it is not a capture's first MoldUDP64 packet's.")
+    ] = None,
+    session: Annotated[str | None, typer.Option(metavar="NAME", help="Its session, where not that packet's.")] = None,
+    first: Annotated[
+        int | None, typer.Option(min=0, max=_SEQUENCE_MOST, metavar="N", help="Its first number, where not that packet's.")
+    ] = None,
+    hold_until_fcs: Annotated[
+        bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check call and files, show what would be loaded as the card's integers, and stop.")
+    ] = False,
+) -> None:
+    """Run market data through the gateware.
+
+    Takes ITCH 5.0 files (u16 length before each message) and captures (pcap, pcapng) of MoldUDP64, plain, gzip or zstd. Symbols
+    are found by the directory messages, or by `NAME=LOCATE`. With no symbol and no configuration, every symbol is watched, up to
+    the card's slot count.
+
+        t2t replay day.itch.gz --symbol AAPL --bbo bbo.csv
+        t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
+        t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
+    """
+    geometry = PRESETS[preset.value]
+    wanted = _wanted(feed, session, first)
+    with ExitStack() as stack:
+        try:
+            configuration = config.load(files or (), geometry, symbols=symbol or ())
+            given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
+            if dry_run:
+                print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
+                return
+            outputs = _outputs(stack, bbo, orders, pcap, geometry)
+            run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
+            summary = run.summary(file=str(file), form=given.form, engine=engine.value)
+        except ConfigError as error:
+            fail(Exit.USAGE, *error.problems)
+        except InputError as error:
+            fail(Exit.INPUT, f"{file}: {error}")
+        except OSError as error:
+            fail(Exit.USAGE, f"{error.filename}: {error.strerror}")
+        except ToolError as error:
+            fail(Exit.TOOL, str(error))
+        except (CardError, simulated.CardError) as error:
+            fail(Exit.CARD, str(error))
+    summary = summary.model_copy(update={"findings": (*summary.findings, *_odd(given))})
+    _report(summary, as_json=as_json, seconds=run.seconds)
+    if any(finding.startswith("interrupted") for finding in summary.findings):
+        raise typer.Exit(Exit.INTERRUPTED)
+    if summary.findings:
+        raise typer.Exit(Exit.FINDINGS)
+
+
+def _outputs(stack: ExitStack, bbo: Path | None, orders: Path | None, pcap: Path | None, geometry: Geometry) -> Outputs:
+    return Outputs(
+        bbo=stack.enter_context(bbo.open("w", newline="")) if bbo else None,
+        orders=stack.enter_context(orders.open("w")) if orders else None,
+        wire=WireLog(stack.enter_context(pcap.open("wb")), geometry.clock_hz) if pcap else None,
+    )
+
+
+def _run(
+    stack: ExitStack,
+    configuration: Configuration,
+    given: Input,
+    outputs: Outputs,
+    geometry: Geometry,
+    *,
+    wave: Path | None,
+    hold_until_fcs: bool,
+) -> Replay:
+    card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
+    session = OrderSession()
+    loader = Loader(card)
+    loader.identify()
+    loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
+    loader.arm(configuration.mode)
+    exchange = _exchange(configuration, session) if configuration.mode is Mode.LIVE else None
+    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs)
+    with _progress(replay, given.source):
+        replay.run(given.stimuli)
+    return replay
+
+
+def _exchange(configuration: Configuration, session: OrderSession) -> Venue:
+    """The simulated exchange, at the other end of the session the card was loaded with."""
+    return Venue(
+        local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
+        remote=Endpoint(session.local_mac, session.local_address, session.local_port),
+        send_next=session.receive_next,
+        receive_next=session.send_next,
+    )
+
+
+def _odd(given: Input) -> Iterator[str]:
+    records = given.records
+    if records is not None and records.odd_records:
+        yield (
+            f"input: {records.odd_records} records are not of ITCH 5.0 (type unknown, or not of its type's length), "
+            f"the first at byte {records.first_odd}"
+        )
+
+
+def _report(summary: Summary, *, as_json: bool, seconds: float) -> None:
+    if as_json:
+        print(summary.model_dump_json(indent=2))
+    else:
+        render(summary, data_console())
+    print(f"t2t: {summary.cycles:,} clocks in {seconds:.1f} s ({summary.cycles / seconds:,.0f}/s)", file=sys.stderr)
+    if as_json:
+        for finding in summary.findings:
+            print(f"t2t: {finding}", file=sys.stderr)
+
+
+def _resolved(configuration: Configuration, feed: Feed, geometry: Geometry) -> dict[str, object]:
+    """The configuration as the integers the card takes."""
+    slots = {slot.symbol: number for number, slot in enumerate(configuration.slots)}
+    return {
+        "feed": feed.described(),
+        "mode": configuration.mode.name.lower(),
+        "slots": [{"slot": slots[slot.symbol], "symbol": slot.symbol, "locate": slot.locate} for slot in configuration.slots],
+        "pairs": [{"pair": pair.title} | config.pair_row(pair, slots) for pair in configuration.pairs],
+        "limits": [{"symbol": symbol} | config.limit_row(limit) for symbol, limit in configuration.limits.items()],
+        "risk": {
+            "rate_tokens": configuration.risk.rate_tokens,
+            "rate_interval": config.clocks(configuration.risk.rate_interval_us, geometry),
+            "ignore_market_hours": int(configuration.risk.ignore_market_hours),
+        },
+        "strategy": {"cooldown": config.clocks(configuration.strategy.cooldown_us, geometry)},
+    }
+
+
+@app.command(epilog="Example: t2t spec registers --json")
+def spec(
+    topic: Annotated[specification.Topic | None, typer.Argument(help="One of them, or all.", show_default=False)] = None,
+    preset: Annotated[Preset, typer.Option(help="Sizes the register map is for.")] = Preset.LARGE,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Show the definitions that gateware and host are made from: layouts, registers, events, reasons."""
+    topics = [topic] if topic else list(specification.Topic)
+    tables = {each.value: specification.describe(each, PRESETS[preset.value]) for each in topics}
+    if as_json:
+        print(json.dumps(tables, indent=2))
+    else:
+        specification.render(tables, data_console())
+
+
+app.command()(doctor)
+app.command()(synth)
+app.command()(demo)
+
+
+def main() -> None:
+    """Entry point of the command `t2t`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,453 @@
+"""What to watch and how to trade it, from TOML files: every value checked against the card it is meant for.
+
+A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[risk]`` and ``[strategy]``; several
+files are taken together. Amounts are in the unit their key names; `pair_row`, `limit_row` and the rest give the integers the card
+takes. All errors of all files are found before any is reported.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Le, MultipleOf
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Mode
+from hdl.spec.registers import BLOCKS, Register
+
+PRICE_UNITS = 10_000
+"""Device units of price in a dollar."""
+WEIGHT_UNITS = 1 << 12
+"""Device units in a weight of 1; a spread has as many in each unit of price."""
+OUCH_MOST_SHARES = 999_999
+"""Shares of the largest order OUCH takes."""
+OUCH_HIGHEST_USD = Decimal("199999.99")
+"""Highest limit price OUCH takes."""
+
+
+class ConfigError(Exception):
+    """The configuration was refused.
+
+    Parameters
+    ----------
+    problems : sequence of str
+        One line each: file, key, what was given, what is allowed.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+def _highest(block: str, name: str, column: str = "") -> int:
+    """Largest value a register or table column holds."""
+    entry = next(entry for part in BLOCKS if part.name == block for entry in part.entries if entry.name == name)
+    if isinstance(entry, Register):
+        return (1 << entry.bits) - 1
+    found = next(each for each in entry.columns if each.name == column)
+    return (1 << found.bits - found.signed) - 1
+
+
+def _decimal(value: object) -> object:
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Symbol = Annotated[str, Field(pattern=r"^[!-~]{1,8}$")]
+
+_CENT = Decimal("0.01")
+_PRICE_STEP = Decimal(1) / PRICE_UNITS
+_WEIGHT_STEP = Decimal(1) / WEIGHT_UNITS
+_WEIGHT_MOST = _highest("strategy", "pairs", "weight_a") * _WEIGHT_STEP
+# Ranges of dollars are cut to whole cents so that the bound an error names can be typed.
+_SPREAD_MOST = (Decimal(_highest("strategy", "pairs", "upper")) / (PRICE_UNITS * WEIGHT_UNITS)).quantize(_CENT, "ROUND_DOWN")
+_NOTIONAL_MOST = (Decimal(_highest("risk", "limits", "max_notional")) / PRICE_UNITS).quantize(_CENT, "ROUND_DOWN")
+# The fastest build has 156.25 clocks in a microsecond.
+_MICROSECONDS_MOST = _highest("risk", "rate_interval") * 100 // 15_625
+
+Weight = Annotated[Decimal, BeforeValidator(_decimal), Ge(_WEIGHT_STEP), Le(_WEIGHT_MOST)]
+"""A factor, taken to the nearest 1/4096."""
+Spread = Annotated[Decimal, BeforeValidator(_decimal), Ge(-_SPREAD_MOST), Le(_SPREAD_MOST)]
+"""Dollars of a spread, taken to the nearest 1/40960000."""
+Notional = Annotated[Decimal, BeforeValidator(_decimal), Ge(_PRICE_STEP), Le(_NOTIONAL_MOST), MultipleOf(_PRICE_STEP)]
+"""Dollars of an order."""
+Price = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(OUCH_HIGHEST_USD), MultipleOf(_PRICE_STEP)]
+"""Dollars of a share."""
+Microseconds = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MICROSECONDS_MOST))]
+"""Time, taken to the nearest clock."""
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Slot(_Model):
+    """A symbol to watch."""
+
+    symbol: Symbol = Field(description="as the directory messages spell it")
+    locate: int | None = Field(
+        default=None,
+        ge=1,
+        le=_highest("feed", "bindings", "locate"),
+        description="stock locate, used where the feed has no directory message for the symbol",
+    )
+
+
+class Pair(_Model):
+    """Two symbols traded against each other: the spread is weight_a * leg a - weight_b * leg b."""
+
+    name: str = Field(default="", max_length=64, description="for reports; LEG_A/LEG_B where left out")
+    leg_a: Symbol = Field(description="symbol of a slot")
+    leg_b: Symbol = Field(description="symbol of another slot")
+    enabled: bool = Field(default=True, description="false: never trades")
+    weight_a: Weight = Field(description="factor of leg a")
+    weight_b: Weight = Field(description="factor of leg b")
+    upper_usd: Spread = Field(description="sell the spread at or above")
+    lower_usd: Spread = Field(description="buy the spread at or below")
+    exit_short_usd: Spread = Field(description="buy a short spread back at or below")
+    exit_long_usd: Spread = Field(description="sell a long spread out at or above")
+    size_a_shares: int = Field(ge=1, le=OUCH_MOST_SHARES, description="leg a's order, for one unit")
+    size_b_shares: int = Field(ge=1, le=OUCH_MOST_SHARES, description="leg b's order, for one unit")
+    max_units: int = Field(
+        default=1, ge=1, le=_highest("strategy", "pairs", "max_units"), description="units held at most, each way"
+    )
+    slippage_ticks: int = Field(
+        default=0, ge=0, le=_highest("strategy", "pairs", "slippage"), description="how far beyond the touch a limit may go"
+    )
+
+    @property
+    def title(self) -> str:
+        """Name for reports."""
+        return self.name or f"{self.leg_a}/{self.leg_b}"
+
+
+class Limit(_Model):
+    """What the gate lets through for one symbol. The defaults also hold for a pair's leg that has no entry."""
+
+    symbol: Symbol = Field(description="symbol of a slot")
+    enabled: bool = Field(default=True, description="false: no orders")
+    max_quantity_shares: int = Field(default=1_000, ge=1, le=OUCH_MOST_SHARES, description="an order")
+    max_notional_usd: Notional = Field(default=Decimal(500_000), description="an order")
+    max_long_shares: int = Field(
+        default=10_000, ge=0, le=_highest("risk", "limits", "max_long"), description="position and open buys"
+    )
+    max_short_shares: int = Field(
+        default=10_000, ge=0, le=_highest("risk", "limits", "max_short"), description="short position and open sells"
+    )
+    reference_usd: Price = Field(
+        default=Decimal(0),
+        description="price to measure the collar from until the feed shows a trade, 0: none, which refuses orders until then",
+    )
+    collar_usd: Price = Field(default=Decimal(10), description="furthest from the reference")
+    collar_bps: int = Field(default=300, ge=0, le=10_000, description="furthest from the reference, 1/10000 of it")
+
+
+class Risk(_Model):
+    """Limits and switches of the gate as a whole."""
+
+    mode: Literal["off", "shadow", "live"] | None = Field(
+        default=None, description="live where left out and there are pairs: a replay's exchange is a simulation"
+    )
+    rate_tokens: int = Field(
+        default=100, ge=0, le=_highest("risk", "rate_tokens"), description="orders that may leave in a burst"
+    )
+    rate_interval_us: Microseconds = Field(default=Decimal(1_000), description="until one more may leave, 0: never")
+    ignore_market_hours: bool = Field(default=False, description="true: trade outside the feed's market hours too")
+
+
+class Strategy(_Model):
+    """What holds for all pairs."""
+
+    cooldown_us: Microseconds = Field(default=Decimal(100), description="rest of a pair after its orders ended")
+
+
+class _File(_Model):
+    slots: list[Slot] = []
+    pairs: list[Pair] = []
+    limits: list[Limit] = []
+    risk: Risk | None = None
+    strategy: Strategy | None = None
+
+
+_SECTIONS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit, "risk": Risk, "strategy": Strategy}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A checked configuration.
+
+    Parameters
+    ----------
+    slots : tuple of Slot
+        In the order of slot numbers. Empty: watch every symbol the feed shows, up to the slot count.
+    pairs : tuple of Pair
+        In the order of pair numbers.
+    limits : mapping of str to Limit
+        By symbol, one for each slot that may trade.
+    risk : Risk
+        The gate as a whole.
+    strategy : Strategy
+        All pairs.
+    """
+
+    slots: tuple[Slot, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    limits: Mapping[str, Limit] = field(default_factory=dict)
+    risk: Risk = Risk()
+    strategy: Strategy = Strategy()
+
+    @property
+    def mode(self) -> Mode:
+        """Mode the card is to be armed in; OFF where there is nothing to trade."""
+        if not self.pairs:
+            return Mode.OFF
+        return Mode[(self.risk.mode or "live").upper()]
+
+
+def _range(info: FieldInfo, name: str) -> str:
+    """What a field may hold, in words."""
+    bounds: dict[type, Any] = {type(each): each for each in info.metadata}
+    for each in info.metadata:
+        for inner in getattr(each, "__iter__", lambda: ())():
+            bounds[type(inner)] = inner
+    if Ge in bounds and Le in bounds:
+        text = f"{_plain(bounds[Ge].ge)} to {_plain(bounds[Le].le)}"
+        return text + (f" in steps of {_plain(bounds[MultipleOf].multiple_of)}" if MultipleOf in bounds else "")
+    if info.annotation is bool:
+        return "true or false"
+    if name == "mode":
+        return '"off", "shadow" or "live"'
+    if name == "name":
+        return "text of at most 64 characters"
+    return "1 to 8 printable ASCII characters without a space"
+
+
+def _plain(value: Any) -> str:
+    return format(value, "f") if isinstance(value, Decimal) else str(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Mapping):
+        return "a table"
+    if isinstance(value, Sequence):
+        return "an array"
+    return str(value)
+
+
+def _key(location: tuple[int | str, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _problem(file: str, error: ErrorDetails) -> str:
+    location = error["loc"]
+    where = f"{file}: {_key(location)}"
+    section = _SECTIONS.get(str(location[0])) if location else None
+    name = str(location[-1])
+    if error["type"] == "extra_forbidden":
+        allowed = section.model_fields if section and len(location) > 1 else _File.model_fields
+        return f"{where}: unknown key; allowed are {', '.join(allowed)}"
+    if section is None or name not in section.model_fields:
+        kind = "an array of tables" if name in ("slots", "pairs", "limits") else "a table"
+        return f"{where}: {_shown(error['input'])} was given; allowed is {kind}"
+    allowed_values = _range(section.model_fields[name], name)
+    if error["type"] == "missing":
+        return f"{where}: missing; allowed are {allowed_values}"
+    return f"{where}: {_shown(error['input'])} was given; allowed are {allowed_values}"
+
+
+def _read(path: Path, problems: list[str]) -> _File:
+    try:
+        with path.open("rb") as file:
+            table = tomllib.load(file, parse_float=Decimal)
+        return _File.model_validate(table)
+    except OSError as error:
+        problems.append(f"{path}: cannot be read: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{path}: not TOML: {error}")
+    except ValidationError as error:
+        problems.extend(_problem(str(path), each) for each in error.errors(include_url=False))
+    return _File()
+
+
+def parse_symbol(text: str) -> Slot:
+    """Slot from ``NAME`` or ``NAME=LOCATE``; `ConfigError` names the allowed values."""
+    name, _, locate = text.partition("=")
+    values: dict[str, object] = {"symbol": name}
+    if "=" in text:
+        values["locate"] = int(locate) if locate.isascii() and locate.isdigit() else locate
+    try:
+        return Slot.model_validate(values)
+    except ValidationError as error:
+        problems = [_problem(f"--symbol {text}", each | {"loc": ("slots", *each["loc"])}) for each in error.errors()]
+        raise ConfigError([problem.replace("slots.", "") for problem in problems]) from None
+
+
+def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = ()) -> Configuration:
+    """Read and check a configuration.
+
+    Parameters
+    ----------
+    files : iterable of Path
+        TOML files, taken together.
+    geometry : Geometry
+        Sizes of the card it is for.
+    symbols : iterable of str
+        More slots, ``NAME`` or ``NAME=LOCATE``, as the command line gives them.
+
+    Returns
+    -------
+    Configuration
+
+    Raises
+    ------
+    ConfigError
+        With every problem found.
+    """
+    problems: list[str] = []
+    slots: list[tuple[str, Slot]] = []
+    pairs: list[tuple[str, Pair]] = []
+    limits: list[tuple[str, Limit]] = []
+    risk: dict[str, Risk] = {}
+    strategy: dict[str, Strategy] = {}
+    for path in files:
+        part = _read(path, problems)
+        slots += [(f"{path}: slots[{number}]", each) for number, each in enumerate(part.slots)]
+        pairs += [(f"{path}: pairs[{number}]", each) for number, each in enumerate(part.pairs)]
+        limits += [(f"{path}: limits[{number}]", each) for number, each in enumerate(part.limits)]
+        risk |= {f"{path}: risk": part.risk} if part.risk else {}
+        strategy |= {f"{path}: strategy": part.strategy} if part.strategy else {}
+    for text in symbols:
+        try:
+            slots.append((f"--symbol {text}", parse_symbol(text)))
+        except ConfigError as error:
+            problems += error.problems
+    for given in (risk, strategy):
+        problems += [f"{where}: given twice; allowed is one of all files" for where in list(given)[1:]]
+    if not slots:
+        legs = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
+        slots = [("", Slot(symbol=leg)) for leg in legs]
+    _check_slots(slots, geometry, problems)
+    known = {slot.symbol for _, slot in slots}
+    _check_pairs(pairs, known, geometry, problems)
+    _check_limits(limits, known, problems)
+    if problems:
+        raise ConfigError(problems)
+    own = {limit.symbol: limit for _, limit in limits}
+    trading = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
+    return Configuration(
+        tuple(slot for _, slot in slots),
+        tuple(pair for _, pair in pairs),
+        {symbol: Limit(symbol=symbol) for symbol in trading} | own,
+        next(iter(risk.values()), Risk()),
+        next(iter(strategy.values()), Strategy()),
+    )
+
+
+def _check_slots(slots: list[tuple[str, Slot]], geometry: Geometry, problems: list[str]) -> None:
+    if len(slots) > geometry.slots:
+        problems.append(f"{slots[geometry.slots][0]}: slot {len(slots)}; allowed are at most {geometry.slots} on this card")
+    symbols: set[str] = set()
+    locates: dict[int, str] = {}
+    for where, slot in slots:
+        if slot.symbol in symbols:
+            problems.append(f'{where}.symbol: "{slot.symbol}" was given twice; allowed is one slot a symbol')
+        symbols.add(slot.symbol)
+        if slot.locate is not None and (other := locates.setdefault(slot.locate, slot.symbol)) != slot.symbol:
+            problems.append(f"{where}.locate: {slot.locate} is {other}'s already; allowed is one symbol a locate")
+
+
+def _check_pairs(pairs: list[tuple[str, Pair]], known: set[str], geometry: Geometry, problems: list[str]) -> None:
+    if len(pairs) > geometry.pairs:
+        problems.append(f"{pairs[geometry.pairs][0]}: pair {len(pairs)}; allowed are at most {geometry.pairs} on this card")
+    titles: set[str] = set()
+    for where, pair in pairs:
+        if pair.title in titles:
+            problems.append(f'{where}.name: "{pair.title}" was given twice; allowed is one pair a name')
+        titles.add(pair.title)
+        for key in ("leg_a", "leg_b"):
+            if (symbol := getattr(pair, key)) not in known:
+                problems.append(f'{where}.{key}: "{symbol}" was given; allowed are the slots {", ".join(sorted(known))}')
+        if pair.leg_a == pair.leg_b:
+            problems.append(f'{where}.leg_b: "{pair.leg_b}" was given; allowed is any slot but leg_a\'s')
+        for key, sign, bound in (
+            ("lower_usd", "below", "upper_usd"),
+            ("exit_short_usd", "below", "upper_usd"),
+            ("exit_long_usd", "above", "lower_usd"),
+        ):
+            value, limit = getattr(pair, key), getattr(pair, bound)
+            if not (value < limit if sign == "below" else value > limit):
+                problems.append(f"{where}.{key}: {value} was given; allowed is anything {sign} {bound} ({limit})")
+
+
+def _check_limits(limits: list[tuple[str, Limit]], known: set[str], problems: list[str]) -> None:
+    seen: set[str] = set()
+    for where, limit in limits:
+        if limit.symbol not in known:
+            problems.append(f'{where}.symbol: "{limit.symbol}" was given; allowed are the slots {", ".join(sorted(known))}')
+        if limit.symbol in seen:
+            problems.append(f'{where}.symbol: "{limit.symbol}" was given twice; allowed is one entry a symbol')
+        seen.add(limit.symbol)
+
+
+def price_units(usd: Decimal) -> int:
+    """Dollars in units of 1/10000 dollar."""
+    return int((usd * PRICE_UNITS).to_integral_value())
+
+
+def spread_units(usd: Decimal) -> int:
+    """Dollars of spread in units of 1/10000 dollar with 12 fraction bits, to the nearest."""
+    return int((usd * PRICE_UNITS * WEIGHT_UNITS).to_integral_value())
+
+
+def weight_units(weight: Decimal) -> int:
+    """A weight in units of 1/4096, to the nearest."""
+    return int((weight * WEIGHT_UNITS).to_integral_value())
+
+
+def clocks(microseconds: Decimal, geometry: Geometry) -> int:
+    """Microseconds in clocks, to the nearest."""
+    return int((microseconds * geometry.clock_hz / 1_000_000).to_integral_value())
+
+
+def pair_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
+    """A pair as a row of the card's table; `slots` gives slot numbers by symbol."""
+    return {
+        "slot_a": slots[pair.leg_a],
+        "slot_b": slots[pair.leg_b],
+        "enabled": int(pair.enabled),
+        "weight_a": weight_units(pair.weight_a),
+        "weight_b": weight_units(pair.weight_b),
+        "upper": spread_units(pair.upper_usd),
+        "lower": spread_units(pair.lower_usd),
+        "exit_short": spread_units(pair.exit_short_usd),
+        "exit_long": spread_units(pair.exit_long_usd),
+        "size_a": pair.size_a_shares,
+        "size_b": pair.size_b_shares,
+        "max_units": pair.max_units,
+        "slippage": pair.slippage_ticks,
+    }
+
+
+def limit_row(limit: Limit) -> dict[str, int]:
+    """A limit as a row of the card's table."""
+    return {
+        "enabled": int(limit.enabled),
+        "max_quantity": limit.max_quantity_shares,
+        "max_notional": price_units(limit.max_notional_usd),
+        "max_long": limit.max_long_shares,
+        "max_short": limit.max_short_shares,
+        "reference": price_units(limit.reference_usd),
+        "collar": price_units(limit.collar_usd),
+        "collar_bps": limit.collar_bps,
+    }

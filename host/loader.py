@@ -1,0 +1,217 @@
+"""Loads a card: checks that it is the one expected, disarms it, sets everything, reads it back, and arms it last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from hdl.spec.reasons import Mode, TradingState
+from hdl.spec.registers import BLOCKS, MAGIC, RegisterMap
+from host import config
+from host.card import Card, CardError
+from host.config import Configuration
+from host.framing import Feed
+
+_CLEAR_POLLS = 1 << 20
+_READ_BACKS = 2
+
+
+def _zeros(block: str, table: str) -> dict[str, int]:
+    """A row of which nothing is in use."""
+    entry = next(entry for part in BLOCKS if part.name == block for entry in part.tables if entry.name == table)
+    return {column.name: 0 for column in entry.columns}
+
+
+@dataclass(frozen=True)
+class OrderSession:
+    """The order session as the card is preloaded with it.
+
+    Parameters
+    ----------
+    local_mac, peer_mac : int
+        MAC addresses.
+    local_address, peer_address : int
+        IPv4 addresses.
+    local_port, peer_port : int
+        TCP ports.
+    send_next, receive_next : int
+        TCP sequence numbers of the next byte each way.
+    next_user_ref_num : int
+        Number of the next order.
+    """
+
+    local_mac: int = 0x02005E000002
+    peer_mac: int = 0x02005E000001
+    local_address: int = int(IPv4Address("10.0.0.2"))
+    peer_address: int = int(IPv4Address("10.0.0.1"))
+    local_port: int = 40000
+    peer_port: int = 8003
+    send_next: int = 1_000
+    receive_next: int = 2_000
+    next_user_ref_num: int = 1
+
+
+class Loader:
+    """Sets up one card.
+
+    Parameters
+    ----------
+    card : Card
+        The card.
+
+    Attributes
+    ----------
+    slots : dict of str to int
+        Slot number by symbol, of the slots bound so far.
+    """
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+        self._geometry = card.geometry
+        self.slots: dict[str, int] = {}
+        self._symbols = [""] * self._geometry.slots
+
+    def identify(self) -> None:
+        """`CardError` where the card's map or geometry is not the host's."""
+        geometry = self._geometry
+        expected = {
+            "magic": MAGIC,
+            "map_digest": RegisterMap(geometry).digest,
+            "width": geometry.width,
+            "slots": geometry.slots,
+            "pairs": geometry.pairs,
+            "order_capacity": geometry.order_capacity,
+            "ladder_ticks": geometry.ladder_ticks,
+            "open_orders": geometry.open_orders,
+        }
+        wrong = [
+            f"{name} is {value:#x}, expected was {wanted:#x}"
+            for name, wanted in expected.items()
+            if (value := self._card.read("identity", name)) != wanted
+        ]
+        if wrong:
+            raise CardError("the card is not the one this host was built for: " + "; ".join(wrong))
+
+    def load(self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False) -> None:
+        """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT."""
+        card, geometry = self._card, self._geometry
+        self.disarm()
+        self._clear_book()
+        self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
+        self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
+        for number in range(geometry.slots):
+            self.unbind(number)
+        self.slots = {slot.symbol: number for number, slot in enumerate(configuration.slots)}
+        for symbol, number in self.slots.items():
+            self._name(number, symbol)
+        for slot in configuration.slots:
+            if slot.locate is not None:
+                self.bind(self.slots[slot.symbol], slot.locate)
+        self._load_limits(configuration)
+        self._load_pairs(configuration)
+        self._set(
+            "session",
+            local_mac=session.local_mac,
+            peer_mac=session.peer_mac,
+            local_address=session.local_address,
+            peer_address=session.peer_address,
+            local_port=session.local_port,
+            peer_port=session.peer_port,
+            send_next=session.send_next,
+            receive_next=session.receive_next,
+        )
+        self._set(
+            "risk",
+            next_user_ref_num=session.next_user_ref_num,
+            rate_tokens=configuration.risk.rate_tokens,
+            rate_interval=config.clocks(configuration.risk.rate_interval_us, geometry),
+            ignore_market_hours=int(configuration.risk.ignore_market_hours),
+        )
+        self._set("strategy", cooldown=config.clocks(configuration.strategy.cooldown_us, geometry))
+        card.pulse("book", "declare_exact")
+
+    def arm(self, mode: Mode) -> None:
+        """Let orders out as the mode says: session up first, trading state last."""
+        self._set("risk", mode=mode)
+        if mode is Mode.LIVE:
+            self._set("session", up=1)
+        if mode is not Mode.OFF:
+            self._set("risk", trading_state=TradingState.ACTIVE)
+
+    def disarm(self) -> None:
+        """No order leaves from here on."""
+        self._set("risk", trading_state=TradingState.HALTED, mode=Mode.OFF)
+        self._set("session", up=0)
+
+    def bind(self, slot: int, locate: int) -> None:
+        """Let a slot listen to a stock locate."""
+        self._card.write_row("feed", "bindings", slot, locate=locate, valid=1)
+
+    def unbind(self, slot: int) -> None:
+        """Let a slot listen to nothing."""
+        self._card.write_row("feed", "bindings", slot, locate=0, valid=0)
+
+    def add(self, symbol: str, locate: int) -> bool:
+        """Bind the next free slot; False where none is free."""
+        number = len(self.slots)
+        if number >= self._geometry.slots:
+            return False
+        self.slots[symbol] = number
+        self._name(number, symbol)
+        self.bind(number, locate)
+        return True
+
+    def symbol(self, slot: int) -> str:
+        """Symbol of a slot."""
+        return self._symbols[slot]
+
+    def rename(self, old: str, new: str) -> None:
+        """Give a slot another symbol."""
+        number = self.slots[old]
+        self.slots = {new if symbol == old else symbol: slot for symbol, slot in self.slots.items()}
+        self._name(number, new)
+
+    def _name(self, slot: int, symbol: str) -> None:
+        self._symbols[slot] = symbol
+        self._card.write_row("session", "symbols", slot, symbol=int.from_bytes(symbol.ljust(8).encode("latin-1")[:8], "big"))
+
+    def _clear_book(self) -> None:
+        self._card.pulse("book", "clear")
+        for _ in range(_CLEAR_POLLS):
+            if self._card.read("book", "ready"):
+                return
+        raise CardError("the book did not become ready after a clear")
+
+    def _load_limits(self, configuration: Configuration) -> None:
+        nothing = _zeros("risk", "limits")
+        rows = {self.slots[symbol]: config.limit_row(limit) for symbol, limit in configuration.limits.items()}
+        for slot in range(self._geometry.slots):
+            self._card.write_row("risk", "limits", slot, **rows.get(slot, nothing))
+
+    def _load_pairs(self, configuration: Configuration) -> None:
+        card = self._card
+        by_slot: list[list[int]] = [[] for _ in range(self._geometry.slots)]
+        for number, pair in enumerate(configuration.pairs):
+            row = config.pair_row(pair, self.slots)
+            card.write_row("strategy", "pairs", number, **row)
+            by_slot[row["slot_a"]].append(number)
+            by_slot[row["slot_b"]].append(number)
+        nothing = _zeros("strategy", "pairs")
+        for number in range(len(configuration.pairs), self._geometry.pairs):
+            card.write_row("strategy", "pairs", number, **nothing)
+        entry = 0
+        for slot, numbers in enumerate(by_slot):
+            card.write_row("strategy", "pair_lists", slot, first=entry, count=len(numbers))
+            for pair_number in numbers:
+                card.write_row("strategy", "pair_index", entry, pair=pair_number)
+                entry += 1
+
+    def _set(self, block: str, **values: int) -> None:
+        """Write registers and read them back; `CardError` where one did not take."""
+        for name, value in values.items():
+            self._card.write(block, name, value)
+        for name, value in values.items():
+            # What gateware holds itself may take a few clocks to arrive there, so a first read can still find the old value.
+            present = [self._card.read(block, name) for _ in range(_READ_BACKS)]
+            if present[-1] != value:
+                raise CardError(f"{block}.{name} was set to {value:#x} and reads {present[-1]:#x}")

@@ -1,0 +1,301 @@
+"""A run of market data through the card: keeps the wire busy, takes what comes out, and answers the orders."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from hdl.spec.layout import LayoutError
+from host.card import WiredCard
+from host.config import Configuration
+from host.framing import Feed
+from host.inputs.source import InputError
+from host.loader import Loader
+from host.stimulus import Index, Stimulus, wire_cycles
+from host.summary import (
+    Fills,
+    Latency,
+    Orders,
+    SlotSummary,
+    Summary,
+    Triggers,
+    Verdicts,
+    geometry_of,
+)
+from host.tally import Tally
+from host.watch import Watch
+from host.wire_log import WireLog
+
+_SLICE = 100_000
+"""Clocks of market data queued ahead while nobody answers."""
+_LAST_ROUNDS = 1_000
+"""Times the card may go on sending orders after the market data has ended."""
+_IDLE_LIMIT = 10_000_000
+"""Clocks until the card must have come to rest behind the last frame."""
+
+
+class Exchange(Protocol):
+    """The far end of the order session."""
+
+    @property
+    def latency(self) -> int:
+        """Clocks from the end of an order frame to the reply's start, at least."""
+
+    def observe(self, message: bytes) -> None:
+        """See one message of the market."""
+
+    def receive(self, frame: bytes, cycle: int) -> list[tuple[int, bytes]]:
+        """Take a frame whose last byte came at a clock; return replies and the clocks at which they start."""
+
+
+@dataclass
+class Outputs:
+    """Files a run writes as it goes."""
+
+    bbo: TextIO | None = None
+    orders: TextIO | None = None
+    wire: WireLog | None = None
+
+
+@dataclass
+class Progress:
+    """How far a run is, for whoever shows it."""
+
+    frames: int = 0
+    records: int = 0
+    cycles: int = 0
+    show: Callable[[], None] = field(default=lambda: None)
+
+
+class Replay:
+    """One run.
+
+    Parameters
+    ----------
+    card : WiredCard
+        Loaded card.
+    loader : Loader
+        Loader that loaded it.
+    configuration : Configuration
+        What it was loaded with.
+    feed : Feed
+        What it listens to.
+    exchange : Exchange, optional
+        Answers orders.
+    outputs : Outputs, optional
+        Files to write.
+    listen : callable, optional
+        Told every event record, in order.
+    """
+
+    def __init__(
+        self,
+        card: WiredCard,
+        loader: Loader,
+        configuration: Configuration,
+        feed: Feed,
+        *,
+        exchange: Exchange | None = None,
+        outputs: Outputs | None = None,
+        listen: Callable[[Mapping[str, Any]], None] | None = None,
+    ) -> None:
+        self._card = card
+        self._loader = loader
+        self._configuration = configuration
+        self._feed = feed
+        self._exchange = exchange
+        self._outputs = outputs or Outputs()
+        self._listen = listen
+        self._watch = Watch(loader, configuration)
+        self._index = Index(feed.next_sequence)
+        self._tally = Tally(
+            self._index.__getitem__,
+            loader.symbol,
+            tuple(pair.title for pair in configuration.pairs),
+            bbo=self._outputs.bbo,
+            orders=self._outputs.orders,
+        )
+        self._next_at = 0
+        self._unseen: deque[tuple[int, tuple[bytes, ...]]] = deque()
+        """Messages on their way to the exchange's own view, with the clock at which they are there."""
+        self._unusable = 0
+        self._frames_in = 0
+        self._frames_out = 0
+        self._bad_frames = 0
+        self.progress = Progress()
+        self.findings: list[str] = []
+        self.seconds = 0.0
+        """Wall time of the run."""
+
+    def run(self, stimuli: Iterator[Stimulus]) -> None:
+        """Give the card every frame and take everything it says. What the input breaks off with becomes a finding."""
+        started = time.perf_counter()
+        try:
+            self._run(stimuli)
+        finally:
+            self.seconds = time.perf_counter() - started
+
+    def _run(self, stimuli: Iterator[Stimulus]) -> None:
+        ahead = min(_SLICE, self._exchange.latency) if self._exchange else _SLICE
+        self._next_at = self._card.cycle
+        try:
+            while self._fill(stimuli, self._card.cycle + ahead):
+                self._card.run(ahead)
+                self._drain()
+        except KeyboardInterrupt:
+            self.findings.append("interrupted: the file was not read to its end")
+        for _ in range(_LAST_ROUNDS):
+            backlog = max(0, self._next_at - self._card.cycle)
+            self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+            if not self._drain():
+                return
+        self.findings.append("the card was still sending orders long after the market data had ended")
+
+    def _fill(self, stimuli: Iterator[Stimulus], horizon: int) -> bool:
+        """Queue frames that start before a clock; False where the input has no more."""
+        while self._next_at < horizon:
+            try:
+                stimulus = next(stimuli, None)
+            except InputError as error:
+                self.findings.append(f"input: {error}; everything before it was processed")
+                return False
+            if stimulus is None:
+                return False
+            self._send(stimulus)
+        return True
+
+    def _send(self, stimulus: Stimulus) -> None:
+        for message in stimulus.messages:
+            self._watch.see(message)
+        fresh = self._index.add(stimulus)
+        self._put(stimulus.frame, self._next_at)
+        if self._exchange is not None and fresh:
+            self._unseen.append((self._next_at, fresh))
+
+    def _put(self, frame: bytes, at: int) -> None:
+        self._card.send(frame, at=at)
+        self._frames_in += 1
+        # A reply that goes out in between holds the market data back by as much.
+        self._next_at = max(at, self._next_at) + wire_cycles(frame)
+        if self._outputs.wire is not None:
+            self._outputs.wire.add(at, frame)
+
+    def _drain(self) -> bool:
+        """Take what the card gave; whether the exchange had to answer."""
+        answered = False
+        for frame in self._card.frames():
+            self._frames_out += 1
+            self._bad_frames += not frame.fcs_ok
+            if self._outputs.wire is not None:
+                self._outputs.wire.add(frame.wire_cycle, frame.data)
+            if self._exchange is not None:
+                self._observe(frame.end_cycle)
+                for at, reply in self._exchange.receive(frame.data, frame.end_cycle):
+                    self._put(reply, max(at, self._card.cycle))
+                    answered = True
+        self._observe(self._card.cycle)
+        for record in self._card.events():
+            self._tally.add(record)
+            if self._listen is not None:
+                self._listen(record)
+        if self._outputs.wire is not None:
+            # A frame that is leaving now is reported when it ends; the longest takes less than this.
+            self._outputs.wire.flush(self._card.cycle - 20_000)
+        self.progress.frames, self.progress.records = self._frames_in, self._index.records
+        self.progress.cycles = self._card.cycle
+        self.progress.show()
+        return answered
+
+    def _observe(self, until: int) -> None:
+        while self._exchange is not None and self._unseen and self._unseen[0][0] <= until:
+            for message in self._unseen.popleft()[1]:
+                try:
+                    self._exchange.observe(message)
+                except (KeyError, LayoutError):
+                    # Of a day that is cut, the simulated exchange does not know every order either.
+                    self._unusable += 1
+
+    def summary(self, *, file: str, form: str, engine: str) -> Summary:
+        """What the run did, with the card's own counters."""
+        card, tally, configuration = self._card, self._tally, self._configuration
+        if self._outputs.wire is not None:
+            self._outputs.wire.flush(card.cycle + _IDLE_LIMIT)
+        status = {name: card.read("status", name) for name in _STATUS}
+        counts = {name: dict(card.read_rows("status", name)) for name in ("drop", "refusal", "miss", "alarm", "itch_type")}
+        clock_hz = card.geometry.clock_hz
+        events_lost = max(status["events_lost"], tally.lost)
+        summary = Summary(
+            file=file,
+            format=form,
+            engine=engine,
+            geometry=geometry_of(card.geometry),
+            feed=self._feed.described(),
+            mode=configuration.mode.name.lower(),
+            frames_in=self._frames_in,
+            frames_out=self._frames_out,
+            records=self._index.records,
+            messages=status["messages"],
+            messages_by_type=counts["itch_type"],
+            bbo_changes=tally.bbo_changes.total(),
+            triggers=Triggers(requests=status["triggers"], misses=counts["miss"]),
+            verdicts=Verdicts(passed=tally.verdicts["passed"], refused=tally.verdicts["refused"], by_reason=counts["refusal"]),
+            orders=Orders(frames=tally.sent_frames, sent=tally.sent_orders, ended=dict(tally.ended)),
+            fills=Fills(**tally.fills),
+            alarms=counts["alarm"],
+            eot_to_sof=Latency.of(tally.eot_to_sof, clock_hz),
+            som_to_sof=Latency.of(tally.som_to_sof, clock_hz),
+            drops=counts["drop"],
+            gaps=status["gaps"],
+            missing_messages=tally.missing_messages,
+            lost_after_use=status["lost_after_use"],
+            heartbeats=status["heartbeats"],
+            events_lost=events_lost,
+            unknown_references=tally.unknown_references,
+            live_orders=card.read("book", "live_orders"),
+            table_peak=card.read("book", "table_peak"),
+            slots=tuple(self._slots()),
+            unwatched_symbols=self._watch.unwatched,
+            cycles=card.cycle,
+            findings=(),
+        )
+        return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
+
+    def _slots(self) -> Iterator[SlotSummary]:
+        for symbol, slot in self._loader.slots.items():
+            yield SlotSummary(
+                slot=slot,
+                symbol=symbol,
+                locate=self._watch.locates[symbol],
+                bbo_changes=self._tally.bbo_changes[slot],
+                integrity=self._tally.state(slot).name.lower(),
+                lowered_by=self._tally.lowered_by(slot),
+                position=self._tally.position[slot],
+                cash=self._tally.cash[slot],
+            )
+
+    def _found(self, summary: Summary) -> Iterator[str]:
+        """What the reader of a summary must not overlook."""
+        yield from self._watch.conflicts
+        for symbol in self._watch.missing:
+            yield f"{symbol}: no message of the file tells its locate; give it with --symbol {symbol}=LOCATE"
+        if summary.events_lost:
+            yield f"{summary.events_lost} event records were lost: rows are missing in what was written"
+        if summary.drops["book_overrun"]:
+            yield f"{summary.drops['book_overrun']} messages were lost in front of the book, which was too slow for them"
+        for slot in summary.slots:
+            short = [cause for cause in _CAPACITY if slot.lowered_by.get(cause)]
+            if short:
+                yield f"{slot.symbol}: the card's book was too small ({', '.join(short)})"
+        if self._bad_frames:
+            yield f"{self._bad_frames} frames left the card with a wrong check sequence"
+        if alarms := sum(summary.alarms.values()):
+            yield f"{alarms} reports of the exchange could not be squared with the card's ledger"
+        if summary.feed["session"] and not summary.messages and summary.records:
+            yield "the card decoded no message: see what was not used, by cause"
+
+
+_STATUS = ("messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost")
+_CAPACITY = ("table_full", "level_overflow", "overrun")

@@ -1,0 +1,190 @@
+"""What goes onto the wire, frame by frame, and which message of the file each number on the feed stands for."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from hdl.spec import moldudp64
+from hdl.spec.network import FCS_BYTES, INTERFRAME_GAP, IPV4, MINIMUM_FRAME, PREAMBLE, UDP
+from host.framing import Feed, Framer, ones_complement, pack_messages
+from host.inputs.capture import Captured, MoldPacket, mold_packet
+from host.inputs.source import InputError
+
+_SEARCHED_FRAMES = 100_000
+"""Frames looked at for the first MoldUDP64 packet."""
+
+
+@dataclass(frozen=True)
+class Stimulus:
+    """One frame for the exchange port.
+
+    Parameters
+    ----------
+    frame : bytes
+        Without check sequence.
+    messages : tuple of bytes
+        The feed's messages in it, in order; empty in frames that are not the feed's.
+    sequence : int
+        Number of the first of them.
+    """
+
+    frame: bytes
+    messages: tuple[bytes, ...] = ()
+    sequence: int = 0
+
+
+def from_messages(messages: Iterable[bytes], feed: Feed, *, pack: int) -> Iterator[Stimulus]:
+    """Frames for the messages of an ITCH file, at most `pack` in each."""
+    framer = Framer(feed)
+    for group in pack_messages(messages, most=pack):
+        sequence = framer.next_sequence
+        yield Stimulus(framer.packet(group), tuple(group), sequence)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is known of a capture's feed beforehand; None is taken from its first MoldUDP64 packet.
+
+    Parameters
+    ----------
+    address, port : int or None
+        IPv4 destination and UDP port.
+    session : bytes or None
+        MoldUDP64 session.
+    next_sequence : int or None
+        First number to be expected.
+    """
+
+    address: int | None = None
+    port: int | None = None
+    session: bytes | None = None
+    next_sequence: int | None = None
+
+    def fits(self, packet: MoldPacket) -> bool:
+        """Whether a packet can be the feed's."""
+        return (
+            self.address in (None, packet.address)
+            and self.port in (None, packet.port)
+            and self.session in (None, packet.session)
+            and packet.plausible
+        )
+
+
+class Capture:
+    """Frames of a capture as they are, and the feed among them.
+
+    A capture whose first feed packet bears the number 0, which no exchange sends, had its numbers taken out: its packets are
+    given new ones from 1 on and right checksums, and nothing else of them is changed.
+
+    Parameters
+    ----------
+    frames : iterator of Captured
+        The capture.
+    wanted : Wanted
+        What is known of the feed.
+
+    Attributes
+    ----------
+    feed : Feed
+        The feed.
+    renumbered : bool
+        The packets are given new numbers.
+
+    Raises
+    ------
+    InputError
+        No such packet among the first frames.
+    """
+
+    def __init__(self, frames: Iterator[Captured], wanted: Wanted) -> None:
+        head: list[Captured] = []
+        first: MoldPacket | None = None
+        for captured in islice(frames, _SEARCHED_FRAMES):
+            head.append(captured)
+            packet = mold_packet(captured.data)
+            if packet is not None and wanted.fits(packet):
+                first = packet
+                break
+        if first is None:
+            what = "no MoldUDP64 packet" if wanted == Wanted() else "no MoldUDP64 packet of the feed asked for"
+            raise InputError(f"{what} among the first {len(head)} frames")
+        self._frames = chain(head, frames)
+        self.renumbered = first.sequence == 0 and wanted.next_sequence is None
+        number = wanted.next_sequence if wanted.next_sequence is not None else first.sequence
+        self.feed = Feed(first.address, first.port, first.session, 1 if self.renumbered else number)
+
+    def __iter__(self) -> Iterator[Stimulus]:
+        feed, number = self.feed, 1
+        for captured in self._frames:
+            packet = mold_packet(captured.data)
+            if packet is None or (packet.address, packet.port, packet.session) != (feed.address, feed.port, feed.session):
+                yield Stimulus(captured.data)
+            elif self.renumbered:
+                yield Stimulus(_renumbered(captured.data, packet, number), packet.messages, number)
+                number += len(packet.messages)
+            else:
+                yield Stimulus(captured.data, packet.messages, packet.sequence)
+
+
+def _renumbered(frame: bytes, packet: MoldPacket, number: int) -> bytes:
+    raw = bytearray(frame)
+    at = packet.offset + moldudp64.HEADER.offset("sequence_number")
+    raw[at : at + 8] = number.to_bytes(8, "big")
+    udp_checksum = packet.offset - UDP.size + UDP.offset("checksum")
+    raw[udp_checksum : udp_checksum + 2] = b"\0\0"
+    ip = slice(packet.ip_offset, packet.offset - UDP.size)
+    checksum = packet.ip_offset + IPV4.offset("header_checksum")
+    raw[checksum : checksum + 2] = b"\0\0"
+    raw[checksum : checksum + 2] = (0xFFFF - ones_complement(bytes(raw[ip]))).to_bytes(2, "big")
+    return bytes(raw)
+
+
+class Index:
+    """Finds a message's place in the file by its number on the feed.
+
+    Follows the receiver's rule: a number counts where it is first seen at or above the one expected.
+
+    Parameters
+    ----------
+    next_sequence : int
+        Number expected first.
+    """
+
+    def __init__(self, next_sequence: int) -> None:
+        self._expected = next_sequence
+        self._starts: list[int] = []
+        self._places: list[int] = []
+        self.records = 0
+        """Messages of the file so far."""
+
+    def add(self, stimulus: Stimulus) -> tuple[bytes, ...]:
+        """Take note of a frame that is going out, and give the messages in it that were not seen before."""
+        count = len(stimulus.messages)
+        end = stimulus.sequence + count
+        fresh: tuple[bytes, ...] = ()
+        if end > self._expected:
+            start = max(stimulus.sequence, self._expected)
+            place = self.records + start - stimulus.sequence
+            # Runs that go on as they were need no entry, so an ITCH file of any length takes one.
+            if not self._starts or start - self._starts[-1] != place - self._places[-1]:
+                self._starts.append(start)
+                self._places.append(place)
+            self._expected = end
+            fresh = stimulus.messages[start - stimulus.sequence :]
+        self.records += count
+        return fresh
+
+    def __getitem__(self, sequence: int) -> int:
+        """0-based number in the file of the message that bears `sequence`."""
+        run = bisect_right(self._starts, sequence) - 1
+        if run < 0:
+            raise KeyError(sequence)
+        return self._places[run] + sequence - self._starts[run]
+
+
+def wire_cycles(frame: bytes) -> int:
+    """Clocks a frame takes on the wire with preamble, check sequence and the gap behind it, at one byte a clock."""
+    return len(PREAMBLE) + max(len(frame), MINIMUM_FRAME) + FCS_BYTES + INTERFRAME_GAP

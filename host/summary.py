@@ -1,0 +1,323 @@
+"""What a run did, as one model with a stable JSON form and a rendering for the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from math import ceil
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+
+_BARS = 40
+_ROWS = 12
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Latency(_Model):
+    """Distribution of one latency. Values are 0 where `count` is.
+
+    Parameters
+    ----------
+    count : int
+        Orders frames measured.
+    min_cycles, median_cycles, p99_cycles, max_cycles : int
+        In clocks; nearest-rank percentiles.
+    min_ns, median_ns, p99_ns, max_ns : float
+        The same in nanoseconds.
+    histogram : dict of int to int
+        Frames by clocks.
+    """
+
+    count: int = 0
+    min_cycles: int = 0
+    median_cycles: int = 0
+    p99_cycles: int = 0
+    max_cycles: int = 0
+    min_ns: float = 0
+    median_ns: float = 0
+    p99_ns: float = 0
+    max_ns: float = 0
+    histogram: dict[int, int] = {}
+
+    @classmethod
+    def of(cls, cycles: Counter[int], clock_hz: int) -> Self:
+        """Distribution of counted clock numbers."""
+        count = cycles.total()
+        if not count:
+            return cls()
+        ordered = sorted(cycles.items())
+        ranks = {"min": 0, "median": 50, "p99": 99, "max": 100}
+        values = {name: _rank(ordered, percent, count) for name, percent in ranks.items()}
+        in_cycles = {f"{name}_cycles": value for name, value in values.items()}
+        in_ns = {f"{name}_ns": round(value * 1e9 / clock_hz, 1) for name, value in values.items()}
+        return cls.model_validate({"count": count, "histogram": dict(ordered)} | in_cycles | in_ns)
+
+
+def _rank(ordered: list[tuple[int, int]], percent: int, count: int) -> int:
+    left = max(1, ceil(count * percent / 100))
+    for value, times in ordered:
+        left -= times
+        if left <= 0:
+            return value
+    raise AssertionError("a rank lies within the count")
+
+
+class Verdicts(_Model):
+    """Decisions of the gate, one an order."""
+
+    passed: int = 0
+    refused: int = 0
+    by_reason: dict[str, int] = {}
+    """Refused orders under each reason that applied, so the sum may exceed `refused`."""
+
+
+class Triggers(_Model):
+    """Thresholds reached."""
+
+    requests: int = 0
+    """Triggers that became order requests."""
+    misses: dict[str, int] = {}
+    """Those that did not, by cause."""
+
+
+class Orders(_Model):
+    """Own orders."""
+
+    frames: int = 0
+    """Frames with both orders of a pair."""
+    sent: int = 0
+    """Orders that left in these."""
+    ended: dict[str, int] = {}
+    """Orders by the state they ended in: filled, canceled, rejected."""
+
+
+class Fills(_Model):
+    """Executions of own orders."""
+
+    count: int = 0
+    shares: int = 0
+    bought_shares: int = 0
+    sold_shares: int = 0
+
+
+class SlotSummary(_Model):
+    """One watched symbol.
+
+    Parameters
+    ----------
+    slot : int
+        Slot number.
+    symbol : str
+        Symbol; ``#`` and the locate where the feed never named it.
+    locate : int
+        Stock locate, 0 where none was found.
+    bbo_changes : int
+        Changes of its best bid or offer.
+    integrity : str
+        How far its book can be trusted at the end.
+    lowered_by : dict of str to int
+        Records of lost integrity, by cause.
+    position : int
+        Shares held.
+    cash : int
+        1/10000 dollar.
+    """
+
+    slot: int
+    symbol: str
+    locate: int
+    bbo_changes: int
+    integrity: str
+    lowered_by: dict[str, int]
+    position: int
+    cash: int
+
+
+class Summary(_Model):
+    """A whole run."""
+
+    file: str
+    format: str
+    """``itch``, ``pcap`` or ``pcap, renumbered``."""
+    engine: str
+    geometry: dict[str, int]
+    feed: dict[str, str | int]
+    mode: str
+    frames_in: int
+    frames_out: int
+    records: int
+    """Messages in the file, as far as it was read."""
+    messages: int
+    """Messages the card decoded."""
+    messages_by_type: dict[str, int]
+    bbo_changes: int
+    triggers: Triggers
+    verdicts: Verdicts
+    orders: Orders
+    fills: Fills
+    alarms: dict[str, int]
+    eot_to_sof: Latency
+    som_to_sof: Latency
+    drops: dict[str, int]
+    gaps: int
+    missing_messages: int
+    lost_after_use: int
+    heartbeats: int
+    events_lost: int
+    unknown_references: int
+    """Records of integrity lost by a reference to an order that is not in the table."""
+    live_orders: int
+    table_peak: int
+    slots: tuple[SlotSummary, ...]
+    unwatched_symbols: int
+    """Symbols seen for which the card had no slot."""
+    cycles: int
+    findings: tuple[str, ...]
+    """What is wrong with the input or the run; empty where nothing is."""
+
+
+def geometry_of(geometry: Geometry) -> dict[str, int]:
+    """Sizes of a card, by name."""
+    return {
+        "width": geometry.width,
+        "clock_hz": geometry.clock_hz,
+        "slots": geometry.slots,
+        "pairs": geometry.pairs,
+        "order_capacity": geometry.order_capacity,
+        "ladder_ticks": geometry.ladder_ticks,
+        "open_orders": geometry.open_orders,
+    }
+
+
+def render(summary: Summary, console: Console) -> None:
+    """Write a summary as tables."""
+    console.print(_counts("Run", _run(summary)))
+    _print_nonzero(console, "Messages by type", {
+        f"{code} {itch.MESSAGES[code].name}": count for code, count in summary.messages_by_type.items()
+    })
+    _print_nonzero(console, "Not used, by cause", summary.drops)
+    if summary.mode != "off" or summary.verdicts.passed or summary.verdicts.refused:
+        console.print(_counts("Trading", _trading(summary)))
+        _print_nonzero(console, "Refused orders, by reason", summary.verdicts.by_reason)
+        _print_nonzero(console, "Triggers without orders, by cause", summary.triggers.misses)
+        _print_nonzero(console, "Alarms", summary.alarms)
+    console.print(_slots(summary))
+    if summary.eot_to_sof.count:
+        console.print(_latency(summary))
+        console.print(_histogram(summary.eot_to_sof, summary.geometry["clock_hz"]))
+    for finding in summary.findings:
+        console.print(f"finding: {finding}", style="bold red", markup=False, highlight=False)
+
+
+def _run(summary: Summary) -> Mapping[str, object]:
+    feed = summary.feed
+    return {
+        "file": f"{summary.file} ({summary.format})",
+        "feed": f"{feed['address']}:{feed['port']} session {feed['session']} from {feed['next_sequence']}",
+        "frames in, out": f"{summary.frames_in:,}, {summary.frames_out:,}",
+        "messages in the file": summary.records,
+        "messages decoded": summary.messages,
+        "BBO changes": summary.bbo_changes,
+        "unknown references": summary.unknown_references,
+        "gaps, messages missing": f"{summary.gaps:,}, {summary.missing_messages:,}",
+        "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
+        "clocks": summary.cycles,
+    }
+
+
+def _trading(summary: Summary) -> Mapping[str, object]:
+    return {
+        "mode": summary.mode,
+        "triggers": summary.triggers.requests,
+        "verdicts passed, refused": f"{summary.verdicts.passed:,}, {summary.verdicts.refused:,}",
+        "orders sent (frames)": f"{summary.orders.sent:,} ({summary.orders.frames:,})",
+        "orders ended": ", ".join(f"{count:,} {state}" for state, count in summary.orders.ended.items() if count) or "0",
+        "fills (shares)": f"{summary.fills.count:,} ({summary.fills.shares:,})",
+    }
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _counts(title: str, rows: Mapping[str, object]) -> Table:
+    table = _table(title)
+    table.show_header = False
+    table.add_column()
+    table.add_column(justify="right")
+    for name, value in rows.items():
+        table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    return table
+
+
+def _print_nonzero(console: Console, title: str, counts: Mapping[str, int]) -> None:
+    if rows := {name: count for name, count in counts.items() if count}:
+        console.print(_counts(title, rows))
+
+
+def _slots(summary: Summary) -> Table:
+    """Symbols with something to tell: the rest are counted in the last line."""
+    table = _table("Symbols")
+    for name in ("symbol", "locate", "BBO changes", "book", "position", "cash, $"):
+        table.add_column(name, justify="left" if name in ("symbol", "book") else "right")
+    busiest = sorted(summary.slots, key=lambda slot: (-abs(slot.position), -slot.bbo_changes, slot.slot))
+    for slot in busiest[:_ROWS]:
+        causes = ", ".join(f"{cause} {count:,}" for cause, count in slot.lowered_by.items())
+        table.add_row(
+            slot.symbol,
+            str(slot.locate or "not found"),
+            f"{slot.bbo_changes:,}",
+            slot.integrity + (f": {causes}" if causes else ""),
+            f"{slot.position:,}",
+            f"{slot.cash / 10_000:,.2f}",
+        )
+    if len(busiest) > _ROWS:
+        table.add_row(f"and {len(busiest) - _ROWS} more")
+    return table
+
+
+def _latency(summary: Summary) -> Table:
+    table = _table("Latency, clocks (ns)")
+    table.add_column("")
+    for name in ("min", "median", "p99", "max", "frames"):
+        table.add_column(name, justify="right")
+    for title, one in (("EOT->SOF", summary.eot_to_sof), ("SOM->SOF", summary.som_to_sof)):
+        table.add_row(
+            title,
+            f"{one.min_cycles:,} ({one.min_ns:,.0f})",
+            f"{one.median_cycles:,} ({one.median_ns:,.0f})",
+            f"{one.p99_cycles:,} ({one.p99_ns:,.0f})",
+            f"{one.max_cycles:,} ({one.max_ns:,.0f})",
+            f"{one.count:,}",
+        )
+    return table
+
+
+def _histogram(latency: Latency, clock_hz: int) -> Table:
+    """Frames by clocks, in at most `_ROWS` bins of equal width."""
+    span = latency.max_cycles - latency.min_cycles + 1
+    width = ceil(span / _ROWS)
+    bins: Counter[int] = Counter()
+    for cycles, count in latency.histogram.items():
+        bins[(cycles - latency.min_cycles) // width] += count
+    table = _table("EOT->SOF")
+    table.add_column("clocks", justify="right")
+    table.add_column("ns", justify="right")
+    table.add_column("frames", justify="right")
+    table.add_column("")
+    for number in range(ceil(span / width)):
+        low = latency.min_cycles + number * width
+        name = str(low) if width == 1 else f"{low}-{low + width - 1}"
+        bar = "#" * ceil(_BARS * bins[number] / max(bins.values()))
+        table.add_row(name, f"{low * 1e9 / clock_hz:.0f}", f"{bins[number]:,}", bar)
+    return table

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from host import cli
+from tests.host.records import add, framed
+
+
+def call(*arguments: object):
+    return CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def itch(tmp_path: Path) -> Path:
+    path = tmp_path / "some.itch"
+    path.write_bytes(framed([add("AAPL", 13, 1, "B", 100, 10_000)]))
+    return path
+
+
+def test_help_names_commands_and_exit_codes() -> None:
+    result = call("--help")
+    assert result.exit_code == 0
+    for word in ("replay", "spec", "doctor", "synth", "demo", "Exit codes"):
+        assert word in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "the file is empty"),
+        (b"Time,Type,Order\n", "neither ITCH 5.0 records with a u16 length nor a packet capture"),
+        (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1), "no MoldUDP64 packet"),
+        (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 113), "link type 113"),
+        (b"\x1f\x8b\x08", "damaged or cut"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_code_4(tmp_path: Path, content: bytes, why: str) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(content)
+    result = call("replay", path)
+    assert result.exit_code == 4
+    assert result.stdout == ""
+    assert str(path) in result.stderr
+    assert why in result.stderr
+
+
+def test_a_wrong_configuration_is_code_2_and_names_everything(tmp_path: Path, itch: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("nonsense = 1\n[risk]\nrate_tokens = -1\n")
+    result = call("replay", itch, "--config", bad, "--symbol", "A=0")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert f"{bad}: nonsense: unknown key; allowed are slots, pairs, limits, risk, strategy" in result.stderr
+    assert f"{bad}: risk.rate_tokens: -1 was given; allowed are 0 to 65535" in result.stderr
+    assert "--symbol A=0: locate: 0 was given; allowed are 1 to 65535" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", ["--feed nowhere", "--feed 233.1.1.1:70000", "--session elevenchars", "--pack 0", "--engine x", "--nope"]
+)
+def test_a_wrong_call_is_code_2(itch: Path, arguments: str) -> None:
+    assert call("replay", itch, *arguments.split()).exit_code == 2
+
+
+def test_a_file_that_is_not_there_is_code_2(tmp_path: Path) -> None:
+    assert call("replay", tmp_path / "none").exit_code == 2
+    assert call("replay", tmp_path).exit_code == 2
+
+
+def test_a_dry_run_shows_the_cards_integers(tmp_path: Path, itch: Path) -> None:
+    some = tmp_path / "some.toml"
+    some.write_text('[[limits]]\nsymbol = "AAPL"\nmax_notional_usd = 1.5\n')
+    result = call("replay", itch, "--symbol", "AAPL=13", "--config", some, "--dry-run")
+    assert result.exit_code == 0
+    shown = json.loads(result.stdout)
+    assert shown["slots"] == [{"slot": 0, "symbol": "AAPL", "locate": 13}]
+    assert shown["limits"][0]["max_notional"] == 15_000
+    assert shown["mode"] == "off"
+    assert shown["feed"]["session"] == "T2TREPLAY1"
+
+
+def test_spec_shows_every_topic_as_json_and_as_tables() -> None:
+    shown = json.loads(call("spec", "--json").stdout)
+    assert {row["layout"] for row in shown["itch"] if row["code"] == "A"} == {"add_order_no_mpid"}
+    assert [row["offset"] for row in shown["itch"] if row["code"] == "A" and row["field"] == "price"] == [32]
+    assert shown["registers"][0]["name"] == "magic"
+    assert all(rows for rows in shown.values())
+    assert "map_digest" in call("spec", "registers").stdout

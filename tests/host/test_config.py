@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hdl.spec.geometry import PRESETS
+from hdl.spec.reasons import Mode
+from host import config
+from host.config import ConfigError
+
+LARGE = PRESETS["large"]
+
+PAIR = """
+[[pairs]]
+leg_a = "AAPL"
+leg_b = "MSFT"
+weight_a = 1
+weight_b = 1.5
+upper_usd = 1.25
+lower_usd = -0.5
+exit_short_usd = 0.25
+exit_long_usd = 0.125
+size_a_shares = 100
+size_b_shares = 150
+"""
+
+
+def load(tmp_path: Path, text: str, **options: object) -> config.Configuration:
+    file = tmp_path / "some.toml"
+    file.write_text(text)
+    return config.load([file], LARGE, **options)  # type: ignore[arg-type]
+
+
+def problems(tmp_path: Path, text: str, **options: object) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text, **options)
+    assert all(str(tmp_path / "some.toml") in each or each.startswith("--symbol") for each in caught.value.problems)
+    return [each.replace(f"{tmp_path / 'some.toml'}: ", "") for each in caught.value.problems]
+
+
+def test_nothing_given_watches_everything_and_trades_nothing() -> None:
+    loaded = config.load([], LARGE)
+    assert loaded.slots == ()
+    assert loaded.mode is Mode.OFF
+
+
+def test_pair_becomes_device_integers(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PAIR)
+    assert [slot.symbol for slot in loaded.slots] == ["AAPL", "MSFT"]
+    row = config.pair_row(loaded.pairs[0], {"AAPL": 3, "MSFT": 7})
+    # Weights in 1/4096; spreads in 1/10000 dollar with 12 more bits: 1.25 * 10000 * 4096.
+    assert row == {
+        "slot_a": 3, "slot_b": 7, "enabled": 1, "weight_a": 4096, "weight_b": 6144,
+        "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
+        "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0,
+    }  # fmt: skip
+    assert loaded.mode is Mode.LIVE
+    assert set(loaded.limits) == {"AAPL", "MSFT"}
+
+
+def test_limit_becomes_device_integers() -> None:
+    values = {"max_notional_usd": Decimal("1234.5678"), "collar_usd": Decimal("0.5"), "reference_usd": Decimal("321.01")}
+    limit = config.Limit(symbol="X", **values)
+    row = config.limit_row(limit)
+    assert (row["max_notional"], row["collar"], row["reference"], row["enabled"]) == (12_345_678, 5_000, 3_210_100, 1)
+
+
+@pytest.mark.parametrize(("microseconds", "clocks"), [("0", 0), ("1", 125), ("0.02", 2), ("1000", 125_000)])
+def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
+    assert config.clocks(Decimal(microseconds), LARGE) == clocks
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("weight_a = 64", "pairs[0].weight_a: 64 was given; allowed are 0.000244140625 to 63.999755859375"),
+        ("weight_a = 0", "pairs[0].weight_a: 0 was given; allowed are 0.000244140625 to 63.999755859375"),
+        ('weight_a = "1"', 'pairs[0].weight_a: "1" was given; allowed are 0.000244140625 to 63.999755859375'),
+        ("weight_a = nan", "pairs[0].weight_a: NaN was given; allowed are 0.000244140625 to 63.999755859375"),
+        ("upper_usd = inf", "pairs[0].upper_usd: Infinity was given; allowed are -54975581.38 to 54975581.38"),
+        ("upper_usd = true", "pairs[0].upper_usd: true was given; allowed are -54975581.38 to 54975581.38"),
+        ("size_a_shares = 1.0", "pairs[0].size_a_shares: 1.0 was given; allowed are 1 to 999999"),
+        ("max_units = 256", "pairs[0].max_units: 256 was given; allowed are 1 to 255"),
+        ("slippage_ticks = -1", "pairs[0].slippage_ticks: -1 was given; allowed are 0 to 255"),
+        ("enabled = 1", "pairs[0].enabled: 1 was given; allowed are true or false"),
+        ('leg_a = ""', 'pairs[0].leg_a: "" was given; allowed are 1 to 8 printable ASCII characters without a space'),
+        (
+            "colour = 3",
+            (
+                "pairs[0].colour: unknown key; allowed are name, leg_a, leg_b, enabled, weight_a, weight_b, upper_usd, "
+                "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks"
+            ),
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_file_key_and_range(tmp_path: Path, line: str, expected: str) -> None:
+    kept = [each for each in PAIR.splitlines() if not each.startswith(line.split(" ")[0])]
+    assert problems(tmp_path, "\n".join([*kept, line])) == [expected]
+
+
+def test_a_missing_value_is_named_with_its_range(tmp_path: Path) -> None:
+    text = PAIR.replace("size_b_shares = 150\n", "")
+    assert problems(tmp_path, text) == ["pairs[0].size_b_shares: missing; allowed are 1 to 999999"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("upper_usd = 1.25", "upper_usd = -0.5", "lower_usd: -0.5 was given; allowed is anything below upper_usd (-0.5)"),
+        ("exit_short_usd = 0.25", "exit_short_usd = 2", "exit_short_usd: 2 was given; allowed is anything below upper_usd"),
+        ("exit_long_usd = 0.125", "exit_long_usd = -1", "exit_long_usd: -1 was given; allowed is anything above lower_usd"),
+        ('leg_b = "MSFT"', 'leg_b = "AAPL"', "leg_b: \"AAPL\" was given; allowed is any slot but leg_a's"),
+    ],
+)
+def test_what_contradicts_itself_is_refused(tmp_path: Path, old: str, new: str, expected: str) -> None:
+    assert problems(tmp_path, PAIR.replace(old, new))[0].startswith(f"pairs[0].{expected}")
+
+
+def test_legs_and_limits_must_be_slots(tmp_path: Path) -> None:
+    text = '[[slots]]\nsymbol = "AAPL"\n' + PAIR + '[[limits]]\nsymbol = "IBM"\n'
+    assert problems(tmp_path, text) == [
+        'pairs[0].leg_b: "MSFT" was given; allowed are the slots AAPL',
+        'limits[0].symbol: "IBM" was given; allowed are the slots AAPL',
+    ]
+
+
+def test_slots_are_unique(tmp_path: Path) -> None:
+    text = '[[slots]]\nsymbol = "A"\nlocate = 3\n[[slots]]\nsymbol = "B"\nlocate = 3\n[[slots]]\nsymbol = "A"\n'
+    assert problems(tmp_path, text) == [
+        "slots[1].locate: 3 is A's already; allowed is one symbol a locate",
+        'slots[2].symbol: "A" was given twice; allowed is one slot a symbol',
+    ]
+
+
+def test_more_slots_than_the_card_has_are_refused(tmp_path: Path) -> None:
+    text = "\n".join(f'[[slots]]\nsymbol = "S{number}"' for number in range(LARGE.slots + 1))
+    assert problems(tmp_path, text) == ["slots[128]: slot 129; allowed are at most 128 on this card"]
+
+
+def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None:
+    first, second, third = tmp_path / "a.toml", tmp_path / "b.toml", tmp_path / "c.toml"
+    first.write_text("nonsense = 1\n[risk]\nrate_tokens = 65536\n")
+    second.write_text("pairs = 3\nslots = [")
+    with pytest.raises(ConfigError) as caught:
+        config.load([first, second, third], LARGE, symbols=["A=x", "B=0", "toolongname"])
+    text = "\n".join(caught.value.problems)
+    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, risk, strategy" in text
+    assert f"{first}: risk.rate_tokens: 65536 was given; allowed are 0 to 65535" in text
+    assert f"{second}: not TOML" in text
+    assert f"{third}: cannot be read" in text
+    assert '--symbol A=x: locate: "x" was given; allowed are 1 to 65535' in text
+    assert "--symbol B=0: locate: 0 was given; allowed are 1 to 65535" in text
+    assert "--symbol toolongname: symbol:" in text
+
+
+def test_one_risk_table_of_all_files(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.toml", tmp_path / "b.toml"
+    first.write_text("[risk]\nrate_tokens = 1\n")
+    second.write_text("[risk]\nrate_tokens = 2\n")
+    with pytest.raises(ConfigError, match=r"b\.toml: risk: given twice"):
+        config.load([first, second], LARGE)
+
+
+def test_symbols_of_the_command_line_become_slots() -> None:
+    loaded = config.load([], LARGE, symbols=["AAPL=13", "MSFT"])
+    assert [(slot.symbol, slot.locate) for slot in loaded.slots] == [("AAPL", 13), ("MSFT", None)]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hdl.spec.reasons import Mode, TradingState
+from host import config
+from host.card import CardError
+from host.framing import Feed
+from host.loader import Loader, OrderSession
+from tests.host.fake_card import SMALL, FakeCard
+
+TEXT = """
+slots = [{symbol = "AAPL", locate = 13}, {symbol = "MSFT"}, {symbol = "IBM"}]
+[[pairs]]
+leg_a = "MSFT"
+leg_b = "AAPL"
+weight_a = 1
+weight_b = 1
+upper_usd = 1
+lower_usd = -1
+exit_short_usd = 0
+exit_long_usd = 0
+size_a_shares = 100
+size_b_shares = 100
+[[pairs]]
+leg_a = "AAPL"
+leg_b = "IBM"
+weight_a = 1
+weight_b = 1
+upper_usd = 1
+lower_usd = -1
+exit_short_usd = 0
+exit_long_usd = 0
+size_a_shares = 100
+size_b_shares = 100
+"""
+
+
+@pytest.fixture
+def configuration(tmp_path: Path) -> config.Configuration:
+    file = tmp_path / "pairs.toml"
+    file.write_text(TEXT)
+    return config.load([file], SMALL)
+
+
+def test_tables_hold_what_was_configured(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.identify()
+    loader.load(configuration, Feed(), OrderSession())
+    assert card.rows["feed", "bindings", 0] == {"locate": 13, "valid": 1}
+    assert all(card.rows["feed", "bindings", slot]["valid"] == 0 for slot in (1, 2, 3))
+    assert card.rows["session", "symbols", 0] == {"symbol": int.from_bytes(b"AAPL    ", "big")}
+    assert card.rows["strategy", "pairs", 0]["slot_a"] == 1
+    assert [card.rows["strategy", "pairs", pair]["enabled"] for pair in range(4)] == [1, 1, 0, 0]
+    assert [card.rows["risk", "limits", slot]["enabled"] for slot in range(4)] == [1, 1, 1, 0]
+    entries = [card.rows["strategy", "pair_index", row]["pair"] for row in range(4)]
+    runs = [card.rows["strategy", "pair_lists", slot] for slot in range(4)]
+    assert [sorted(entries[run["first"] : run["first"] + run["count"]]) for run in runs] == [[0, 1], [0], [1], []]
+    assert card.registers["feed", "session"] == int.from_bytes(b"T2TREPLAY1", "big")
+
+
+def test_the_card_is_disarmed_first_and_armed_last(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.load(configuration, Feed(), OrderSession())
+    loader.arm(Mode.LIVE)
+    writes = [entry[1:] for entry in card.log if entry[0] == "write"]
+    assert writes[0] == ("risk", "trading_state", TradingState.HALTED)
+    assert writes[-1] == ("risk", "trading_state", TradingState.ACTIVE)
+    order = [entry[:3] for entry in card.log]
+    exact = order.index(("pulse", "book", "declare_exact"))
+    assert order.index(("pulse", "book", "clear")) < order.index(("row", "feed", "bindings")) < exact
+    armed = [index for index, entry in enumerate(card.log) if entry[1:] in (("risk", "mode", Mode.LIVE), ("session", "up", 1))]
+    assert min(armed) > exact
+
+
+def test_off_and_shadow_open_no_session() -> None:
+    for mode, state in ((Mode.OFF, TradingState.HALTED), (Mode.SHADOW, TradingState.ACTIVE)):
+        card = FakeCard()
+        loader = Loader(card)
+        loader.load(config.Configuration(), Feed(), OrderSession())
+        loader.arm(mode)
+        assert card.registers["session", "up"] == 0
+        assert card.registers["risk", "trading_state"] == state
+
+
+@pytest.mark.parametrize("name", ["magic", "map_digest", "slots", "order_capacity"])
+def test_another_card_is_refused(name: str) -> None:
+    card = FakeCard()
+    card.registers["identity", name] += 1
+    with pytest.raises(CardError, match=f"not the one this host was built for: {name} is"):
+        Loader(card).identify()
+
+
+def test_a_register_that_does_not_take_is_an_error() -> None:
+    with pytest.raises(CardError, match=r"risk\.mode was set to 0x2 and reads 0x0"):
+        Loader(FakeCard(stuck=("mode",))).arm(Mode.LIVE)
+
+
+def test_a_book_that_never_clears_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("host.loader._CLEAR_POLLS", 10)
+    card = FakeCard()
+    card.busy_reads = 1000
+    with pytest.raises(CardError, match="did not become ready"):
+        Loader(card).load(config.Configuration(), Feed(), OrderSession())

@@ -1,0 +1,280 @@
+"""`t2t replay` from the command line to the files it writes, through the gateware; judged by books nobody here computed."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import struct
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from itch_book._core import Session
+from scapy.utils import RawPcapReader
+from typer.testing import CliRunner
+
+from host import cli
+from tests.host.lobster import derived
+from tests.host.records import add, delete, directory, executed, framed, system_event, trading_action
+from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, blocks, captures, frames, records, require, udp_payload
+
+Row = tuple[int, int, int, int, int, int, int]
+"""Index, timestamp, locate, bid price, bid shares, ask price, ask shares."""
+
+SMALL = ("--preset", "versa")
+"""Quicker to build than the card a replay takes by itself."""
+
+
+def call(*arguments: object, code: int = 0) -> dict[str, Any]:
+    """The summary of a run that ends with an exit code."""
+    result = CliRunner().invoke(cli.app, ["replay", *(str(argument) for argument in arguments), "--json"], catch_exceptions=False)
+    assert result.exit_code == code, result.stderr
+    return json.loads(result.stdout)
+
+
+def judged(raw: bytes) -> list[Row]:
+    """BBO changes as itch-book finds them in a file."""
+    session = Session(["bbo"], 1, [])
+    session.feed(raw)
+    table = session.take_bbo()
+    columns = ("ts", "locate", "bid_px", "bid_sz", "ask_px", "ask_sz")
+    # Its numbers count from 1, ours from 0.
+    return list(zip((table["seq"] - 1).tolist(), *(table[name].tolist() for name in columns), strict=True))
+
+
+def written(path: Path, locates: dict[str, int]) -> list[Row]:
+    """BBO changes as `--bbo` wrote them."""
+    with path.open(newline="") as file:
+        reader = csv.DictReader(file)
+        assert reader.fieldnames == ["index", "timestamp_ns", "symbol", "bid_price", "bid_shares", "ask_price", "ask_shares"]
+        return [tuple(int(locates[value] if name == "symbol" else value) for name, value in row.items()) for row in reader]
+
+
+def locates(summary: dict[str, Any]) -> dict[str, int]:
+    return {slot["symbol"]: slot["locate"] for slot in summary["slots"]}
+
+
+def test_aapl_morning_row_for_row(tmp_path: Path) -> None:
+    path = require(AAPL)
+    summary = call(path, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv")
+    rows = written(tmp_path / "bbo.csv", {"AAPL": 13})
+    assert rows == judged(path.read_bytes())
+    assert len(rows) == summary["bbo_changes"] == 2792
+    assert (summary["unknown_references"], summary["findings"], summary["messages"]) == (0, [], 10_000)
+    assert {kind: count for kind, count in summary["messages_by_type"].items() if count} == Counter(
+        message[:1].decode() for message in records(path)
+    )
+    assert (summary["live_orders"], summary["slots"][0]["integrity"]) == (215, "exact")
+    assert not any(summary["drops"].values())
+
+
+@pytest.mark.parametrize("pack", [1, 2, 1000])
+def test_aapl_on_the_small_card_in_every_packing(tmp_path: Path, pack: int) -> None:
+    raw = require(AAPL).read_bytes()
+    path = tmp_path / "aapl.itch.gz"
+    path.write_bytes(gzip.compress(raw, 1))
+    summary = call(path, *SMALL, "--pack", pack, "--bbo", tmp_path / "bbo.csv")
+    assert written(tmp_path / "bbo.csv", locates(summary)) == judged(raw)
+    assert (summary["findings"], summary["unknown_references"]) == ([], 0)
+
+
+def test_holding_packets_until_they_are_known_to_be_good_changes_no_row(tmp_path: Path) -> None:
+    path = require(AAPL)
+    call(path, *SMALL, "--symbol", "AAPL", "--hold-until-fcs", "--bbo", tmp_path / "bbo.csv")
+    assert written(tmp_path / "bbo.csv", {"AAPL": 13}) == judged(path.read_bytes())
+
+
+@pytest.mark.parametrize("start", [500, 4_000, 9_000])
+def test_a_file_cut_from_the_middle_of_a_day(tmp_path: Path, start: int) -> None:
+    """Orders added before the cut are named; the book goes on, and says that it cannot be trusted."""
+    raw = framed(list(records(require(AAPL)))[start:])
+    path = tmp_path / "cut.itch"
+    path.write_bytes(raw)
+    summary = call(path, *SMALL, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv")
+    assert written(tmp_path / "bbo.csv", {"AAPL": 13}) == judged(raw)
+    assert summary["unknown_references"] > 0
+    assert summary["slots"][0]["integrity"] == "dead"
+
+
+def test_a_file_that_ends_inside_a_record_is_processed_up_to_it(tmp_path: Path) -> None:
+    raw = require(AAPL).read_bytes()[:50_000]
+    path = tmp_path / "cut.itch"
+    path.write_bytes(raw)
+    summary = call(path, *SMALL, "--pack", 5, "--bbo", tmp_path / "bbo.csv", code=1)
+    assert written(tmp_path / "bbo.csv", locates(summary)) == judged(raw)
+    [finding] = summary["findings"]
+    assert finding.startswith("input: byte ")
+    assert "the file ends inside a record" in finding
+    at = int(finding.split()[2].rstrip(":"))
+    assert at < 50_000 < at + 2 + int.from_bytes(raw[at : at + 2], "big")
+
+
+def test_nothing_behind_the_end_of_session_is_used(tmp_path: Path) -> None:
+    messages = list(records(require(AAPL)))
+    path = tmp_path / "ended.itch"
+    path.write_bytes(framed(messages[:500]) + b"\0\0" + framed(messages[500:600]))
+    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv")
+    assert (summary["records"], summary["findings"]) == (500, [])
+    assert written(tmp_path / "bbo.csv", locates(summary)) == judged(framed(messages[:500]))
+
+
+def test_records_that_are_not_itch_are_counted_and_skipped(tmp_path: Path) -> None:
+    messages = list(records(require(AAPL)))[:300]
+    odd = [b"Zebra", messages[0] + b"!", b"\0"]
+    path = tmp_path / "odd.itch"
+    path.write_bytes(framed(messages[:200] + odd + messages[200:]))
+    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv", code=1)
+    assert (summary["drops"]["itch_type"], summary["drops"]["itch_length"]) == (2, 1)
+    assert "3 records are not of ITCH 5.0" in summary["findings"][0]
+    # Every record of the file has a number, also those that are no messages.
+    expected = [(row[0] + 3 * (row[0] >= 200), *row[1:]) for row in judged(framed(messages))]
+    assert written(tmp_path / "bbo.csv", locates(summary)) == expected
+
+
+def test_lobsters_own_book(tmp_path: Path) -> None:
+    """The touch after each of 999 real events equals the exchange book LOBSTER computed from the same day."""
+    messages, expected = derived()
+    path = tmp_path / "lobster.itch"
+    path.write_bytes(framed(messages))
+    summary = call(path, *SMALL, "--symbol", "AAPL=1", "--bbo", tmp_path / "bbo.csv")
+    assert (summary["findings"], summary["unknown_references"]) == ([], 0)
+    rows = {row[0]: row[3:] for row in written(tmp_path / "bbo.csv", {"AAPL": 1})}
+    touch: tuple[int, ...] = (0, 0, 0, 0)
+    seen = 0
+    for index in range(len(messages)):
+        touch = rows.get(index, touch)
+        if index in expected:
+            assert touch == expected[index], f"after message {index}"
+            seen += 1
+    assert seen == 999
+
+
+@pytest.mark.parametrize("folder", [ITCH_WIRE, ITCH_TYPES])
+def test_real_captures(tmp_path: Path, folder: str) -> None:
+    for path in captures(folder):
+        messages = [message for frame in frames(path) for message in blocks(udp_payload(frame))]
+        summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv")
+        assert summary["format"] == ("pcap" if folder == ITCH_WIRE else "pcap, renumbered")
+        assert (summary["messages"], summary["records"], summary["findings"]) == (len(messages), len(messages), [])
+        kinds = Counter(message[:1].decode() for message in messages)
+        assert {kind: count for kind, count in summary["messages_by_type"].items() if count} == kinds
+        assert written(tmp_path / "bbo.csv", locates(summary)) == judged(framed(messages))
+        assert not any(summary["drops"].values())
+
+
+def test_duplicates_and_gaps_in_a_capture(tmp_path: Path) -> None:
+    """Messages are numbered as they stand in the file; what was seen before is dropped, what is missing is said."""
+    from scapy.layers.inet import IP, UDP
+    from scapy.layers.l2 import Ether
+
+    def packet(sequence: int, *messages: bytes) -> bytes:
+        head = b"SESSION001" + struct.pack(">QH", sequence, len(messages))
+        return bytes(Ether(dst="01:00:5e:01:02:03") / IP(dst="233.1.2.3") / UDP(dport=99) / (head + framed(list(messages))))
+
+    first = [add("XYZ", 7, number, "B", 100 * number, 10_000 + 100 * number, number) for number in range(1, 5)]
+    sent = [packet(70, *first[:2]), packet(70, *first[:2]), packet(71, *first[1:4]), packet(80, delete(7, 4, 9))]
+    path = tmp_path / "some.pcap"
+    path.write_bytes(
+        struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+        + b"".join(struct.pack(">IIII", 0, 0, len(each), len(each)) + each for each in sent)
+    )
+    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv")
+    rows = written(tmp_path / "bbo.csv", locates(summary))
+    best = [(0, 10_100, 100), (1, 10_200, 200), (5, 10_300, 300), (6, 10_400, 400), (7, 10_300, 300)]
+    assert [(row[0], row[3], row[4]) for row in rows] == best
+    assert (summary["gaps"], summary["missing_messages"], summary["drops"]["duplicate"]) == (1, 6, 1)
+    assert summary["slots"][0]["integrity"] == "suspect"
+    assert summary["feed"] == {"address": "233.1.2.3", "port": 99, "session": "SESSION001", "next_sequence": 70}
+
+
+PAIR = """
+[[pairs]]
+leg_a = "AAA"
+leg_b = "BBB"
+weight_a = 1
+weight_b = 1
+upper_usd = 1
+lower_usd = -9
+exit_short_usd = 0.5
+exit_long_usd = 0.5
+size_a_shares = 100
+size_b_shares = 200
+slippage_ticks = 1
+[[limits]]
+symbol = "AAA"
+reference_usd = 20
+[[limits]]
+symbol = "BBB"
+reference_usd = 19
+[strategy]
+cooldown_us = 1
+"""
+
+
+def traded_day() -> list[bytes]:
+    """The spread rises over its threshold, and comes back after a while."""
+    opening = [system_event("O"), directory("AAA", 1), directory("BBB", 2)]
+    opening += [trading_action("AAA", 1, "T"), trading_action("BBB", 2, "T"), system_event("S"), system_event("Q")]
+    opening += [add("BBB", 2, 1, "B", 500, 190_000), add("BBB", 2, 2, "S", 500, 190_100)]
+    opening += [add("AAA", 1, 3, "B", 500, 199_000), add("AAA", 1, 4, "S", 500, 200_500)]
+    rise = [add("AAA", 1, 5, "B", 300, 200_200)]
+    pause = [add("ZZZ", 3, 1_000 + number, "B", 100, 10_000) for number in range(300)]
+    fall = [executed(1, 5, 300, 1), delete(1, 4), delete(1, 3)]
+    fall += [add("AAA", 1, 6, "B", 400, 194_900), add("AAA", 1, 7, "S", 400, 195_000)]
+    return opening + rise + pause + fall + [add("ZZZ", 3, 2_000 + number, "B", 100, 10_000) for number in range(300)]
+
+
+def test_a_pair_trades_there_and_back(tmp_path: Path) -> None:
+    day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR)
+    summary = call(day, *SMALL, "--config", pairs, "--orders", tmp_path / "orders.jsonl", "--pcap", tmp_path / "wire.pcap")
+    assert summary["findings"] == []
+    assert summary["triggers"]["requests"] == 2
+    assert summary["verdicts"]["passed"] == 4
+    assert summary["verdicts"]["refused"] == 0
+    assert summary["orders"] == {"frames": 2, "sent": 4, "ended": {"filled": 4, "canceled": 0, "rejected": 0}}
+    assert summary["fills"] == {"count": 4, "shares": 600, "bought_shares": 300, "sold_shares": 300}
+    assert {slot["symbol"]: slot["position"] for slot in summary["slots"]} == {"AAA": 0, "BBB": 0}
+    # 100 * (20.02 - 19.50) dollars earned on leg a, 200 * (19.01 - 19.00) paid on leg b.
+    assert {slot["symbol"]: slot["cash"] for slot in summary["slots"]} == {"AAA": 520_000, "BBB": -20_000}
+    assert 0 < summary["eot_to_sof"]["max_cycles"] <= 30
+    assert summary["eot_to_sof"]["max_ns"] == 8 * summary["eot_to_sof"]["max_cycles"]
+    assert summary["som_to_sof"]["min_cycles"] > summary["eot_to_sof"]["min_cycles"]
+    lines = [json.loads(line) for line in (tmp_path / "orders.jsonl").read_text().splitlines()]
+    triggers = [line for line in lines if line["event"] == "trigger"]
+    assert [(line["index"], line["action"]) for line in triggers] == [(11, "sell_spread"), (316, "buy_back")]
+    sides = [(line["symbol"], line["side"], line["quantity"], line["price"]) for line in lines if line["event"] == "verdict"]
+    assert sides == [
+        ("AAA", "sell_short", 100, 200_100),
+        ("BBB", "buy", 200, 190_200),
+        ("AAA", "buy", 100, 195_100),
+        ("BBB", "sell", 200, 189_900),
+    ]
+    with RawPcapReader(str(tmp_path / "wire.pcap")) as reader:
+        wire = [data for data, _ in reader]
+    assert len(wire) == summary["frames_in"] + summary["frames_out"]
+    assert sum(b"BBB     " in frame and frame[:1] != b"\x01" for frame in wire) >= 2
+
+
+def test_with_mode_off_the_gate_refuses_and_nothing_leaves(tmp_path: Path) -> None:
+    day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR + '[risk]\nmode = "off"\n')
+    summary = call(day, *SMALL, "--config", pairs)
+    assert (summary["frames_out"], summary["orders"]["frames"], summary["verdicts"]["passed"]) == (0, 0, 0)
+    assert summary["verdicts"]["refused"] == summary["verdicts"]["by_reason"]["mode_off"] > 0
+
+
+def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
+    day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR)
+    runs = []
+    for name in ("one", "two"):
+        outputs = [tmp_path / f"{name}.{suffix}" for suffix in ("csv", "jsonl", "pcap")]
+        summary = call(day, *SMALL, "--config", pairs, "--bbo", outputs[0], "--orders", outputs[1], "--pcap", outputs[2])
+        runs.append((summary, [path.read_bytes() for path in outputs]))
+    assert runs[0] == runs[1]

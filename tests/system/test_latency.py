@@ -1,0 +1,68 @@
+"""Clocks from the trigger message to the order frame, measured outside the gateware and asserted for each message type."""
+
+from __future__ import annotations
+
+import pytest
+
+from sim.card import SimulatedCard
+from tests.support.desk import DOLLAR, Desk, Received
+
+EOT_TO_SOF = {"A": 20, "F": 20, "E": 21, "C": 21, "X": 21, "D": 21, "U": 21}
+"""What the README states. A larger figure is a defect, a smaller one belongs into the README."""
+
+LIMIT = 30
+"""The budget of this build."""
+
+
+def lone_bid(desk: Desk) -> int:
+    """Ten shares alone at a price past the threshold, too few for the pair; what is behind them would do. Their reference."""
+    reference, small = desk.add("AAA", "B", 10, 100.10)
+    _, behind = desk.add("AAA", "B", 500, 100.06)
+    _, offer = desk.add("AAA", "S", 500, 100.12)
+    _, other = desk.add("BBB", "S", 1_000, 50.02)
+    _, bid = desk.add("BBB", "B", 1_000, 50.00)
+    # The small order first: when the larger one comes it is not the best.
+    desk.send(other, bid, offer, small, behind)
+    assert not desk.card.frames()
+    return reference
+
+
+def trigger(desk: Desk, code: str) -> bytes:
+    """A message of a type that makes the pair fire, on a market prepared for it."""
+    if code in "AF":
+        desk.touch()
+        return desk.add("AAA", "B", 500, 100.06, code=code)[1]
+    reference = lone_bid(desk)
+    if code == "D":
+        return desk.message(code, order_ref=reference)
+    if code == "U":
+        new = {"new_order_ref": 77, "shares": 500, "price": round(100.08 * DOLLAR)}
+        return desk.message(code, orig_order_ref=reference, **new)
+    return desk.message(code, order_ref=reference, executed_shares=10, cancelled_shares=10)
+
+
+@pytest.mark.parametrize("code", EOT_TO_SOF)
+def test_end_of_message_to_start_of_frame(card: SimulatedCard, code: str) -> None:
+    desk = Desk(card)
+    message = trigger(desk, code)
+    card.events()
+    seen: Received = desk.send(message)
+    (frame,) = card.frames()
+    (sent,) = [record for record in card.events() if record["kind"] == "O"]
+
+    assert frame.start_cycle - seen.eot == EOT_TO_SOF[code] <= LIMIT
+    # What the card says of itself is what was seen from outside.
+    assert sent["eot_to_sof"] == frame.start_cycle - seen.eot
+    assert sent["som_to_sof"] == frame.start_cycle - seen.som
+    assert chr(int(sent["trigger_type"])) == code
+
+
+@pytest.mark.parametrize("code", EOT_TO_SOF)
+def test_the_same_for_a_trigger_in_the_middle_of_a_packet(card: SimulatedCard, code: str) -> None:
+    desk = Desk(card)
+    message = trigger(desk, code)
+    card.events()
+    later = [desk.add("BBB", "B", 5, 40.00 + index / 100)[1] for index in range(4)]
+    desk.send(message, *later)
+    (sent,) = [record for record in card.events() if record["kind"] == "O"]
+    assert sent["eot_to_sof"] == EOT_TO_SOF[code]
