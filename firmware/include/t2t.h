@@ -211,35 +211,65 @@ enum t2t_pair_outcome {
     T2T_PAIR_OUTCOME_LEGGED = 2,
 };
 
-#define T2T_EVENT_BBO 'B'
-#define T2T_EVENT_BBO_SIZE 48u /* bytes */
-#define T2T_EVENT_BBO_KIND 0u /* 1 bytes */
-#define T2T_EVENT_BBO_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_BBO_LOST 2u /* 2 bytes */
-#define T2T_EVENT_BBO_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_BBO_SEQUENCE 8u /* 8 bytes */
-#define T2T_EVENT_BBO_TIMESTAMP 16u /* 8 bytes */
-#define T2T_EVENT_BBO_CYCLE 24u /* 4 bytes */
-#define T2T_EVENT_BBO_BID_PRICE 28u /* 4 bytes */
-#define T2T_EVENT_BBO_BID_SHARES 32u /* 4 bytes */
-#define T2T_EVENT_BBO_ASK_PRICE 36u /* 4 bytes */
-#define T2T_EVENT_BBO_ASK_SHARES 40u /* 4 bytes */
-#define T2T_EVENT_BBO_SLOT 44u /* 2 bytes */
-#define T2T_EVENT_BBO_INTEGRITY 46u /* 1 bytes */
-#define T2T_EVENT_BBO_SPARE 47u /* 1 bytes */
+#define T2T_EVENT_ALARM 'A'
+#define T2T_EVENT_ALARM_SIZE 20u /* bytes */
+#define T2T_EVENT_ALARM_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ALARM_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ALARM_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ALARM_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ALARM_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_ALARM_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_ALARM_ALARM 16u /* 1 bytes */
+#define T2T_EVENT_ALARM_REPORT 17u /* 1 bytes */
+#define T2T_EVENT_ALARM_SPARE 18u /* 2 bytes */
 
-#define T2T_EVENT_TRIGGER 'T'
-#define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */
-#define T2T_EVENT_TRIGGER_KIND 0u /* 1 bytes */
-#define T2T_EVENT_TRIGGER_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_TRIGGER_LOST 2u /* 2 bytes */
-#define T2T_EVENT_TRIGGER_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_TRIGGER_SEQUENCE 8u /* 8 bytes */
-#define T2T_EVENT_TRIGGER_CYCLE 16u /* 4 bytes */
-#define T2T_EVENT_TRIGGER_SPREAD 20u /* 8 bytes */
-#define T2T_EVENT_TRIGGER_PAIR 28u /* 2 bytes */
-#define T2T_EVENT_TRIGGER_ACTION 30u /* 1 bytes */
-#define T2T_EVENT_TRIGGER_SPARE 31u /* 1 bytes */
+#define T2T_EVENT_FILL 'F'
+#define T2T_EVENT_FILL_SIZE 52u /* bytes */
+#define T2T_EVENT_FILL_KIND 0u /* 1 bytes */
+#define T2T_EVENT_FILL_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_FILL_LOST 2u /* 2 bytes */
+#define T2T_EVENT_FILL_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_FILL_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_FILL_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_FILL_MATCH_NUMBER 16u /* 8 bytes */
+#define T2T_EVENT_FILL_PRICE 24u /* 4 bytes */
+#define T2T_EVENT_FILL_QUANTITY 28u /* 4 bytes */
+#define T2T_EVENT_FILL_POSITION 32u /* 4 bytes */
+#define T2T_EVENT_FILL_CASH 36u /* 8 bytes */
+#define T2T_EVENT_FILL_SLOT 44u /* 2 bytes */
+#define T2T_EVENT_FILL_PAIR 46u /* 2 bytes */
+#define T2T_EVENT_FILL_SIDE 48u /* 1 bytes */
+#define T2T_EVENT_FILL_SPARE 49u /* 3 bytes */
+
+#define T2T_EVENT_ORDER_STATE 'S'
+#define T2T_EVENT_ORDER_STATE_SIZE 28u /* bytes */
+#define T2T_EVENT_ORDER_STATE_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_USER_REF_NUM 12u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_OPEN_SHARES 16u /* 4 bytes */
+#define T2T_EVENT_ORDER_STATE_SLOT 20u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_PAIR 22u /* 2 bytes */
+#define T2T_EVENT_ORDER_STATE_STATE 24u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_REPORT 25u /* 1 bytes */
+#define T2T_EVENT_ORDER_STATE_REASON 26u /* 2 bytes */
+
+#define T2T_EVENT_ORDER_SENT 'O'
+#define T2T_EVENT_ORDER_SENT_SIZE 36u /* bytes */
+#define T2T_EVENT_ORDER_SENT_KIND 0u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_LOST 2u /* 2 bytes */
+#define T2T_EVENT_ORDER_SENT_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_ORDER_SENT_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_USER_REF_NUM 20u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_EOT_TO_SOF 24u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_SOM_TO_SOF 28u /* 4 bytes */
+#define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
+#define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_SPARE 35u /* 1 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
 #define T2T_EVENT_VERDICT_SIZE 44u /* bytes */
@@ -260,53 +290,28 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_VERDICT_MODE 42u /* 1 bytes */
 #define T2T_EVENT_VERDICT_SPARE 43u /* 1 bytes */
 
-#define T2T_EVENT_ORDER_SENT 'O'
-#define T2T_EVENT_ORDER_SENT_SIZE 36u /* bytes */
-#define T2T_EVENT_ORDER_SENT_KIND 0u /* 1 bytes */
-#define T2T_EVENT_ORDER_SENT_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_ORDER_SENT_LOST 2u /* 2 bytes */
-#define T2T_EVENT_ORDER_SENT_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_ORDER_SENT_SEQUENCE 8u /* 8 bytes */
-#define T2T_EVENT_ORDER_SENT_CYCLE 16u /* 4 bytes */
-#define T2T_EVENT_ORDER_SENT_USER_REF_NUM 20u /* 4 bytes */
-#define T2T_EVENT_ORDER_SENT_EOT_TO_SOF 24u /* 4 bytes */
-#define T2T_EVENT_ORDER_SENT_SOM_TO_SOF 28u /* 4 bytes */
-#define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
-#define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
-#define T2T_EVENT_ORDER_SENT_SPARE 35u /* 1 bytes */
+#define T2T_EVENT_TRIGGER 'T'
+#define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */
+#define T2T_EVENT_TRIGGER_KIND 0u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_LOST 2u /* 2 bytes */
+#define T2T_EVENT_TRIGGER_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_TRIGGER_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_TRIGGER_CYCLE 16u /* 4 bytes */
+#define T2T_EVENT_TRIGGER_SPREAD 20u /* 8 bytes */
+#define T2T_EVENT_TRIGGER_PAIR 28u /* 2 bytes */
+#define T2T_EVENT_TRIGGER_ACTION 30u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_SPARE 31u /* 1 bytes */
 
-#define T2T_EVENT_ORDER_STATE 'S'
-#define T2T_EVENT_ORDER_STATE_SIZE 28u /* bytes */
-#define T2T_EVENT_ORDER_STATE_KIND 0u /* 1 bytes */
-#define T2T_EVENT_ORDER_STATE_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_ORDER_STATE_LOST 2u /* 2 bytes */
-#define T2T_EVENT_ORDER_STATE_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_ORDER_STATE_CYCLE 8u /* 4 bytes */
-#define T2T_EVENT_ORDER_STATE_USER_REF_NUM 12u /* 4 bytes */
-#define T2T_EVENT_ORDER_STATE_OPEN_SHARES 16u /* 4 bytes */
-#define T2T_EVENT_ORDER_STATE_SLOT 20u /* 2 bytes */
-#define T2T_EVENT_ORDER_STATE_PAIR 22u /* 2 bytes */
-#define T2T_EVENT_ORDER_STATE_STATE 24u /* 1 bytes */
-#define T2T_EVENT_ORDER_STATE_REPORT 25u /* 1 bytes */
-#define T2T_EVENT_ORDER_STATE_REASON 26u /* 2 bytes */
-
-#define T2T_EVENT_FILL 'F'
-#define T2T_EVENT_FILL_SIZE 52u /* bytes */
-#define T2T_EVENT_FILL_KIND 0u /* 1 bytes */
-#define T2T_EVENT_FILL_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_FILL_LOST 2u /* 2 bytes */
-#define T2T_EVENT_FILL_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_FILL_CYCLE 8u /* 4 bytes */
-#define T2T_EVENT_FILL_USER_REF_NUM 12u /* 4 bytes */
-#define T2T_EVENT_FILL_MATCH_NUMBER 16u /* 8 bytes */
-#define T2T_EVENT_FILL_PRICE 24u /* 4 bytes */
-#define T2T_EVENT_FILL_QUANTITY 28u /* 4 bytes */
-#define T2T_EVENT_FILL_POSITION 32u /* 4 bytes */
-#define T2T_EVENT_FILL_CASH 36u /* 8 bytes */
-#define T2T_EVENT_FILL_SLOT 44u /* 2 bytes */
-#define T2T_EVENT_FILL_PAIR 46u /* 2 bytes */
-#define T2T_EVENT_FILL_SIDE 48u /* 1 bytes */
-#define T2T_EVENT_FILL_SPARE 49u /* 3 bytes */
+#define T2T_EVENT_GAP 'G'
+#define T2T_EVENT_GAP_SIZE 28u /* bytes */
+#define T2T_EVENT_GAP_KIND 0u /* 1 bytes */
+#define T2T_EVENT_GAP_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_GAP_LOST 2u /* 2 bytes */
+#define T2T_EVENT_GAP_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_GAP_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_GAP_FIRST 12u /* 8 bytes */
+#define T2T_EVENT_GAP_NEXT 20u /* 8 bytes */
 
 #define T2T_EVENT_INTEGRITY 'I'
 #define T2T_EVENT_INTEGRITY_SIZE 32u /* bytes */
@@ -321,26 +326,21 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_INTEGRITY_INTEGRITY 30u /* 1 bytes */
 #define T2T_EVENT_INTEGRITY_CAUSE 31u /* 1 bytes */
 
-#define T2T_EVENT_GAP 'G'
-#define T2T_EVENT_GAP_SIZE 28u /* bytes */
-#define T2T_EVENT_GAP_KIND 0u /* 1 bytes */
-#define T2T_EVENT_GAP_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_GAP_LOST 2u /* 2 bytes */
-#define T2T_EVENT_GAP_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_GAP_CYCLE 8u /* 4 bytes */
-#define T2T_EVENT_GAP_FIRST 12u /* 8 bytes */
-#define T2T_EVENT_GAP_NEXT 20u /* 8 bytes */
-
-#define T2T_EVENT_ALARM 'A'
-#define T2T_EVENT_ALARM_SIZE 20u /* bytes */
-#define T2T_EVENT_ALARM_KIND 0u /* 1 bytes */
-#define T2T_EVENT_ALARM_WORDS 1u /* 1 bytes */
-#define T2T_EVENT_ALARM_LOST 2u /* 2 bytes */
-#define T2T_EVENT_ALARM_NUMBER 4u /* 4 bytes */
-#define T2T_EVENT_ALARM_CYCLE 8u /* 4 bytes */
-#define T2T_EVENT_ALARM_USER_REF_NUM 12u /* 4 bytes */
-#define T2T_EVENT_ALARM_ALARM 16u /* 1 bytes */
-#define T2T_EVENT_ALARM_REPORT 17u /* 1 bytes */
-#define T2T_EVENT_ALARM_SPARE 18u /* 2 bytes */
+#define T2T_EVENT_BBO 'B'
+#define T2T_EVENT_BBO_SIZE 48u /* bytes */
+#define T2T_EVENT_BBO_KIND 0u /* 1 bytes */
+#define T2T_EVENT_BBO_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_BBO_LOST 2u /* 2 bytes */
+#define T2T_EVENT_BBO_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_BBO_SEQUENCE 8u /* 8 bytes */
+#define T2T_EVENT_BBO_TIMESTAMP 16u /* 8 bytes */
+#define T2T_EVENT_BBO_CYCLE 24u /* 4 bytes */
+#define T2T_EVENT_BBO_BID_PRICE 28u /* 4 bytes */
+#define T2T_EVENT_BBO_BID_SHARES 32u /* 4 bytes */
+#define T2T_EVENT_BBO_ASK_PRICE 36u /* 4 bytes */
+#define T2T_EVENT_BBO_ASK_SHARES 40u /* 4 bytes */
+#define T2T_EVENT_BBO_SLOT 44u /* 2 bytes */
+#define T2T_EVENT_BBO_INTEGRITY 46u /* 1 bytes */
+#define T2T_EVENT_BBO_SPARE 47u /* 1 bytes */
 
 #endif

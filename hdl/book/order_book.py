@@ -258,7 +258,8 @@ class OrderBook(wiring.Component):
             m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
         used = (*(itch.MESSAGES[code] for code in itch.BOOK_TYPES), itch.TRADE)
         wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
-        usable = table.ready & ladder.ready & ~clearing
+        starting = Signal()  # registered: what is ready must not lead back to what begins to clear
+        usable = table.ready & ladder.ready & ~clearing & ~starting
         m.d.comb += [
             wanted.eq(self.message.valid & self.message.p.watched & _is(self.message.p.type, *used)),
             idle.eq(~busy & usable),
@@ -272,12 +273,13 @@ class OrderBook(wiring.Component):
             self.ready.eq(usable),
         ]
         m.d.sync += self.drop[Drop.BOOK_OVERRUN].eq(overrun)
-        empty_now = clearing & ~busy & table.ready & ladder.ready
+        rest = clearing & ~busy & table.ready & ladder.ready & ~starting
+        m.d.sync += starting.eq(rest)
         with m.If(self.clear):
             m.d.sync += clearing.eq(1)
-        with m.Elif(empty_now):
+        with m.Elif(rest):
             m.d.sync += clearing.eq(0)
-        m.d.comb += [table.clear.eq(empty_now & ~self.clear), ladder.clear.eq(empty_now & ~self.clear)]
+        m.d.comb += [table.clear.eq(starting), ladder.clear.eq(starting)]
         return head, take
 
     def _on_ladder(

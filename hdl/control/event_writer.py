@@ -15,9 +15,9 @@ WORD = 32
 LUT_RAM_DEPTH = 16
 """Rows of a LUT RAM of ECP5."""
 
-QUEUED = {events.BBO.name, events.TRIGGER.name, events.VERDICT.name, events.INTEGRITY.name}
-"""Kinds that come faster than they can be written: pairs that trigger together make six verdicts in forty clocks. They may wait
-in a LUT RAM; the others, which come a frame or a report apart, in a register."""
+RARE = {events.ORDER_SENT.name, events.GAP.name, events.ALARM.name}
+"""Kinds that come a frame apart or end the day. One of them may wait, in a register; of the others as many as a LUT RAM holds:
+pairs that trigger together make six verdicts in forty clocks."""
 
 
 def word() -> data.StructLayout:
@@ -171,7 +171,7 @@ class EventWriter(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         sources = [
-            RecordSource(layout=layout, depth=LUT_RAM_DEPTH if layout.name in QUEUED else 1)
+            RecordSource(layout=layout, depth=1 if layout.name in RARE else LUT_RAM_DEPTH)
             for layout in events.RECORDS.values()
         ]
         for layout, source in zip(events.RECORDS.values(), sources, strict=True):

@@ -147,5 +147,5 @@ ALARM = _record(
     _u("report", 1, "OUCH type of the report"),
 )
 
-RECORDS: Mapping[str, Layout] = by_code(BBO, TRIGGER, VERDICT, ORDER_SENT, ORDER_STATE, FILL, INTEGRITY, GAP, ALARM)
-"""Records by kind, in order of priority when several wait at once."""
+RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)
+"""Records by kind, in order of priority when several wait at once: what is worth most and comes least often goes first."""

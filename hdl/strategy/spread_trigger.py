@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
+from hdl.flags import one_hot
 from hdl.interfaces import Integrity, PairAction, PairOutcome, Side
 from hdl.spec import events, ouch, registers
 from hdl.spec.geometry import Geometry
@@ -168,13 +169,12 @@ class SpreadTrigger(wiring.Component):
             row_write.en.eq(self.pairs.valid),
         ]
         known = Signal(geometry.slots)
-        with m.If(self.bbo.valid):
-            m.d.sync += known.bit_select(self.bbo.payload.slot, 1).eq(1)
+        m.d.sync += known.eq(known | one_hot(m, self.bbo.payload.slot, geometry.slots, self.bbo.valid))
         with m.If(self.clear):
             m.d.sync += known.eq(0)
 
         # A row write is applied to the pair's state when no `done` is; everything in flight begins anew around it.
-        self._reset, self._reset_pair = Signal(), Signal(pair_bits)
+        self._reset, self._reset_pair, self._reset_allowed = Signal(), Signal(pair_bits), Signal()
         writing, wrote = Signal(), Signal()
         m.d.comb += writing.eq(self.pairs.valid | self.pair_lists.valid | self.pair_index.valid)
         m.d.sync += wrote.eq(writing)
@@ -334,7 +334,6 @@ class SpreadTrigger(wiring.Component):
         )
 
         # Clock 1: differences of the parts, allowances; what the pair's state has to say is read here.
-        units_read, started_read = self._state(m)
         second = Signal(
             data.StructLayout(
                 common
@@ -353,6 +352,15 @@ class SpreadTrigger(wiring.Component):
                 }
             )
         )
+        # Where nothing is evaluated, the pairs take turns, so that every rest that is over is struck off long before the clock
+        # count could come round again.
+        looked_up, walker = Signal(geometry.pair_bits), Signal(geometry.pair_bits)
+        m.d.comb += looked_up.eq(Mux(first.valid, first.pair, walker))
+        with m.If(~first.valid):
+            m.d.sync += walker.eq(Mux(walker == geometry.pairs - 1, 0, walker + 1))
+        rest_over = Signal()
+        m.d.comb += rest_over.eq(second.cooling & (second.elapsed >= self.cooldown))
+        units, started = self._state(m, looked_up, one_hot(m, second.pair, geometry.pairs, rest_over))
         carry(second, first)
         for number, (gain, cost) in enumerate(((_BID_A, _ASK_B), (_ASK_A, _BID_B))):
             m.d.sync += [
@@ -368,13 +376,16 @@ class SpreadTrigger(wiring.Component):
                 second.cheap[number].eq(cheap),
                 second.covered[number].eq(first.shares[number] >= size),
             ]
-        m.d.comb += [units_read.addr.eq(first.pair), started_read.addr.eq(first.pair)]
         m.d.sync += [
+            second.pair.eq(looked_up),
             second.two_sided.eq(first.two_sided),
-            second.units.eq(units_read.data),
-            second.elapsed.eq(self.now - started_read.data),
-            second.cooling.eq(self._cooling.bit_select(first.pair, 1)),
-            second.was_pending.eq(self._pending.bit_select(first.pair, 1)),
+            second.units.eq(units),
+            second.elapsed.eq(self.now - started),
+            # A rest that begins in this clock has another start than the one just read.
+            second.cooling.eq(
+                self._cooling.bit_select(looked_up, 1) & ~(self.done.valid & (self.done.payload.pair == looked_up))
+            ),
+            second.was_pending.eq(self._pending.bit_select(looked_up, 1)),
         ]
 
         # Clock 2: spreads and thresholds, each in one carry chain; limits.
@@ -397,16 +408,17 @@ class SpreadTrigger(wiring.Component):
             )
         )
         carry(third, second)
-        sums = [(Cat(Const(0, part), high).as_signed(), low) for high, low in zip(second.high, second.low, strict=True)]
-        for number, (high, low) in enumerate(sums):
-            m.d.sync += third.spread[number].eq(high + low)
-        (sale_high, sale_low), (buy_high, buy_low) = sums
+        sale, purchase = Signal(signed(52)), Signal(signed(52))
+        for total, high, low in zip((sale, purchase), second.high, second.low, strict=True):
+            m.d.comb += total.eq(Cat(Const(0, part), high).as_signed() + low)
         row = second.row
         m.d.sync += [
-            third.reached[PairAction.SELL_SPREAD.value].eq(sale_high + sale_low - row.upper >= 0),
-            third.reached[PairAction.BUY_SPREAD.value].eq(row.lower - buy_high - buy_low >= 0),
-            third.reached[PairAction.BUY_BACK.value].eq(row.exit_short - buy_high - buy_low >= 0),
-            third.reached[PairAction.SELL_OUT.value].eq(sale_high + sale_low - row.exit_long >= 0),
+            third.spread[0].eq(sale),
+            third.spread[1].eq(purchase),
+            third.reached[PairAction.SELL_SPREAD.value].eq(sale >= row.upper),
+            third.reached[PairAction.BUY_SPREAD.value].eq(purchase <= row.lower),
+            third.reached[PairAction.BUY_BACK.value].eq(purchase <= row.exit_short),
+            third.reached[PairAction.SELL_OUT.value].eq(sale >= row.exit_long),
         ]
         for number in range(4):
             buying = number in (_ASK_A, _ASK_B)
@@ -414,47 +426,43 @@ class SpreadTrigger(wiring.Component):
             m.d.sync += third.limit[number].eq(price + allowance if buying else price - allowance)
         magnitude = Mux(second.units < 0, -second.units, second.units)
         inexact = Cat(self.integrity[slot] != Integrity.EXACT for slot in range(geometry.slots))
+
+        def is_inexact(slot):
+            return inexact.bit_select(slot[: geometry.slot_bits], 1)
+
         m.d.sync += [
             third.cheap.eq(second.cheap),
-            third.usable.eq(second.two_sided & ~inexact.bit_select(row.slot_a, 1) & ~inexact.bit_select(row.slot_b, 1)),
+            third.usable.eq(second.two_sided & ~is_inexact(row.slot_a) & ~is_inexact(row.slot_b)),
             third.covers_sale.eq(second.covered[_BID_A] & second.covered[_ASK_B]),
             third.covers_purchase.eq(second.covered[_ASK_A] & second.covered[_BID_B]),
             third.units.eq(second.units),
             third.at_most.eq(magnitude >= row.max_units),
-            third.resting.eq(second.cooling & (second.elapsed < self.cooldown)),
+            third.resting.eq(second.cooling & ~rest_over),
             third.was_pending.eq(second.was_pending),
         ]
         return third
 
-    def _state(self, m: Module) -> tuple:
+    def _state(self, m: Module, pair, rest_over) -> tuple:
         """What is remembered of each pair, and how orders that end change it.
 
-        Gives the read ports for units and the start of the rest.
+        Gives the units of `pair` and the start of its rest; `rest_over` has a bit for each pair whose rest is to be struck off.
         """
-        geometry = self._geometry
-        pairs, pair_bits = geometry.pairs, geometry.pair_bits
+        pairs, pair_bits = self._geometry.pairs, self._geometry.pair_bits
         depth = max(2, pairs)
-        self._pending, self._cooling, self._latched = Signal(pairs), Signal(pairs), Signal(pairs)
-        self._enabled = Signal(pairs)
-        self._armed = [Signal(pairs, init=-1, name=f"armed_{action.name.lower()}") for action in PairAction]
         m.submodules.units = units = Memory(shape=signed(9), depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
         m.submodules.actions = actions = Memory(shape=PairAction, depth=depth, init=[])
         units_read, units_own, units_write = units.read_port(domain="comb"), units.read_port(domain="comb"), units.write_port()
-        started_read, started_walk, started_write = (
-            started.read_port(domain="comb"),
-            started.read_port(domain="comb"),
-            started.write_port(),
-        )
-        done_action, returned_action = actions.read_port(domain="comb"), actions.read_port(domain="comb")
+        started_read, started_write = started.read_port(domain="comb"), started.write_port()
+        done_action, self._last_action = actions.read_port(domain="comb"), actions.read_port(domain="comb")
         self._action_write = actions.write_port()
 
         done = self.done.payload
         sold = (done_action.data == PairAction.SELL_SPREAD) | (done_action.data == PairAction.SELL_OUT)
         m.d.comb += [
-            self.allowed.eq(self._enabled & ~self._latched),
+            units_read.addr.eq(pair),
+            started_read.addr.eq(pair),
             done_action.addr.eq(done.pair),
-            returned_action.addr.eq(self.returned.payload.pair),
             units_own.addr.eq(done.pair),
             started_write.addr.eq(done.pair),
             started_write.data.eq(self.now),
@@ -464,52 +472,46 @@ class SpreadTrigger(wiring.Component):
             units_write.en.eq(Mux(self.done.valid, done.outcome == PairOutcome.FILLED, self._reset)),
         ]
 
-        # Rests that are over are struck off one by one, long before the clock count could come round again.
-        walker, walked = Signal(pair_bits), Signal()
-        elapsed = Signal(32)
-        walked_pair = Signal(pair_bits)
-        m.d.comb += started_walk.addr.eq(walker)
+        # One bit a pair. `back`: its last request did not leave, so what that disarmed is armed again.
+        self._pending, self._cooling, self._back = Signal(pairs), Signal(pairs), Signal(pairs)
+        self._fired, self._dropped, self._judged = Signal(pairs), Signal(pairs), Signal(pairs)
+        apply = Signal()
+        m.d.comb += apply.eq(self._reset & ~self.done.valid)
+        ended = one_hot(m, done.pair, pairs, self.done.valid)
+        legged = ended & (done.outcome == PairOutcome.LEGGED).replicate(pairs)
+        rewritten = one_hot(m, self._reset_pair, pairs, apply)
+        came_back = self._dropped | one_hot(m, self.returned.payload.pair, pairs, self.returned.valid)
         m.d.sync += [
-            walker.eq(Mux(walker == pairs - 1, 0, walker + 1)),
-            walked_pair.eq(walker),
-            elapsed.eq(self.now - started_walk.data),
-            walked.eq(self._cooling.bit_select(walker, 1)),
+            self._pending.eq((self._pending & ~(came_back | ended)) | self._fired),
+            self._cooling.eq(((self._cooling & ~rest_over) | ended) & ~rewritten),
+            self._back.eq((self._back & ~self._judged) | (came_back & self.allowed)),
+            self.allowed.eq((self.allowed & ~(legged | rewritten)) | (rewritten & self._reset_allowed.replicate(pairs))),
         ]
-        with m.If(walked & (elapsed >= self.cooldown)):
-            m.d.sync += self._cooling.bit_select(walked_pair, 1).eq(0)
-
-        with m.If(self.returned.valid):
-            pair = self.returned.payload.pair
-            m.d.sync += self._pending.bit_select(pair, 1).eq(0)
-            with m.If(self.allowed.bit_select(pair, 1)):
-                self._arm(m, returned_action.data, pair)
-        with m.If(self.done.valid):
-            m.d.sync += [
-                self._pending.bit_select(done.pair, 1).eq(0),
-                self._cooling.bit_select(done.pair, 1).eq(1),
-            ]
-            with m.If(done.outcome == PairOutcome.LEGGED):
-                m.d.sync += self._latched.bit_select(done.pair, 1).eq(1)
-        with m.If(self._reset & ~self.done.valid):
-            m.d.sync += [
-                self._reset.eq(0),
-                self._cooling.bit_select(self._reset_pair, 1).eq(0),
-                self._latched.bit_select(self._reset_pair, 1).eq(0),
-            ]
-            m.d.sync += [armed.bit_select(self._reset_pair, 1).eq(1) for armed in self._armed]
+        with m.If(apply):
+            m.d.sync += self._reset.eq(0)
         with m.If(self.pairs.valid):
             m.d.sync += [
                 self._reset.eq(1),
                 self._reset_pair.eq(self.pairs.payload.index),
-                self._enabled.bit_select(self.pairs.payload.index, 1).eq(self.pairs.payload.row.enabled),
+                self._reset_allowed.eq(self.pairs.payload.row.enabled),
             ]
-        return units_read, started_read
+        return units_read.data, started_read.data
 
-    def _arm(self, m: Module, action, pair) -> None:
-        with m.Switch(action):
-            for kind in PairAction:
-                with m.Case(kind):
-                    m.d.sync += self._armed[kind.value].bit_select(pair, 1).eq(1)
+    def _disarmed(self, m: Module, pair, judged, reached, fired):
+        """Actions of `pair` that are disarmed, one bit each; `judged` arms those not reached, `fired` disarms what it has a bit of."""
+        m.submodules.disarmed = disarmed = Memory(shape=len(PairAction), depth=max(2, self._geometry.pairs), init=[])
+        read, write = disarmed.read_port(domain="comb"), disarmed.write_port()
+        last = Cat(self._last_action.data == kind for kind in PairAction)
+        now = read.data & ~(last & self._back.bit_select(pair, 1).replicate(len(PairAction)))
+        m.d.comb += [
+            read.addr.eq(pair),
+            self._last_action.addr.eq(pair),
+            write.addr.eq(Mux(self._reset, self._reset_pair, pair)),
+            write.data.eq(Mux(self._reset, 0, (now & reached) | fired)),
+            write.en.eq(self._reset | judged),
+            self._judged.eq(one_hot(m, pair, self._geometry.pairs, judged)),
+        ]
+        return now
 
     def _decide(self, m: Module, spread: data.View) -> None:
         """Choose the action, and offer its orders or say why not."""
@@ -529,19 +531,14 @@ class SpreadTrigger(wiring.Component):
         )
         selling = Signal()
         m.d.comb += selling.eq((action == PairAction.SELL_SPREAD) | (action == PairAction.SELL_OUT))
-        armed = Signal()
-        with m.Switch(action):
-            for kind in PairAction:
-                with m.Case(kind):
-                    m.d.comb += armed.eq(self._armed[kind.value].bit_select(pair, 1))
-
         counted = spread.valid & spread.usable
-        wanted = Signal()
-        m.d.comb += wanted.eq(counted & (leaving | more_sales | more_buys) & armed)
+        fire = Signal()
+        chosen = Cat(action == kind for kind in PairAction)
+        disarmed = self._disarmed(m, pair, counted, Cat(*reached), chosen & fire.replicate(len(PairAction)))
+        wanted = counted & (leaving | more_sales | more_buys) & ~(disarmed & chosen).any()
         pending = spread.was_pending | self._pending.bit_select(pair, 1)
         at_most = spread.at_most & ~leaving
         covered = Mux(selling, spread.covers_sale, spread.covers_purchase)
-        fire = Signal()
         causes = {Miss.PENDING: pending, Miss.COOLDOWN: spread.resting, Miss.MAX_UNITS: at_most, Miss.SIZE: ~covered}
         missed = Signal(len(Miss))
         free = wanted & ~(self._flush | self.clear)
@@ -550,17 +547,12 @@ class SpreadTrigger(wiring.Component):
             free = free & ~holds
         m.d.comb += fire.eq(free)
 
-        with m.If(counted):
-            for kind in PairAction:
-                with m.If(~reached[kind.value]):
-                    m.d.sync += self._armed[kind.value].bit_select(pair, 1).eq(1)
-        m.d.comb += [self._action_write.addr.eq(pair), self._action_write.data.eq(action), self._action_write.en.eq(fire)]
-        with m.If(fire):
-            m.d.sync += self._pending.bit_select(pair, 1).eq(1)
-            with m.Switch(action):
-                for kind in PairAction:
-                    with m.Case(kind):
-                        m.d.sync += self._armed[kind.value].bit_select(pair, 1).eq(0)
+        m.d.comb += [
+            self._action_write.addr.eq(pair),
+            self._action_write.data.eq(action),
+            self._action_write.en.eq(fire),
+            self._fired.eq(one_hot(m, pair, self._geometry.pairs, fire)),
+        ]
 
         asked = Signal(self.request.payload.shape())
         value = Signal(signed(52))
@@ -589,18 +581,15 @@ class SpreadTrigger(wiring.Component):
             value.eq(Mux(selling, spread.spread[0], spread.spread[1])),
         ]
         offered_value = Signal(signed(52))
-        m.d.sync += self.request.valid.eq(fire)
-        with m.If(fire):
-            m.d.sync += [self.request.payload.eq(asked), offered_value.eq(value)]
+        m.d.sync += [self.request.valid.eq(fire), self.request.payload.eq(asked), offered_value.eq(value)]
 
         # Offered for one clock: what waited would be stale.
         dropped = Signal()
         offer = self.request.payload
-        m.d.comb += dropped.eq(self.request.valid & ~self.request.ready)
-        with m.If(dropped):
-            m.d.sync += self._pending.bit_select(offer.pair, 1).eq(0)
-            with m.If(self.allowed.bit_select(offer.pair, 1)):
-                self._arm(m, offer.action, offer.pair)
+        m.d.comb += [
+            dropped.eq(self.request.valid & ~self.request.ready),
+            self._dropped.eq(one_hot(m, offer.pair, self._geometry.pairs, dropped)),
+        ]
         record = self.trigger_event.payload
         m.d.sync += [
             self.trigger_event.valid.eq(self.request.valid & self.request.ready),

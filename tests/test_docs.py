@@ -1,0 +1,57 @@
+"""What the documents tell people to type works, and what they point to is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from scapy.layers.l2 import Ether
+from scapy.utils import wrpcap
+
+from hdl.spec.itch import SYSTEM_EVENT
+from host.framing import Feed, Framer
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
+
+
+def commands(prefix: str) -> list[str]:
+    """Lines of the pages' indented or fenced code that begin with a program's name, comments left out."""
+    found = set()
+    for page in PAGES:
+        for line in page.read_text().splitlines():
+            if match := re.match(rf"(?:    |)({prefix} [^#`|]*)", line):
+                found.add(match[1].strip())
+    return sorted(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("command", commands("make"))
+def test_make_targets_exist(command: str) -> None:
+    target = command.split()[1]
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", commands("t2t"))
+def test_t2t_commands_are_understood(command: str, tmp_path: Path) -> None:
+    words = shlex.split(command)[1:]
+    if words[0] == "replay":
+        # The file is the reader's; everything else is checked without running the card.
+        message = SYSTEM_EVENT.pack(stock_locate=0, tracking_number=0, timestamp=0, event_code="O")
+        (tmp_path / "day.itch").write_bytes(len(message).to_bytes(2, "big") + message)
+        wrpcap(str(tmp_path / "feed.pcap"), [Ether(Framer(Feed()).packet([message]))])
+        words = [str(tmp_path / word) if word in ("day.itch", "feed.pcap") else word for word in words]
+        words += [] if "--dry-run" in words else ["--dry-run"]
+    else:
+        words = [words[0], "--help"] if words[0] in ("synth", "demo", "doctor") else words
+    done = subprocess.run([sys.executable, "-m", "host.cli", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
