@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hdl.spec.layout import Field, Kind, Layout, by_code
+from hdl.spec.layout import Field, Kind, Layout, by_code, price, sint, uint
 
 HEADER = (
     Field("kind", 1, Kind.CHAR, "record kind"),
@@ -23,34 +23,22 @@ def _record(code: str, name: str, doc: str, *fields: Field) -> Layout:
     return Layout(name, HEADER + fields + spare, code, doc)
 
 
-def _u(name: str, size: int, doc: str) -> Field:
-    return Field(name, size, Kind.UINT, doc)
-
-
-def _s(name: str, size: int, doc: str) -> Field:
-    return Field(name, size, Kind.SINT, doc)
-
-
-def _p(name: str, doc: str) -> Field:
-    return Field(name, 4, Kind.PRICE, doc)
-
-
-_SEQUENCE = _u("sequence", 8, "MoldUDP64 number of the message that caused it")
-_CYCLE = _u("cycle", 4, "clock count when made, modulo 2**32")
+_SEQUENCE = uint("sequence", 8, "MoldUDP64 number of the message that caused it")
+_CYCLE = uint("cycle", 4, "clock count when made, modulo 2**32")
 
 BBO = _record(
     "B",
     "bbo",
     "Best bid or offer of a slot changed.",
     _SEQUENCE,
-    _u("timestamp", 8, "ITCH timestamp, ns since midnight"),
+    uint("timestamp", 8, "ITCH timestamp, ns since midnight"),
     _CYCLE,
-    _p("bid_price", "0 where the side is empty"),
-    _u("bid_shares", 4, "shares at the best bid"),
-    _p("ask_price", "0 where the side is empty"),
-    _u("ask_shares", 4, "shares at the best offer"),
-    _u("slot", 2, "slot"),
-    _u("integrity", 1, "see Integrity"),
+    price("bid_price", 4, "0 where the side is empty"),
+    uint("bid_shares", 4, "shares at the best bid"),
+    price("ask_price", 4, "0 where the side is empty"),
+    uint("ask_shares", 4, "shares at the best offer"),
+    uint("slot", 2, "slot"),
+    uint("integrity", 1, "see Integrity"),
 )
 TRIGGER = _record(
     "T",
@@ -58,9 +46,9 @@ TRIGGER = _record(
     "A pair's threshold was reached and an order request made.",
     _SEQUENCE,
     _CYCLE,
-    _s("spread", 8, "S_sell or S_buy, 1/10000 dollar with 12 fraction bits"),
-    _u("pair", 2, "pair"),
-    _u("action", 1, "see PairAction"),
+    sint("spread", 8, "S_sell or S_buy, 1/10000 dollar with 12 fraction bits"),
+    uint("pair", 2, "pair"),
+    uint("action", 1, "see PairAction"),
 )
 VERDICT = _record(
     "V",
@@ -68,15 +56,15 @@ VERDICT = _record(
     "The gate decided on one order.",
     _SEQUENCE,
     _CYCLE,
-    _u("refusals", 4, "bit mask by Refusal, 0 where the order passed"),
-    _u("user_ref_num", 4, "number the order bears, 0 where it was refused or not sent"),
-    _p("price", "limit"),
-    _u("quantity", 4, "shares"),
-    _u("slot", 2, "slot"),
-    _u("pair", 2, "pair"),
-    _u("side", 1, "0 buy, 1 sell, 2 sell short"),
-    _u("leg", 1, "0 leg a, 1 leg b"),
-    _u("mode", 1, "see Mode"),
+    uint("refusals", 4, "bit mask by Refusal, 0 where the order passed"),
+    uint("user_ref_num", 4, "number the order bears, 0 where it was refused or not sent"),
+    price("price", 4, "limit"),
+    uint("quantity", 4, "shares"),
+    uint("slot", 2, "slot"),
+    uint("pair", 2, "pair"),
+    uint("side", 1, "0 buy, 1 sell, 2 sell short"),
+    uint("leg", 1, "0 leg a, 1 leg b"),
+    uint("mode", 1, "see Mode"),
 )
 ORDER_SENT = _record(
     "O",
@@ -84,39 +72,39 @@ ORDER_SENT = _record(
     "The frame with both orders of a pair began to leave.",
     _SEQUENCE,
     _CYCLE,
-    _u("user_ref_num", 4, "number of leg a; leg b bears the next one"),
-    _u("eot_to_sof", 4, "cycles from the last byte of the trigger message to the first byte of the frame"),
-    _u("som_to_sof", 4, "cycles from the first byte of the trigger message to the first byte of the frame"),
-    _u("pair", 2, "pair"),
-    _u("trigger_type", 1, "ITCH type of the trigger message"),
+    uint("user_ref_num", 4, "number of leg a; leg b bears the next one"),
+    uint("eot_to_sof", 4, "cycles from the last byte of the trigger message to the first byte of the frame"),
+    uint("som_to_sof", 4, "cycles from the first byte of the trigger message to the first byte of the frame"),
+    uint("pair", 2, "pair"),
+    uint("trigger_type", 1, "ITCH type of the trigger message"),
 )
 ORDER_STATE = _record(
     "S",
     "order_state",
     "An own order changed state by a report of the exchange.",
     _CYCLE,
-    _u("user_ref_num", 4, "order"),
-    _u("open_shares", 4, "shares still open"),
-    _u("slot", 2, "slot"),
-    _u("pair", 2, "pair"),
-    _u("state", 1, "see OrderState"),
-    _u("report", 1, "OUCH type of the report"),
-    _u("reason", 2, "cancel reason character or reject reason number"),
+    uint("user_ref_num", 4, "order"),
+    uint("open_shares", 4, "shares still open"),
+    uint("slot", 2, "slot"),
+    uint("pair", 2, "pair"),
+    uint("state", 1, "see OrderState"),
+    uint("report", 1, "OUCH type of the report"),
+    uint("reason", 2, "cancel reason character or reject reason number"),
 )
 FILL = _record(
     "F",
     "fill",
     "An own order was executed, in part or whole.",
     _CYCLE,
-    _u("user_ref_num", 4, "order"),
-    _u("match_number", 8, "trade id of the exchange"),
-    _p("price", "fill price"),
-    _u("quantity", 4, "shares filled"),
-    _s("position", 4, "the slot's position after the fill, shares"),
-    _s("cash", 8, "the slot's cash after the fill, 1/10000 dollar"),
-    _u("slot", 2, "slot"),
-    _u("pair", 2, "pair"),
-    _u("side", 1, "0 buy, 1 sell, 2 sell short"),
+    uint("user_ref_num", 4, "order"),
+    uint("match_number", 8, "trade id of the exchange"),
+    price("price", 4, "fill price"),
+    uint("quantity", 4, "shares filled"),
+    sint("position", 4, "the slot's position after the fill, shares"),
+    sint("cash", 8, "the slot's cash after the fill, 1/10000 dollar"),
+    uint("slot", 2, "slot"),
+    uint("pair", 2, "pair"),
+    uint("side", 1, "0 buy, 1 sell, 2 sell short"),
 )
 INTEGRITY = _record(
     "I",
@@ -124,27 +112,27 @@ INTEGRITY = _record(
     "A slot's integrity changed.",
     _SEQUENCE,
     _CYCLE,
-    _u("order_ref", 8, "order reference in the message that caused it, 0 where there is none"),
-    _u("slot", 2, "slot, 0xFFFF for all"),
-    _u("integrity", 1, "see Integrity"),
-    _u("cause", 1, "see IntegrityCause"),
+    uint("order_ref", 8, "order reference in the message that caused it, 0 where there is none"),
+    uint("slot", 2, "slot, 0xFFFF for all"),
+    uint("integrity", 1, "see Integrity"),
+    uint("cause", 1, "see IntegrityCause"),
 )
 GAP = _record(
     "G",
     "gap",
     "Messages are missing from the feed.",
     _CYCLE,
-    _u("first", 8, "first missing number"),
-    _u("next", 8, "first number after the hole"),
+    uint("first", 8, "first missing number"),
+    uint("next", 8, "first number after the hole"),
 )
 ALARM = _record(
     "A",
     "alarm",
     "The ledger cannot square a report; trading is halted.",
     _CYCLE,
-    _u("user_ref_num", 4, "order named by the report"),
-    _u("alarm", 1, "see Alarm"),
-    _u("report", 1, "OUCH type of the report"),
+    uint("user_ref_num", 4, "order named by the report"),
+    uint("alarm", 1, "see Alarm"),
+    uint("report", 1, "OUCH type of the report"),
 )
 
 RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)

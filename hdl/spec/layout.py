@@ -89,6 +89,36 @@ class Field:
         return text.rstrip(" ") if self.kind is Kind.ALPHA else text
 
 
+def uint(name: str, size: int, doc: str) -> Field:
+    """Unsigned integer."""
+    return Field(name, size, Kind.UINT, doc)
+
+
+def sint(name: str, size: int, doc: str) -> Field:
+    """Signed integer."""
+    return Field(name, size, Kind.SINT, doc)
+
+
+def char(name: str, doc: str) -> Field:
+    """One character."""
+    return Field(name, 1, Kind.CHAR, doc)
+
+
+def alpha(name: str, size: int, doc: str) -> Field:
+    """Text, padded right with spaces."""
+    return Field(name, size, Kind.ALPHA, doc)
+
+
+def price(name: str, size: int, doc: str) -> Field:
+    """Price in 1/10000 dollar."""
+    return Field(name, size, Kind.PRICE, doc)
+
+
+def price8(name: str, doc: str) -> Field:
+    """Price in 1/100000000 dollar."""
+    return Field(name, 8, Kind.PRICE8, doc)
+
+
 @dataclass(frozen=True)
 class Layout:
     """A named run of fields.
