@@ -187,17 +187,22 @@ class MoldUdp64Receiver(wiring.Component):
             empty = empty & inside & is_zero & (remaining > step)
             empties.append(empty)
         skipped = sum(empties, Const(0, 1))
+        # At one byte a beat a length can only end where `distance` is 0: no adder stands behind the test for it.
         place = Signal(18)
-        m.d.comb += place.eq(distance + (skipped << 1))
+        m.d.comb += place.eq(Mux(skipped[0], BLOCK.size, distance) if width == 1 else distance + (skipped << 1))
         length = Signal(16)
         m.d.comb += length.eq(lengths[place[: len(narrow)]] if width > 1 else lengths[0])
-        headed, short, next_distance = Signal(), Signal(), Signal(18)
+        headed, short = Signal(), Signal()
+        near = place < width
+        skipping, reading = Signal(18), Signal(18)
         m.d.comb += [
             headed.eq(
-                valid & live & ~over & (place < width) & (place < size) & (remaining > skipped) & (length != 0)
+                valid & live & ~over & near & (place < size) & (remaining > skipped) & (length != 0)
             ),
             short.eq(headed & (length < width)),
-            next_distance.eq(Mux(headed, place + length + BLOCK.size, place)),
+            # Both next distances, so that the choice comes last. A length is only read in lane `narrow` of this beat.
+            skipping.eq(Mux(skipped[0], BLOCK.size - 1, distance - 1) if width == 1 else place - width),
+            reading.eq(length + (BLOCK.size - width) + (0 if width == 1 else place[: len(narrow)])),
         ]
         begins = headed & ~short & (skip <= skipped)
         ends = valid & active & (distance >= BLOCK.size) & (distance <= size + 1)
@@ -210,9 +215,9 @@ class MoldUdp64Receiver(wiring.Component):
                 ]  # fmt: skip
             with m.Else():
                 m.d.sync += [
-                    distance.eq(next_distance - width),
-                    over.eq(over | short | ((next_distance < width) & ~now.last)),
-                    fits.eq(now.last & ~over & ~short & (next_distance == size + BLOCK.size - 1)),
+                    distance.eq(Mux(headed, reading, skipping)),
+                    over.eq(over | short | (~headed & near & ~now.last)),
+                    fits.eq(now.last & ~over & ~headed & (place == size + BLOCK.size - 1)),
                     remaining.eq(remaining - skipped - headed),
                     skip.eq(Mux(skip > skipped + headed, skip - skipped - headed, 0)),
                     fresh.eq(fresh | begins | (counted != 0)),

@@ -50,37 +50,21 @@ class Received:
     eot: int
 
 
-class Desk:
-    """Two stocks, AAA near 100 dollars and BBB near 50, and the means to make their market.
+CONFIGURATION = Configuration(
+    slots=tuple(Slot(symbol=symbol, locate=locate) for symbol, locate in LOCATES.items()),
+    pairs=(PAIR,),
+    limits={symbol: limit(symbol) for symbol in LOCATES},
+    risk=Risk(ignore_market_hours=True),
+    strategy=Strategy(cooldown_us=Decimal(1)),
+)
 
-    Parameters
-    ----------
-    card : SimulatedCard
-        Card to set up.
-    configuration : Configuration, optional
-        What to load; the pair, LIVE, where left out.
-    hold_until_fcs : bool
-        Packets are used only after their check sequence was good.
-    """
 
-    def __init__(
-        self, card: SimulatedCard, configuration: Configuration | None = None, *, hold_until_fcs: bool = False
-    ) -> None:
-        self.card = card
+class Market:
+    """Makes the messages of two stocks, AAA near 100 dollars and BBB near 50, and the packets they come in."""
+
+    def __init__(self) -> None:
         self.feed = Feed()
         self.framer = Framer(self.feed)
-        self.session = OrderSession()
-        self.configuration = configuration or Configuration(
-            slots=tuple(Slot(symbol=symbol, locate=locate) for symbol, locate in LOCATES.items()),
-            pairs=(PAIR,),
-            limits={symbol: limit(symbol) for symbol in LOCATES},
-            risk=Risk(ignore_market_hours=True),
-            strategy=Strategy(cooldown_us=Decimal(1)),
-        )
-        self.loader = Loader(card)
-        self.loader.identify()
-        self.loader.load(self.configuration, self.feed, self.session, hold_until_fcs=hold_until_fcs)
-        self.loader.arm(Mode.LIVE)
         self._time = 34_200_000_000_000
         self._reference = 0
 
@@ -108,6 +92,41 @@ class Desk:
         given = {"order_ref": reference, "side": side, "shares": shares, "price": round(price * DOLLAR)}
         return reference, self.message(code, symbol, **given)
 
+    def opening(self) -> list[bytes]:
+        """Both sides of both stocks, 0.05 dollars short of the pair's threshold."""
+        quotes = (("AAA", 100.00, 101.00), ("BBB", 50.00, 50.02))
+        return [
+            self.add(symbol, side, 1_000, price)[1]
+            for symbol, bid, offer in quotes
+            for side, price in (("B", bid), ("S", offer))
+        ]
+
+
+class Desk(Market):
+    """A market and a card that trades in it.
+
+    Parameters
+    ----------
+    card : SimulatedCard
+        Card to set up.
+    configuration : Configuration, optional
+        What to load; the pair, LIVE, where left out.
+    hold_until_fcs : bool
+        Packets are used only after their check sequence was good.
+    """
+
+    def __init__(
+        self, card: SimulatedCard, configuration: Configuration | None = None, *, hold_until_fcs: bool = False
+    ) -> None:
+        super().__init__()
+        self.card = card
+        self.session = OrderSession()
+        self.configuration = configuration or CONFIGURATION
+        self.loader = Loader(card)
+        self.loader.identify()
+        self.loader.load(self.configuration, self.feed, self.session, hold_until_fcs=hold_until_fcs)
+        self.loader.arm(Mode.LIVE)
+
     def send(self, *messages: bytes) -> Received:
         """Send messages in one packet, run until the card rests, and tell where the last of them stood."""
         self.card.received_at()
@@ -119,9 +138,9 @@ class Desk:
         return Received(end - len(messages[-1]) + 1, end)
 
     def touch(self) -> None:
-        """A market in both stocks that is 0.05 dollars short of the pair's threshold."""
-        for symbol, bid, offer in (("AAA", 100.00, 101.00), ("BBB", 50.00, 50.02)):
-            self.send(self.add(symbol, "B", 1_000, bid)[1], self.add(symbol, "S", 1_000, offer)[1])
+        """Send the opening."""
+        for message in self.opening():
+            self.send(message)
 
 
 def card(geometry: Geometry = PRESETS["versa"]) -> SimulatedCard:
