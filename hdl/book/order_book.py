@@ -77,10 +77,10 @@ class OrderBook(wiring.Component):
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
 
-    Errors make the slot DEAD (see `IntegrityCause`): a reference that is unknown or belongs to another slot changes nothing; an
-    added reference that is in the table, or no shares, or no room in the table, or shares that overflow a level: the order is not
-    added (a replaced order still goes); more shares taken than were open: the order goes; a price off the grid: the order is kept, but
-    not shown on the ladder. Messages for a slot that is not EXACT are applied all the same.
+    Errors make the slot DEAD (see `IntegrityCause`): a reference that is unknown or belongs to another slot changes nothing;
+    an added reference that is in the table, or no shares, or no room in the table, or shares that overflow a level: the order
+    is not added (a replaced order still goes); more shares taken than were open: the order goes; a price off the grid: the
+    order is kept, but not shown on the ladder. Messages for a slot that is not EXACT are applied all the same.
 
     Source: TotalView-ITCH 5.0, "what each message does to the book".
     """

@@ -43,15 +43,15 @@ class PriceLadder(wiring.Component):
 
     Both sides use keys of which the highest is the best: the tick for bids, its complement for offers. For each slot and side
     there is a window of `ladder_ticks` keys from ``base`` on. A level lies at the address key modulo `ladder_ticks`, so
-    nothing is moved when the window does. The bits that say which levels hold shares come in words; a ``summary`` bit says whether
-    a word does. A word counts only if its summary bit is set, a level only if its bit is: memories need no clearing.
+    nothing is moved when the window does. The bits that say which levels hold shares come in words; a ``summary`` bit says
+    whether a word does. A word counts only if its summary bit is set, a level only if its bit is: memories need no clearing.
 
-    For each slot and side holds, after every message: no live order lies above the window; every live order inside it is on the
-    ladder; those below are only in the order table. An ADD above the window moves the window up so that its key comes to lie at
-    three quarters; words that fall out are forgotten. If a REMOVE empties the window while orders are live (below it),
-    ``rebuild`` rises: every live order of that slot and side must then be given again as ADD with ``replay``, in any order, from
-    the empty window on. As the window only moves up while that goes on, an order left out or dropped as below it stays below it: one
-    pass makes the rule hold again.
+    For each slot and side holds, after every message: no live order lies above the window; every live order inside it is on
+    the ladder; those below are only in the order table. An ADD above the window moves the window up so that its key comes to
+    lie at three quarters; words that fall out are forgotten. If a REMOVE empties the window while orders are live (below it),
+    ``rebuild`` rises: every live order of that slot and side must then be given again as ADD with ``replay``, in any order,
+    from the empty window on. As the window only moves up while that goes on, an order left out or dropped as below it stays
+    below it: one pass makes the rule hold again.
 
     An ADD that would bring a level to 2**32 shares or more is not done: ``overflow``, and the order must not be stored.
 
@@ -344,7 +344,7 @@ class PriceLadder(wiring.Component):
         )
         summary = Mux(side == Side.SELL, state[1].summary, state[0].summary)
         low = one.distance[: self._word_bits]
-        above = (one.distance >= self._words) & (one.distance >= 0)
+        above = one.distance >= self._words
         inside = (one.distance >= 0) & ~above
         at_bottom = self._number(one.key) < high
         m.d.sync += [
