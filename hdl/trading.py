@@ -169,6 +169,7 @@ class TradingCore(wiring.Component):
             ledger.sent.payload.eq(gate.order.payload),
             ledger.next_user_ref_num.eq(gate.next_user_ref_num),
             ledger.lookup.eq(gate.lookup),
+            ledger.looking.eq(gate.request.valid & gate.request.ready),
             gate.exposure.eq(ledger.exposure),
             gate.booking.eq(ledger.booking),
             gate.ledger_full.eq(ledger.full),

@@ -55,9 +55,9 @@ class Ledger(wiring.Component):
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
     position in the same clock.
 
-    Timing: a pair is booked 5 to 10 clocks after `sent`; `booking` is high meanwhile, and the gate waits for it. A report
-    takes six clocks. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an alarm and a halt,
-    never silent.
+    Timing: a pair is booked 5 to 10 clocks after `sent`; `booking` is high meanwhile, and the gate waits for it. A report that
+    does not wait is booked six clocks after it came, seven where the gate looks up exposures in the clock in which it would be
+    judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an alarm and a halt, never silent.
 
     Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
 
@@ -79,11 +79,13 @@ class Ledger(wiring.Component):
     next_user_ref_num : In(32)
         Number the next leg a will bear.
     full : Out(1)
-        A place of the next two numbers is taken. Valid three clocks after `next_user_ref_num` or the ledger changed.
+        A place of the next two numbers is taken. Valid three clocks after `next_user_ref_num` changed, four after the ledger did.
     lookup : In(ArrayLayout(geometry.slot_bits, 2))
         Slots to look up.
+    looking : In(1)
+        The gate takes `exposure` in this clock. Never while `booking`, nor twice in a row.
     exposure : Out(ArrayLayout(Exposure, 2))
-        Their exposure, in the same clock.
+        Exposure of the slots looked up, in the same clock; only while `looking` is it sure to be theirs.
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
@@ -109,6 +111,7 @@ class Ledger(wiring.Component):
                 "next_user_ref_num": In(32),
                 "full": Out(1),
                 "lookup": In(data.ArrayLayout(geometry.slot_bits, 2)),
+                "looking": In(1),
                 "exposure": Out(data.ArrayLayout(Exposure, 2)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
@@ -139,26 +142,35 @@ class Ledger(wiring.Component):
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
         m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[])
-        m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[])
+        m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
         m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
         orders_read, orders_write = orders.read_port(), orders.write_port()
-        places = [taken.read_port(), taken.read_port()]
-        taken_write = taken.write_port()
+        taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
-        own_read, exposure_write = exposures.read_port(domain="comb"), exposures.write_port()
+        exposure_write = exposures.write_port()
         money_read, money_write = money.read_port(domain="comb"), money.write_port()
         m.submodules.product = product = Product(a=32, b=32)
 
-        for index, (port, place) in enumerate(zip(lookups, places, strict=True)):
-            m.d.comb += [
-                port.addr.eq(self.lookup[index]),
-                self.exposure[index].eq(port.data),
-                place.addr.eq(self.next_user_ref_num + index),
-            ]
-        m.d.sync += self.full.eq(places[0].data | places[1].data)
+        # Reports and bookings use the first port while the gate does not.
+        own, own_slot = Signal(), Signal(geometry.slot_bits)
+        own_exposure = lookups[0].data
+        m.d.comb += [
+            lookups[0].addr.eq(Mux(own, own_slot, self.lookup[0])),
+            lookups[1].addr.eq(self.lookup[1]),
+            *(self.exposure[index].eq(port.data) for index, port in enumerate(lookups)),
+        ]
+
+        # The two places are read in turn.
+        turn, found = Signal(), Signal(2)
+        m.d.comb += [taken_read.addr.eq(self.next_user_ref_num + turn), self.full.eq(found.any())]
+        m.d.sync += turn.eq(~turn)
+        with m.If(turn):
+            m.d.sync += found[0].eq(taken_read.data)
+        with m.Else():
+            m.d.sync += found[1].eq(taken_read.data)
 
         # Reports wait while orders are entered.
         m.submodules.queue = queue = SyncFIFOBuffered(width=OrderReport.as_shape().size, depth=self._report_queue)
@@ -204,27 +216,24 @@ class Ledger(wiring.Component):
             order.user_ref_num == report.user_ref_num
         )
         fresh = order.state == OrderState.SENT
-        possible = Signal()
-        m.d.comb += possible.eq(
-            Mux(
-                accepted,
-                fresh & (report.quantity == order.open) & (dead | live),
-                Mux(rejected, fresh, report.quantity != 0),
-            )
-        )
-        known_type, unknown, overfill = Signal(), Signal(), Signal()
-        m.d.comb += [
-            known_type.eq(accepted | executed | canceled | rejected),
-            unknown.eq(~followed),
-            overfill.eq((executed | canceled) & (report.quantity > order.open)),
-        ]
-        good = Signal()
-        fill, all_ends = Signal(), Signal()
+        known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
+        fill, all_ends, some_canceled = Signal(), Signal(), Signal()
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
 
-        judged_bad, cause = Signal(), Signal(Alarm)
-        m.d.sync += judged_bad.eq(0)
+        judged, good, judged_bad, cause = Signal(), Signal(), Signal(), Signal(Alarm)
+        m.d.sync += judged.eq(0)
+        m.d.comb += [
+            good.eq(known_type & ~unknown & ~overfill & possible),
+            judged_bad.eq(judged & ~no_order & ~good),
+            cause.eq(
+                Mux(
+                    ~known_type,
+                    Alarm.UNHANDLED_REPORT,
+                    Mux(unknown, Alarm.UNKNOWN_ORDER, Mux(overfill, Alarm.OVERFILL, Alarm.UNHANDLED_REPORT)),
+                )
+            ),
+        ]
 
         def write_order(place, row) -> list:
             return [orders_write.addr.eq(place), orders_write.data.eq(row), orders_write.en.eq(1)]
@@ -236,14 +245,14 @@ class Ledger(wiring.Component):
             with m.State("IDLE"):
                 with m.If(self.booking):
                     m.next = "ENTER_READ"
-                with m.Elif(queue.r_rdy & ~self.sent.valid):
+                with m.Elif(queue.r_rdy):
                     m.d.comb += queue.r_en.eq(1)
                     m.d.sync += report.eq(queue.r_data)
                     m.next = "FETCH"
 
             with m.State("ENTER_READ"):
-                m.d.comb += own_read.addr.eq(leg.slot)
-                m.d.sync += held.eq(own_read.data)
+                m.d.comb += [own.eq(1), own_slot.eq(leg.slot)]
+                m.d.sync += held.eq(own_exposure)
                 m.next = "ENTER_WRITE"
             with m.State("ENTER_WRITE"):
                 selling = leg.side == Side.SELL
@@ -285,26 +294,30 @@ class Ledger(wiring.Component):
                 m.d.sync += order.eq(orders_read.data)
                 m.next = "JUDGE"
             with m.State("JUDGE"):
-                m.d.comb += own_read.addr.eq(order.slot)
+                m.d.comb += [own.eq(~self.looking), own_slot.eq(order.slot)]
                 m.d.sync += [
-                    held.eq(own_read.data),
+                    held.eq(own_exposure),
                     cash.eq(money_read.data),
                     tally.eq(tally_read.data),
-                    good.eq(known_type & ~unknown & ~overfill & possible),
-                    judged_bad.eq(~no_order & ~(known_type & ~unknown & ~overfill & possible)),
-                    cause.eq(
+                    judged.eq(~self.looking),
+                    known_type.eq(accepted | executed | canceled | rejected),
+                    unknown.eq(~followed),
+                    overfill.eq((executed | canceled) & (report.quantity > order.open)),
+                    possible.eq(
                         Mux(
-                            ~known_type,
-                            Alarm.UNHANDLED_REPORT,
-                            Mux(unknown, Alarm.UNKNOWN_ORDER, Mux(overfill, Alarm.OVERFILL, Alarm.UNHANDLED_REPORT)),
+                            accepted,
+                            fresh & (report.quantity == order.open) & (dead | live),
+                            Mux(rejected, fresh, report.quantity != 0),
                         )
                     ),
                     fill.eq(executed),
+                    some_canceled.eq(whole | canceled),
                     ended.eq(Mux(accepted & live, 0, Mux(whole, order.open, report.quantity))),
                     left.eq(Mux(accepted & live, order.open, Mux(whole, 0, order.open - report.quantity))),
                     all_ends.eq(~(accepted & live) & (whole | (report.quantity == order.open))),
                 ]
-                m.next = "BOOK"
+                with m.If(~self.looking):
+                    m.next = "BOOK"
             with m.State("BOOK"):
                 m.next = "IDLE"
                 with m.If(good):
@@ -339,7 +352,7 @@ class Ledger(wiring.Component):
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),
-            after.any_ended.eq(order.any_ended | (~fill & (ended != 0))),
+            after.any_ended.eq(order.any_ended | some_canceled),
             after.state.eq(
                 Mux(
                     ~all_ends,

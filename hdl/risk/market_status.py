@@ -1,10 +1,11 @@
 """What the exchange says about trading: hours, breakers, halts, short-sale restrictions."""
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
+from hdl.flags import one_hot
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
 
@@ -63,20 +64,21 @@ class MarketStatus(wiring.Component):
         hours, breaker = Signal(), Signal()
         message = self.decoded.payload
 
+        slot = one_hot(m, message.slot, slots, self.decoded.valid & message.watched)
+
         def mark(bits: Signal, value) -> None:
-            m.d.sync += bits.bit_select(message.slot, 1).eq(value)
+            m.d.sync += bits.eq(Mux(value, bits | slot, bits & ~slot))
 
         def is_type(layout) -> object:
             return message.type == ord(layout.code)
 
-        with m.If(self.decoded.valid & message.watched):
-            with m.If(is_type(itch.STOCK_TRADING_ACTION)):
-                mark(told, 1)
-                mark(trades, message.code == ord(itch.TRADING_STATE_TRADING))
-            with m.If(is_type(itch.OPERATIONAL_HALT) & (message.market == ord(itch.MARKET_NASDAQ))):
-                mark(operational_halt, message.code != ord(itch.HALT_ACTION_RESUMED))
-            with m.If(is_type(itch.REG_SHO_SHORT_SALE_PRICE_TEST)):
-                mark(self.restricted, message.code != ord(itch.REG_SHO_NONE))
+        with m.If(is_type(itch.STOCK_TRADING_ACTION)):
+            mark(told, 1)
+            mark(trades, message.code == ord(itch.TRADING_STATE_TRADING))
+        with m.If(is_type(itch.OPERATIONAL_HALT) & (message.market == ord(itch.MARKET_NASDAQ))):
+            mark(operational_halt, message.code != ord(itch.HALT_ACTION_RESUMED))
+        with m.If(is_type(itch.REG_SHO_SHORT_SALE_PRICE_TEST)):
+            mark(self.restricted, message.code != ord(itch.REG_SHO_NONE))
         with m.If(self.decoded.valid):
             with m.If(is_type(itch.SYSTEM_EVENT)):
                 m.d.sync += hours.eq(message.code == ord(itch.MARKET_HOURS_BEGIN))

@@ -6,6 +6,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
+from hdl.flags import one_hot
 from hdl.interfaces import Integrity, Mode, Side, TradingState
 from hdl.risk.ledger import Exposure, side_code
 from hdl.risk.product import Product
@@ -57,7 +58,8 @@ class RiskGate(wiring.Component):
     allowed : In(geometry.pairs)
         Pairs that are enabled and not latched off.
     limits : In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True))
-        Rows of the host. A row and its reference take effect together, five clocks later.
+        Rows of the host, two clocks apart at least. A row and its reference take effect together, in the next clock in which
+        neither a request is taken nor a sale comes.
     trading_state : In(TradingState)
     mode : In(Mode)
     rate_tokens : In(16)
@@ -158,79 +160,61 @@ class RiskGate(wiring.Component):
         with m.If(step[self.LATENCY]):
             m.d.sync += busy.eq(0)
 
-        rows = self._tables(m, busy)
+        rows = self._tables(m, request, taken, step)
         crossed = self._crossed(m)
         short_of_tokens = self._rate(m)
         own = [self._leg(m, request, index, *rows[index], crossed, short_of_tokens[index]) for index in range(2)]
         self._verdict(m, request, step, own)
         return m
 
-    def _tables(self, m: Module, busy: Signal) -> list:
-        """Limits and references, one read port a leg. A reference goes in together with its product with the row's bps, and a row
-        together with its reference, so that no request meets half of either."""
+    def _tables(self, m: Module, request, taken: Signal, step: Signal) -> list:
+        """Of each leg its limits, valid three clocks after the request was taken, and reference and bps, valid after one."""
         geometry = self._geometry
-        row_layout = self.limits.payload.row.shape()
-        bps_bits = len(self.limits.payload.row.collar_bps)
-        reference_layout = data.StructLayout({"price": 32, "scaled": 32 + bps_bits})
-        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[])
-        m.submodules.references = references = Memory(shape=reference_layout, depth=geometry.slots, init=[])
-        m.submodules.bps = bps = Memory(shape=bps_bits, depth=geometry.slots, init=[])
-        bps_read, bps_write = bps.read_port(domain="comb"), bps.write_port()
-        rows_write, references_write = rows.write_port(), references.write_port()
+        columns = dict(self.limits.payload.row.shape().members)
+        del columns["reference"], columns["collar_bps"]
+        row_layout = data.StructLayout(columns)
+        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[], attrs={"ram_style": "block"})
+        m.submodules.references = references = Memory(shape=32, depth=geometry.slots, init=[])
+        m.submodules.bps = bps = Memory(shape=len(self.limits.payload.row.collar_bps), depth=geometry.slots, init=[])
+        row_read, row_write = rows.read_port(), rows.write_port()
+        reference_write, bps_write = references.write_port(), bps.write_port()
 
-        # A row goes first; a trade of the same clock waits for the next one. Rows take many clocks to write, so it never waits
-        # longer.
-        parked = Signal(self.trade.payload.shape())
-        is_parked = Signal()
-        trade = self.trade.payload.shape()(Mux(is_parked, parked, self.trade.payload))
+        # Leg b's row is read a clock after all else, so nothing of a row is written in the clock in which a request is taken: no
+        # request meets half of it. A sale goes before the row that waits, and is not undone by it.
+        waiting = Signal(self.limits.payload.shape())
+        waits, write = Signal(), Signal()
+        trade = self.trade.payload
+        m.d.comb += write.eq(waits & ~taken & ~self.trade.valid)
         with m.If(self.limits.valid):
-            with m.If(self.trade.valid):
-                m.d.sync += [parked.eq(self.trade.payload), is_parked.eq(1)]
-        with m.Else():
-            m.d.sync += [parked.eq(self.trade.payload), is_parked.eq(is_parked & self.trade.valid)]
+            m.d.sync += [waiting.eq(self.limits.payload), waits.eq(1)]
+        with m.Elif(write):
+            m.d.sync += waits.eq(0)
+        newest = Mux(self.limits.valid, self.limits.payload.index, waiting.index)
+        with m.If(self.trade.valid & (trade.slot == newest)):
+            m.d.sync += waiting.row.reference.eq(trade.price)
         m.d.comb += [
-            bps_read.addr.eq(trade.slot),
-            bps_write.addr.eq(self.limits.payload.index),
-            bps_write.data.eq(self.limits.payload.row.collar_bps),
-            bps_write.en.eq(self.limits.valid),
+            row_write.addr.eq(waiting.index),
+            *(row_write.data[name].eq(waiting.row[name]) for name in columns),
+            row_write.en.eq(write),
+            bps_write.addr.eq(waiting.index),
+            bps_write.data.eq(waiting.row.collar_bps),
+            bps_write.en.eq(write),
+            reference_write.addr.eq(Mux(self.trade.valid, trade.slot, waiting.index)),
+            reference_write.data.eq(Mux(self.trade.valid, trade.price, waiting.row.reference)),
+            reference_write.en.eq(self.trade.valid | write),
         ]
 
-        entry_layout = data.StructLayout(
-            {"valid": 1, "whole": 1, "slot": geometry.slot_bits, "price": 32, "bps": bps_bits, "row": row_layout}
-        )
-        entries = [Signal(entry_layout, name=f"entry_{index}") for index in range(1 + Product.LATENCY)]
-        m.d.sync += [
-            entries[0].valid.eq(self.limits.valid | self.trade.valid | is_parked),
-            entries[0].whole.eq(self.limits.valid),
-            entries[0].slot.eq(Mux(self.limits.valid, self.limits.payload.index, trade.slot)),
-            entries[0].price.eq(Mux(self.limits.valid, self.limits.payload.row.reference, trade.price)),
-            entries[0].bps.eq(Mux(self.limits.valid, self.limits.payload.row.collar_bps, bps_read.data)),
-            entries[0].row.eq(self.limits.payload.row),
-        ]
-        m.d.sync += [late.eq(early) for early, late in zip(entries[:-1], entries[1:], strict=True)]
-        m.submodules.scaler = scaler = Product(a=32, b=bps_bits)
-        last = entries[-1]
-        m.d.comb += [
-            scaler.a.eq(entries[0].price),
-            scaler.b.eq(entries[0].bps),
-            references_write.addr.eq(last.slot),
-            references_write.data.price.eq(last.price),
-            references_write.data.scaled.eq(scaler.product),
-            references_write.en.eq(last.valid),
-            rows_write.addr.eq(last.slot),
-            rows_write.data.eq(last.row),
-            rows_write.en.eq(last.valid & last.whole),
-        ]
-
+        m.d.comb += row_read.addr.eq(Mux(step[1], request.legs[1].slot, self.request.payload.legs[0].slot))
         read = []
-        for index in range(2):
-            slot = self.request.payload.legs[index].slot
-            row_port, reference_port = rows.read_port(domain="comb"), references.read_port(domain="comb")
-            row, reference = Signal(row_layout, name=f"row_{index}"), Signal(reference_layout, name=f"reference_{index}")
-            m.d.comb += [row_port.addr.eq(slot), reference_port.addr.eq(slot)]
-            with m.If(~busy):
-                m.d.sync += [row.eq(row_port.data), reference.eq(reference_port.data)]
-            read.append((row, reference))
+        for index, leg in enumerate(self.request.payload.legs):
+            row = Signal(row_layout, name=f"row_{index}")
+            reference, share = Signal(32, name=f"reference_{index}"), Signal(len(waiting.row.collar_bps), name=f"bps_{index}")
+            reference_read, bps_read = references.read_port(domain="comb"), bps.read_port(domain="comb")
+            m.d.comb += [reference_read.addr.eq(leg.slot), bps_read.addr.eq(leg.slot)]
+            m.d.sync += [reference.eq(reference_read.data), share.eq(bps_read.data)]
+            with m.If(step[1 + index]):
+                m.d.sync += row.eq(row_read.data)
+            read.append((row, reference, share))
         return read
 
     def _crossed(self, m: Module) -> Signal:
@@ -243,8 +227,8 @@ class RiskGate(wiring.Component):
             slot.eq(self.bbo.payload.slot),
             bad.eq((touch.bid_price == 0) | (touch.ask_price == 0) | (touch.bid_price >= touch.ask_price)),
         ]
-        with m.If(seen):
-            m.d.sync += crossed.bit_select(slot, 1).eq(bad)
+        told = one_hot(m, slot, len(crossed), seen)
+        m.d.sync += crossed.eq(Mux(bad, crossed | told, crossed & ~told))
         with m.If(self.clear):
             m.d.sync += [crossed.eq(-1), seen.eq(0)]
         return crossed
@@ -264,7 +248,7 @@ class RiskGate(wiring.Component):
         ]
         return lacks
 
-    def _leg(self, m: Module, request, index: int, row, reference, crossed: Signal, lacks_token: Signal):
+    def _leg(self, m: Module, request, index: int, row, reference, bps, crossed: Signal, lacks_token: Signal):
         """Of one leg, valid four clocks after the request was taken: the mask of its own reasons, whether it is a short sale, and
         whether it would not shrink the position. Reasons that hang on what all orders share, and OTHER_LEG, are left 0."""
         leg = request.legs[index]
@@ -281,7 +265,7 @@ class RiskGate(wiring.Component):
                 value = later
             return value
 
-        # Clock 0: the request stands on the stream; rows, exposure and slot bits are fetched by its slot.
+        # Clock 0: the request stands on the stream; references, exposure and slot bits are fetched by its slot.
         exposure = Signal(Exposure, name=f"{limit}_exposure")
         m.d.comb += self.lookup[index].eq(asked.slot)
         m.d.sync += exposure.eq(self.exposure[index])
@@ -299,45 +283,50 @@ class RiskGate(wiring.Component):
         restricted = delayed(self.restricted.bit_select(asked.slot, 1), 3, "restricted")
         reasons = {kind: delayed(value, 3, kind.name.lower()) for kind, value in fetched.items()}
 
-        # Clock 1: rows and exposure are in registers.
+        # Clock 1: reference and exposure are in registers.
         distance = Signal(32, name=f"{limit}_distance")
         above, below = Signal(33), Signal(33)
-        m.d.comb += [above.eq(leg.price - reference.price), below.eq(reference.price - leg.price)]
-        m.d.sync += distance.eq(Mux(above[-1], below, above))
+        m.d.comb += [above.eq(leg.price - reference), below.eq(reference - leg.price)]
+        allowed_low, allowed_high = Signal(32, name=f"{limit}_allowed_low"), Signal(28, name=f"{limit}_allowed_high")
         worst_long, worst_short = Signal(signed(36), name=f"{limit}_long"), Signal(signed(36), name=f"{limit}_short")
         m.d.sync += [
+            distance.eq(Mux(above[-1], below, above)),
+            allowed_low.eq(reference[:18] * bps),
+            allowed_high.eq(reference[18:] * bps),
             worst_long.eq(exposure.position + exposure.open_buys + leg.quantity),
             worst_short.eq(exposure.position - exposure.open_sells - leg.quantity),
         ]
-        none = leg.quantity == 0
-        too_many = leg.quantity > row.max_quantity
-        reasons[Refusal.QUANTITY] = delayed(none | too_many, 2, "quantity")
-        reasons[Refusal.SLOT_DISABLED] = delayed(~row.enabled, 2, "slot_disabled")
-        no_reference = delayed(reference.price == 0, 2, "no_reference")
+        no_reference = delayed(reference == 0, 2, "no_reference")
         reasons[Refusal.NO_REFERENCE] = no_reference
+        none = leg.quantity == 0
         nothing = delayed(none, 1, "nothing")
 
         # Clock 2: sums and the distance are in registers.
         far_low, far_high = Signal(32, name=f"{limit}_far_low"), Signal(28, name=f"{limit}_far_high")
-        far = Signal(name=f"{limit}_far")
+        allowed = Signal(46, name=f"{limit}_allowed")
         m.d.sync += [
             far_low.eq(distance[:18] * _BPS),
             far_high.eq(distance[18:] * _BPS),
-            far.eq(distance > row.collar),
+            allowed.eq(allowed_low + (allowed_high << 18)),
         ]
         shrinks = Mux(selling, worst_short >= 0, worst_long <= 0) & ~nothing
-        reasons[Refusal.LONG_LIMIT] = delayed(~selling & (worst_long > row.max_long), 1, "over_long")
-        reasons[Refusal.SHORT_LIMIT] = delayed(selling & (worst_short + row.max_short < 0), 1, "over_short")
         grows = delayed(~shrinks, 1, "grows")
         is_short = delayed(selling & (worst_short < 0), 1, "is_short")
+        worst_long, worst_short, distance = (
+            delayed(value, 1, name) for value, name in ((worst_long, "long"), (worst_short, "short"), (distance, "distance"))
+        )
 
-        # Clock 3: the last carry chains; everything comes together.
+        # Clock 3: the rows are in registers; the last carry chains; everything comes together.
         room = (
-            Cat(reference.scaled, Const(0, 3)).as_signed()
+            Cat(allowed, Const(0, 3)).as_signed()
             - Cat(far_low, Const(0, 1)).as_signed()
             - Cat(Const(0, 18), far_high, Const(0, 1)).as_signed()
         )
-        reasons[Refusal.COLLAR] = ~no_reference & (far | (room < 0))
+        reasons[Refusal.SLOT_DISABLED] = ~row.enabled
+        reasons[Refusal.QUANTITY] = delayed(nothing, 1, "none") | (leg.quantity > row.max_quantity)
+        reasons[Refusal.LONG_LIMIT] = ~selling & (worst_long.as_signed() > row.max_long)
+        reasons[Refusal.SHORT_LIMIT] = selling & (worst_short.as_signed() + row.max_short < 0)
+        reasons[Refusal.COLLAR] = ~no_reference & ((distance > row.collar) | (room < 0))
         reasons[Refusal.NOTIONAL] = notional.product > row.max_notional
         reasons[Refusal.SHORT_SALE] = restricted & is_short
         reasons[Refusal.RATE] = lacks_token

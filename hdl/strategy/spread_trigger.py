@@ -447,7 +447,7 @@ class SpreadTrigger(wiring.Component):
 
         Gives the units of `pair` and the start of its rest; `rest_over` has a bit for each pair whose rest is to be struck off.
         """
-        pairs, pair_bits = self._geometry.pairs, self._geometry.pair_bits
+        pairs = self._geometry.pairs
         depth = max(2, pairs)
         m.submodules.units = units = Memory(shape=signed(9), depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
@@ -498,7 +498,10 @@ class SpreadTrigger(wiring.Component):
         return units_read.data, started_read.data
 
     def _disarmed(self, m: Module, pair, judged, reached, fired):
-        """Actions of `pair` that are disarmed, one bit each; `judged` arms those not reached, `fired` disarms what it has a bit of."""
+        """Actions of `pair` that are disarmed, one bit each; `judged` arms those not reached, `fired` disarms those it names.
+
+        They outlive a reset as the rows do; a pair is not allowed before its row is written again, which arms all of it.
+        """
         m.submodules.disarmed = disarmed = Memory(shape=len(PairAction), depth=max(2, self._geometry.pairs), init=[])
         read, write = disarmed.read_port(domain="comb"), disarmed.write_port()
         last = Cat(self._last_action.data == kind for kind in PairAction)

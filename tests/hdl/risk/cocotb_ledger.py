@@ -296,6 +296,29 @@ async def reports_wait_in_order_and_what_is_sent_goes_first(dut):
 
 
 @cocotb.test()
+async def a_report_is_booked_in_six_clocks_or_seven_where_the_gate_looks_up(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(0, [(2, BUY, 0, 100), (6, SELL, 0, 10)])
+    bench.set("lookup", [7, 4])
+    delays = {}
+    for look in range(-1, 8):
+        bench.tell("E", first, 1, price=1)
+        at = bench.cycle
+        bench.accounts.book("E", first, 1, 1, "L")
+        for clock in range(10):
+            bench.set("looking", int(clock == look))
+            await bench.step()
+            if clock == look:
+                assert bench.get("exposure") == [bench.accounts.exposure(7), bench.accounts.exposure(4)]
+        [(cycle, _)] = bench.taken("order_state_event")
+        assert [done - cycle for done, _ in bench.taken("fill_event")] == [1]
+        delays[look] = cycle - at
+    assert sorted(delays.values()) == [6] * 8 + [7], delays
+    await bench.check_exposure()
+
+
+@cocotb.test()
 async def a_lost_report_is_an_alarm(dut):
     bench = Bench(dut)
     first = await bench.start()

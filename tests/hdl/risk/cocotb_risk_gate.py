@@ -399,6 +399,42 @@ async def verdicts_belong_to_their_own_request(dut):
 
 
 @cocotb.test()
+async def a_row_counts_whole_or_not_at_all(dut):
+    """Rows written and sales told in every clock around a request: a leg is judged by all of the old row or all of the new."""
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    limits = {name: getattr(Slot(), name) for name in LIMIT_COLUMNS}
+    refused = {Refusal.QUANTITY, Refusal.COLLAR}
+    for leg in range(2):
+        for sale in (None, -1, 0, 1):
+            found = []
+            for early in range(-2, 8):
+                bench.written.clear()
+                await bench.arrange(world)
+                bench.set("allowed", 1)
+                await bench.step(6)
+                for clock in range(20):
+                    if clock == 8 - early:
+                        row = limits | {"reference": 2_000_000, "max_quantity": 1}
+                        bench.offer("limits", {"index": orders[leg].slot, "row": row})
+                    if sale is not None and clock == 8 - early + sale:
+                        # Of another slot; it only takes the clock.
+                        bench.offer("trade", {"slot": 20, "price": 5})
+                    if clock == 8:
+                        bench.offer("request", {"legs": [dataclasses.asdict(order) for order in orders]})
+                    await bench.step()
+                sent = bench.taken("order")
+                bench.used += 2 * len(sent)
+                verdict = bench.taken("verdict_event")[leg][1]
+                reasons = {reason for reason in Refusal if verdict["refusals"] >> reason & 1}
+                assert reasons in (set(), refused) and bool(sent) == (not reasons), (leg, sale, early)
+                found.append(bool(reasons))
+            # From one clock on, and at most three clocks after it was written.
+            assert found == sorted(found) and not found[2] and found[5], (leg, sale, found)
+
+
+@cocotb.test()
 async def gate_waits_for_the_ledger_and_takes_one_request_at_a_time(dut):
     bench = Bench(dut)
     await bench.start()
