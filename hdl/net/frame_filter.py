@@ -147,10 +147,11 @@ class FrameFilter(wiring.Component):
         count = Const(1) if width == 1 else now.count
 
         size = Signal(range(self.max_frame + width + 1))
-        over = Signal()
-        m.d.comb += over.eq((size > self.max_frame) & ~now.first)
+        over, oversize = Signal(), Signal()
+        m.d.comb += over.eq(oversize & ~now.first)
+        grown = Mux(now.first, count, size + count)
         with m.If(valid & ~over):
-            m.d.sync += size.eq(Mux(now.first, count, size + count))
+            m.d.sync += [size.eq(grown), oversize.eq(grown > self.max_frame)]
 
         # Positions of lane 0, counted from the IPv4 header, the header behind it, and the payload. Far below zero: not known.
         reach = signed(max(self.max_frame + 64, 128).bit_length() + 1)
@@ -354,7 +355,7 @@ class FrameFilter(wiring.Component):
             | (with_header & udp & (transport_end < UDP.size + fcs))
             | (with_header & tcp & (transport_end < TCP.size + fcs))
             | (with_header & tcp & (offset >= TCP.size // 4) & (payload_end < fcs)),
-            Drop.OVERSIZE: size > self.max_frame,
+            Drop.OVERSIZE: oversize,
             Drop.NOT_IPV4: ~ipv4,
             Drop.IP_HEADER: ~shaped | (segment_length < 0),
             Drop.FRAGMENT: fragment,

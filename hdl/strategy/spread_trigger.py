@@ -244,7 +244,8 @@ class SpreadTrigger(wiring.Component):
         start_slot = Signal(slot_bits)
         m.d.comb += list_read.addr.eq(start_slot)
         prefetch = Signal()
-        m.d.comb += prefetch.eq((self.accept.valid | next_valid) & (~(active & go) | over) & ~hit)
+        # A slot that was accepted while a list is walked waits for the clock after its end: `over` comes too late in its own.
+        m.d.comb += prefetch.eq((self.accept.valid | next_valid) & ~(active & go) & ~hit)
         with m.If(rerun):
             m.d.comb += [start.eq(1), start_slot.eq(self.bbo.payload.slot)]
             m.d.sync += [go.eq(1), current.eq(self.bbo.payload)]
