@@ -13,7 +13,7 @@ from scapy.packet import Packet, Raw
 
 from sim.tcp import Endpoint
 from sim.venue import Reject, Venue
-from tests.support import ouch_client
+from tests.support import ouch_definitions as judge
 
 US, THEM = Endpoint(0x02005E000002, 0x0A000002, 40000), Endpoint(0x02005E000001, 0x0A000001, 8003)
 LATENCY = 2_500
@@ -54,7 +54,7 @@ class Client:
         for at, frame in answers:
             assert at == cycle + self.venue.latency
             stream += self.check(frame)
-        return ouch_client.replies(stream)
+        return judge.replies(stream)
 
     def check(self, frame: bytes) -> bytes:
         """Payload of a frame from the venue, every header judged by scapy."""
@@ -73,13 +73,16 @@ class Client:
 
 
 def order(number: int, side: str = "B", quantity: int = 300, symbol: str = "ABC", price: int = 100_000, **changes: Any) -> bytes:
-    return ouch_client.enter_order(
+    message = judge.encode(
+        judge.EnterOrder,
         **{
             "user_ref_num": number, "side": side, "quantity": quantity, "symbol": symbol, "price": price, "time_in_force": "3",
             "display": "Y", "capacity": "P", "iso": "N", "cross_type": "N", "clordid": f"PAIR{number}",
+            "appendage_length": 0,
         }
-        | changes
+        | changes,
     )  # fmt: skip
+    return judge.unsequenced(message)
 
 
 def test_both_orders_of_a_pair_are_filled_and_echoed() -> None:

@@ -46,9 +46,9 @@ class EnterOrder(OuchMessage, indicator=ord("O"), direction=FROM_CLIENT):
             Field("time_in_force", CharIso8599),
             Field("display", CharIso8599),
             Field("capacity", CharIso8599),
-            Field("intermarket_sweep", CharIso8599),
+            Field("iso", CharIso8599),
             Field("cross_type", CharIso8599),
-            Field("cl_ord_id", FixedIsoString(length=14)),
+            Field("clordid", FixedIsoString(length=14)),
             Field("appendage_length", UnsignedShortBE),
         ]
 
@@ -68,12 +68,12 @@ class OrderAccepted(OuchMessage, indicator=ord("A"), direction=FROM_SERVER):
             Field("price", UnsignedLongBE),
             Field("time_in_force", CharIso8599),
             Field("display", CharIso8599),
-            Field("order_reference_number", UnsignedLongBE),
+            Field("order_ref", UnsignedLongBE),
             Field("capacity", CharIso8599),
-            Field("intermarket_sweep", CharIso8599),
+            Field("iso", CharIso8599),
             Field("cross_type", CharIso8599),
             Field("order_state", CharIso8599),
-            Field("cl_ord_id", FixedIsoString(length=14)),
+            Field("clordid", FixedIsoString(length=14)),
             Field("appendage_length", UnsignedShortBE),
         ]
 
@@ -119,7 +119,7 @@ class Rejected(OuchMessage, indicator=ord("J"), direction=FROM_SERVER):
             Field("timestamp", UnsignedLongBE),
             Field("user_ref_num", UnsignedIntBE),
             Field("reason", UnsignedShortBE),
-            Field("cl_ord_id", FixedIsoString(length=14)),
+            Field("clordid", FixedIsoString(length=14)),
         ]
 
 
@@ -153,3 +153,23 @@ def enter_order(message: bytes) -> dict[str, int | str]:
     size, body = EnterOrder.BodyRecord.from_bytes(message[1:])
     assert size + 1 + body.appendage_length == len(message)
     return dict(body.values)
+
+
+_FROM_SERVER = {"A": OrderAccepted, "E": OrderExecuted, "C": OrderCanceled, "J": Rejected}
+
+
+def replies(stream: bytes) -> list[tuple[str, dict[str, int | str]]]:
+    """Type and fields of every sequenced message in a stream of whole packets, and nothing may be left over."""
+    found = []
+    for packet in packets(stream):
+        assert isinstance(packet, soup.SequencedData), packet
+        kind = chr(packet.data[0])
+        used, body = _FROM_SERVER[kind].BodyRecord.from_bytes(packet.data[1:])
+        assert used == len(packet.data) - 1, (kind, len(packet.data))
+        found.append((kind, dict(body.values)))
+    return found
+
+
+def unsequenced(message: bytes) -> bytes:
+    """The message in the SoupBinTCP packet a client sends it in."""
+    return soup.UnSequencedData(message).to_bytes()[1]

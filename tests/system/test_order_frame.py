@@ -10,17 +10,7 @@ from scapy.layers.l2 import Ether
 
 from sim.card import SimulatedCard
 from tests.support.desk import DOLLAR, Desk
-from tests.support.ouch_client import EnterOrder
-
-
-def parts(payload: bytes) -> list[bytes]:
-    """SoupBinTCP packets."""
-    found = []
-    while payload:
-        size = 2 + int.from_bytes(payload[:2], "big")
-        found.append(payload[:size])
-        payload = payload[size:]
-    return found
+from tests.support import ouch_definitions as judge
 
 
 @pytest.mark.parametrize("price", [100.06, 100.50])
@@ -47,15 +37,10 @@ def test_both_orders_in_one_segment(card: SimulatedCard, price: float) -> None:
     again = Ether(bytes(again))
     assert (again[IP].chksum, again[TCP].chksum) == sums
 
-    packets = parts(bytes(tcp.payload))
-    assert [packet[:3] for packet in packets] == [b"\x00\x30U", b"\x00\x30U"]
-    orders = []
-    for packet in packets:
-        assert packet[3:4] == b"O"
-        used, record = EnterOrder.from_bytes(packet[4:])
-        assert used == len(packet) - 4
-        orders.append(dict(record.values))
-    common = {"time_in_force": "3", "display": "Y", "capacity": "P", "iso": "N", "cross_type": "N", "appendage": 0}
+    packets = judge.packets(bytes(tcp.payload))
+    assert [packet.Indicator for packet in packets] == ["U", "U"]
+    orders = [judge.enter_order(packet.data) for packet in packets]
+    common = {"time_in_force": "3", "display": "Y", "capacity": "P", "iso": "N", "cross_type": "N", "appendage_length": 0}
     for order in orders:
         assert {key: order[key] for key in common} == common
     a, b = orders

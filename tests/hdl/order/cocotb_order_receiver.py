@@ -170,12 +170,12 @@ async def reports_by_the_library(dut) -> None:
     bench = await bench_of(dut, 1)
     messages = [
         judge.encode(judge.OrderAccepted, timestamp=3, user_ref_num=0xFFFFFFFF, side="T", quantity=999_999, symbol="BRK.B",
-                     price=0x7735939C, time_in_force="3", display="Y", order_reference_number=(1 << 64) - 1, capacity="P",
-                     intermarket_sweep="N", cross_type="N", order_state="D", cl_ord_id="P0001A", appendage_length=0),
+                     price=0x7735939C, time_in_force="3", display="Y", order_ref=(1 << 64) - 1, capacity="P",
+                     iso="N", cross_type="N", order_state="D", clordid="P0001A", appendage_length=0),
         judge.encode(judge.OrderExecuted, timestamp=4, user_ref_num=2, quantity=3, price=4_777_800, liquidity_flag="R",
                      match_number=(1 << 64) - 2, appendage_length=0),
         judge.encode(judge.OrderCanceled, timestamp=5, user_ref_num=3, quantity=40, reason="I"),
-        judge.encode(judge.Rejected, timestamp=6, user_ref_num=4, reason=0x2D, cl_ord_id="P0001B"),
+        judge.encode(judge.Rejected, timestamp=6, user_ref_num=4, reason=0x2D, clordid="P0001B"),
     ]
     wanted = [
         {"type": ord("A"), "user_ref_num": 0xFFFFFFFF, "quantity": 999_999, "price": 0x7735939C, "order_state": ord("D")},

@@ -220,9 +220,9 @@ def check_orders(bench: Bench, pair: dict, payload: bytes) -> None:
             "time_in_force": "3",
             "display": "Y",
             "capacity": "P",
-            "intermarket_sweep": "N",
+            "iso": "N",
             "cross_type": "N",
-            "cl_ord_id": f"P{pair['pair']:04X}{'AB'[index]}",
+            "clordid": f"P{pair['pair']:04X}{'AB'[index]}",
             "appendage_length": 0,
         }
 

@@ -97,7 +97,7 @@ def test_real_enter_order_reads_as_the_fact_sheet_says() -> None:
     }
     assert ouch.APPENDAGE.unpack(message, ouch.ENTER_ORDER.size) == {"appendage_length": 6}
     theirs = judge.enter_order(message)
-    assert (theirs["user_ref_num"], theirs["symbol"], theirs["price"], theirs["cl_ord_id"]) == (113, "CVLT", 630200, "H8FUB8IV")
+    assert (theirs["user_ref_num"], theirs["symbol"], theirs["price"], theirs["clordid"]) == (113, "CVLT", 630200, "H8FUB8IV")
 
 
 @pytest.mark.parametrize("depth", [0, 32, 100, 1 << 16])

@@ -35,8 +35,8 @@ LEGS = [
 ORDER = {"pair": 10, "action": 0, "legs": LEGS, "type": ord("A"), "sequence": 5, "som": 0, "eot": 0}
 ACCEPTED = judge.encode(
     judge.OrderAccepted, timestamp=1, user_ref_num=41, side="T", quantity=100, symbol="AAPL", price=1_234_500, time_in_force="3",
-    display="Y", order_reference_number=9, capacity="P", intermarket_sweep="N", cross_type="N", order_state="L",
-    cl_ord_id="P000AA", appendage_length=0,
+    display="Y", order_ref=9, capacity="P", iso="N", cross_type="N", order_state="L",
+    clordid="P000AA", appendage_length=0,
 )  # fmt: skip
 EXECUTED = judge.encode(
     judge.OrderExecuted, timestamp=2, user_ref_num=42, quantity=200, price=567_700, liquidity_flag="R", match_number=1 << 60,
@@ -164,7 +164,7 @@ def test_on_the_wire() -> None:
         packets = judge.packets(check(frame, flags="PA", sequence=1000, acknowledgment=5000))
         assert [judge.enter_order(packet.data)["symbol"] for packet in packets] == ["AAPL", "BRK.B"]
         assert [judge.enter_order(packet.data)["side"] for packet in packets] == ["T", "B"]
-        assert [judge.enter_order(packet.data)["cl_ord_id"] for packet in packets] == ["P000AA", "P000AB"]
+        assert [judge.enter_order(packet.data)["clordid"] for packet in packets] == ["P000AA", "P000AB"]
 
         payload = judge.sequenced(ACCEPTED) + b"\0\1H" + judge.sequenced(EXECUTED)
         good = server(payload, sequence=5000, acknowledgment=1100)
