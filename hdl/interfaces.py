@@ -122,8 +122,8 @@ def decoded(geometry: Geometry) -> data.StructLayout:
     """One ITCH message, decoded. Members a type does not have are zero.
 
     ``price``: `price` of A F U P, `execution_price` of C, `cross_price` of Q (low 32 bits of it). ``shares``: shares,
-    executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y), breached_level (W),
-    printable (C). ``market``: market_code (h).
+    executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y),
+    breached_level (W), printable (C). ``market``: market_code (h).
     """
     return data.StructLayout(
         {

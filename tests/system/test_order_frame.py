@@ -9,8 +9,8 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 
 from sim.card import SimulatedCard
-from tests.support.desk import DOLLAR, Desk
 from tests.support import ouch_definitions as judge
+from tests.support.desk import DOLLAR, Desk
 
 
 @pytest.mark.parametrize("price", [100.06, 100.50])
