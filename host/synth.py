@@ -272,6 +272,7 @@ def figures(board: str, preset: str, sources: Sources, reports: Mapping[int, Map
         "board": board,
         "device": target.device,
         "preset": preset,
+        "stage": "routed",
         "digest": sources.digest(preset),
         "tools": {package: tools.version(package) for package in PACKAGES},
         "used": {
