@@ -13,14 +13,12 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from hdl.spec import events, itch, moldudp64, network, ouch, reasons, registers, soupbintcp
+from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.layout import Layout
+from hdl.spec.registers import Register, RegisterMap, Table
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from hdl.spec import events, itch, moldudp64, network, ouch, reasons, registers, soupbintcp  # noqa: E402
-from hdl.spec.geometry import PRESETS, Geometry  # noqa: E402
-from hdl.spec.layout import Layout  # noqa: E402
-from hdl.spec.registers import Register, RegisterMap, Table  # noqa: E402
-
 HEADER_PRESET = "versa"
 MADE = "made by scripts/generate.py from hdl/spec; do not edit"
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from heapq import heapify, heappop, heappush
 
 import numpy as np
@@ -271,7 +271,7 @@ class _Day:
         for turn in range(rounds):
             for book in self._books[:-1]:
                 time = begin + (end - begin) * turn // rounds + book.locate * 1_000
-                self._plan(time, lambda time, book=book: [self._imbalance(book, cross_type, time)])  # type: ignore[misc]
+                self._plan(time, partial(self._imbalances, book, cross_type))
         heapify(self._planned)
 
     def _plan_incidents(self) -> None:
@@ -288,12 +288,7 @@ class _Day:
         self._plan(clock(12, 30), self._broken)
         for number, flag in enumerate("BSAN"):
             book = self._books[number % self._market.symbols]
-            self._plan(
-                clock(14, 10 * number),
-                lambda time, book=book, flag=flag: [  # type: ignore[misc]
-                    _stock(itch.RETAIL_PRICE_IMPROVEMENT_INDICATOR, book, time, interest_flag=flag)
-                ],
-            )
+            self._plan(clock(14, 10 * number), partial(self._interest, book, flag))
 
     def _plan_auction(self, book: StockBook, state: _State, reason: str, stop: int, quote: int, resume: int) -> None:
         """Halt or pause, quotation period with imbalance messages and a crossing book, auction, resumption."""
@@ -371,6 +366,12 @@ class _Day:
             itch.LULD_AUCTION_COLLAR, book, time,
             collar_ref_price=price, upper_collar=price * 105 // 100, lower_collar=price * 95 // 100, extension=0,
         )  # fmt: skip
+
+    def _interest(self, book: StockBook, flag: str, time: int) -> list[bytes]:
+        return [_stock(itch.RETAIL_PRICE_IMPROVEMENT_INDICATOR, book, time, interest_flag=flag)]
+
+    def _imbalances(self, book: StockBook, cross_type: str, time: int) -> list[bytes]:
+        return [self._imbalance(book, cross_type, time)]
 
     def _imbalance(self, book: StockBook, cross_type: str, time: int) -> bytes:
         price = self._price(book, time)
