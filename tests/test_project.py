@@ -1,6 +1,5 @@
 """The project itself: what is declared, locked, generated and documented holds together."""
 
-import importlib.util
 import os
 import re
 import shutil
@@ -10,6 +9,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from tests.support.script import load
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -21,15 +22,7 @@ def canonical(name):
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def load(path):
-    """A script as a module."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = load(ROOT / "scripts" / "generate.py")
+generate = load("generate")
 
 
 @pytest.mark.parametrize("path", generate.generated(), ids=lambda path: path.name)
