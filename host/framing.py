@@ -8,6 +8,7 @@ from ipaddress import IPv4Address
 
 from hdl.spec import moldudp64
 from hdl.spec.network import ETHERNET, ETHERTYPE_IPV4, IPV4, PROTOCOL_UDP, UDP
+from sim.checksum import internet_checksum
 
 LARGEST_PACKET = 1500
 """Bytes of an IP packet."""
@@ -52,13 +53,6 @@ class Feed:
             "session": text if text.isprintable() else self.session.hex(),
             "next_sequence": self.next_sequence,
         }
-
-
-def ones_complement(raw: bytes) -> int:
-    """Internet checksum of some bytes (RFC 1071), not yet inverted. An odd last byte counts as the high half of a word."""
-    # 2**16 is 1 modulo 65,535, so the big number and the sum of its 16-bit words have one remainder.
-    total = int.from_bytes(raw + b"\0" * (len(raw) % 2), "big")
-    return total % 0xFFFF or (0xFFFF if total else 0)
 
 
 class Framer:
@@ -114,11 +108,11 @@ class Framer:
             )
         )
         at = IPV4.offset("header_checksum")
-        ip[at : at + 2] = (0xFFFF - ones_complement(bytes(ip))).to_bytes(2, "big")
+        ip[at : at + 2] = internet_checksum(bytes(ip)).to_bytes(2, "big")
         length = udp_length.to_bytes(2, "big")
         pseudo = self._addresses + PROTOCOL_UDP.to_bytes(2, "big") + length
         # A sum of zero is sent as all ones: zero says that there is no checksum.
-        checksum = 0xFFFF - ones_complement(pseudo + self._ports + length + b"\0\0" + payload) or 0xFFFF
+        checksum = internet_checksum(pseudo + self._ports + length + b"\0\0" + payload) or 0xFFFF
         return self._ethernet + bytes(ip) + self._ports + length + checksum.to_bytes(2, "big") + payload
 
 

@@ -9,9 +9,10 @@ from itertools import chain, islice
 
 from hdl.spec import moldudp64
 from hdl.spec.network import FCS_BYTES, INTERFRAME_GAP, IPV4, MINIMUM_FRAME, PREAMBLE, UDP
-from host.framing import Feed, Framer, ones_complement, pack_messages
+from host.framing import Feed, Framer, pack_messages
 from host.inputs.capture import Captured, MoldPacket, mold_packet
 from host.inputs.source import InputError
+from sim.checksum import internet_checksum
 
 _SEARCHED_FRAMES = 100_000
 """Frames looked at for the first MoldUDP64 packet."""
@@ -138,7 +139,7 @@ def _renumbered(frame: bytes, packet: MoldPacket, number: int) -> bytes:
     ip = slice(packet.ip_offset, packet.offset - UDP.size)
     checksum = packet.ip_offset + IPV4.offset("header_checksum")
     raw[checksum : checksum + 2] = b"\0\0"
-    raw[checksum : checksum + 2] = (0xFFFF - ones_complement(bytes(raw[ip]))).to_bytes(2, "big")
+    raw[checksum : checksum + 2] = internet_checksum(bytes(raw[ip])).to_bytes(2, "big")
     return bytes(raw)
 
 

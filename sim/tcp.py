@@ -21,6 +21,7 @@ from hdl.spec.network import (
     TCP_RST,
     TCP_SYN,
 )
+from sim.checksum import internet_checksum
 from sim.packing import compiled
 
 _DONT_FRAGMENT = 0x4000
@@ -57,13 +58,6 @@ class Segment:
     flags: int
     window: int
     payload: bytes
-
-
-def internet_checksum(raw: bytes) -> int:
-    """One's complement of the one's complement sum (RFC 1071); 0 over bytes that carry their own right checksum."""
-    # 2**16 is 1 modulo 65,535, so the big number and the sum of its 16-bit words have one remainder.
-    total = int.from_bytes(raw + b"\0" * (len(raw) % 2), "big")
-    return 0xFFFF - (total % 0xFFFF or (0xFFFF if total else 0))
 
 
 def _pseudo_header(source: int, destination: int, length: int) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
-from host.framing import Feed, Framer, ones_complement, pack_messages
+from host.framing import Feed, Framer, pack_messages
 from tests.support.data import blocks
 
 FEED = Feed(address=int(IPv4Address("233.54.12.111")), port=26477, session=b"000010059B", next_sequence=7)
@@ -36,10 +36,6 @@ def test_a_udp_checksum_of_zero_is_sent_as_all_ones() -> None:
     # Two free bytes make the sum come out at any value: with this one the checksum would be 0.
     plain = Ether(framer.packet([b"\0\0"]))[UDP].chksum
     assert Ether(Framer(FEED).packet([plain.to_bytes(2, "big")]))[UDP].chksum == 0xFFFF
-
-
-def test_ones_complement_agrees_with_the_example_of_rfc_1071() -> None:
-    assert ones_complement(bytes.fromhex("0001f203f4f5f6f7")) == 0xDDF2
 
 
 def test_packets_are_filled_up_to_the_count_or_the_size() -> None:
