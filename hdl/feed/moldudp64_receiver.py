@@ -184,7 +184,7 @@ class MoldUdp64Receiver(wiring.Component):
             lane = distance + 2 * step
             inside = (lane < width) & (lane < size)
             is_zero = zero[(narrow + 2 * step)[: len(narrow)]] if width > 1 else zero[0]
-            empty = empty & inside & is_zero & (remaining > step)
+            empty = empty & inside & is_zero & (remaining != 0 if width == 1 else remaining > step)
             empties.append(empty)
         skipped = sum(empties, Const(0, 1))
         # At one byte a beat a length can only end where `distance` is 0: no adder stands behind the test for it.
@@ -192,21 +192,35 @@ class MoldUdp64Receiver(wiring.Component):
         m.d.comb += place.eq(Mux(skipped[0], BLOCK.size, distance) if width == 1 else distance + (skipped << 1))
         length = Signal(16)
         m.d.comb += length.eq(lengths[place[: len(narrow)]] if width > 1 else lengths[0])
+        # At one byte a beat a block is either empty or read, so nothing was passed over before one that is read.
+        more, fresh_from = (remaining != 0, skip == 0) if width == 1 else (remaining > skipped, skip <= skipped)
         headed, short = Signal(), Signal()
         near = place < width
         skipping, reading = Signal(18), Signal(18)
         m.d.comb += [
             headed.eq(
-                valid & live & ~over & near & (place < size) & (remaining > skipped) & (length != 0)
+                valid & live & ~over & near & (place < size) & more & (length != 0)
             ),
             short.eq(headed & (length < width)),
             # Both next distances, so that the choice comes last. A length is only read in lane `narrow` of this beat.
             skipping.eq(Mux(skipped[0], BLOCK.size - 1, distance - 1) if width == 1 else place - width),
             reading.eq(length + (BLOCK.size - width) + (0 if width == 1 else place[: len(narrow)])),
         ]
-        begins = headed & ~short & (skip <= skipped)
+        begins = headed & ~short & fresh_from
         ends = valid & active & (distance >= BLOCK.size) & (distance <= size + 1)
-        counted = Mux(skip >= skipped, 0, skipped - skip[:4])
+        counted = Mux(fresh_from, skipped, 0) if width == 1 else Mux(skip >= skipped, 0, skipped - skip[:4])
+        # At one byte a beat the next block begins two clocks later at the earliest, so the long counts may come a clock late.
+        step, taken = Signal(range(width + 1)), Signal(range(width + 1))
+        counting = entry.valid & ~now.first
+        m.d["sync" if width == 1 else "comb"] += [
+            step.eq(Mux(counting, ends + counted, 0)),
+            taken.eq(Mux(counting, skipped + headed, 0)),
+        ]
+        m.d.sync += [
+            expected.eq(expected + step),
+            remaining.eq(remaining - taken),
+            skip.eq(Mux(skip > taken, skip - taken, 0)),
+        ]
         with m.If(entry.valid):
             with m.If(now.first):
                 m.d.sync += [
@@ -218,11 +232,8 @@ class MoldUdp64Receiver(wiring.Component):
                     distance.eq(Mux(headed, reading, skipping)),
                     over.eq(over | short | (~headed & near & ~now.last)),
                     fits.eq(now.last & ~over & ~headed & (place == size + BLOCK.size - 1)),
-                    remaining.eq(remaining - skipped - headed),
-                    skip.eq(Mux(skip > skipped + headed, skip - skipped - headed, 0)),
                     fresh.eq(fresh | begins | (counted != 0)),
                     used.eq(used | ends),
-                    expected.eq(expected + ends + counted),
                 ]
                 with m.If(ends | now.last):
                     m.d.sync += active.eq(0)

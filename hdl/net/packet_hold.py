@@ -42,7 +42,7 @@ class PacketHold(wiring.Component):
     overflow : Out(1)
         Pulse: a packet did not fit the ring and was dropped whole.
 
-    Latency: 0 cycles with ``hold`` low; 3 cycles from ``i_end`` to the first beat otherwise.
+    Latency: 0 cycles with ``hold`` low; 4 cycles from ``i_end`` to the first beat otherwise.
     Overload: a packet that does not fit is dropped whole and counted by ``overflow``; the input never waits.
     Source: DESIGN section 4, `hold_until_fcs`.
     """
@@ -82,29 +82,40 @@ class PacketHold(wiring.Component):
         opening = self.i.valid & self.i.payload.first
         m.d.comb += store.eq(Mux(opening, self.hold | busy, storing))
 
-        # Write side: `head` runs ahead of `committed` and falls back to it.
-        base = Signal(bits)
-        room = Signal()
-        m.d.comb += [
-            base.eq(Mux(opening, committed, head)),
-            room.eq((base - tail)[:bits] != self.depth),
-            write.addr.eq(base[: bits - 1]),
-            write.data.eq(self.i.payload),
-            write.en.eq(self.i.valid & store & room & (opening | ~refused)),
+        # What is stored is written a clock later, so that only the choice itself lies on the way straight through.
+        late = Signal(data.StructLayout({"valid": 1, "beat": beat(self.width), "end": 1, "ok": 1}))
+        stored_end = self.i_end.valid & inside & storing
+        m.d.sync += [
+            late.valid.eq(self.i.valid & store),
+            late.beat.eq(self.i.payload),
+            late.end.eq(stored_end),
+            late.ok.eq(self.i_end.payload.ok),
         ]
-        m.d.sync += self.overflow.eq(0)
         with m.If(self.i.valid):
             m.d.sync += [storing.eq(store), inside.eq(1)]
-            with m.If(opening):
+        with m.If(self.i_end.valid):
+            m.d.sync += inside.eq(0)
+
+        # Write side: `head` runs ahead of `committed` and falls back to it.
+        base, opens = Signal(bits), late.beat.first
+        room = Signal()
+        m.d.comb += [
+            base.eq(Mux(opens, committed, head)),
+            room.eq((base - tail)[:bits] != self.depth),
+            write.addr.eq(base[: bits - 1]),
+            write.data.eq(late.beat),
+            write.en.eq(late.valid & room & (opens | ~refused)),
+        ]
+        m.d.sync += self.overflow.eq(0)
+        with m.If(late.valid):
+            with m.If(opens):
                 m.d.sync += [refused.eq(0), head.eq(committed)]
             with m.If(write.en):
                 m.d.sync += head.eq(base + 1)
-            with m.If(store & ~room & (opening | ~refused)):
+            with m.If(~room & (opens | ~refused)):
                 m.d.sync += [refused.eq(1), self.overflow.eq(1)]
-        with m.If(self.i_end.valid):
-            m.d.sync += inside.eq(0)
-            with m.If(inside & storing & self.i_end.payload.ok & ~refused):
-                m.d.sync += committed.eq(head)
+        with m.If(late.end & late.ok & ~refused):
+            m.d.sync += committed.eq(head)
 
         # Read side: addresses run ahead of the beats by two clocks; what was read past a packet's end is read again later.
         address = Signal(bits)
@@ -115,8 +126,10 @@ class PacketHold(wiring.Component):
         asking = (address != committed) & (rest == 0)
         ending = Signal()
         finished = ahead[1] & out.last
-        m.d.comb += [read.en.eq(1), read.addr.eq(address[: bits - 1]), busy.eq((committed != tail) | (rest != 0))]
+        m.d.comb += [read.en.eq(1), read.addr.eq(address[: bits - 1])]
         m.d.sync += [
+            # What passes straight on must not wait for this comparison; a packet that just ended counts from its end on.
+            busy.eq((committed != tail) | (rest != 0) | stored_end | late.end),
             out.eq(read.data),
             ahead.eq(Cat(asking, ahead[0])),
             ahead_at[0].eq(address),

@@ -63,7 +63,7 @@ async def holds_until_good(dut: Any) -> None:
         raw, ok = rng.randbytes(rng.randint(1, 20 * WIDTH)), rng.random() < 0.6
         _, end = await send(bench, raw, rng, ok=ok, idle=rng.choice((0, 0.4)))
         if ok:
-            expected.append((end + 3, raw, 1))
+            expected.append((end + 4, raw, 1))
         await bench.step(40)
     assert packets(bench) == expected
     assert not bench.taken("overflow")
