@@ -52,7 +52,7 @@ class OrderBook(wiring.Component):
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
-        A message entered the book; `bbo` follows 8 clocks or more later, if it does.
+        A message entered the book; `bbo` follows 7 clocks or more later, if it does.
     bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
         Best bid and offer of the slot after a message that changed them.
     trade : Out(stream.Signature({slot, price}, always_ready=True))
@@ -70,7 +70,7 @@ class OrderBook(wiring.Component):
 
     Notes
     -----
-    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 9 for A and F; 10 for E, C, X, D and U,
+    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 8 for A and F; 9 for E, C, X, D and U,
     whether or not the best level goes and whether or not the window moves. The next message may come in 9 clocks after an A or F,
     10 after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
     table first, about one clock a table row and ten an order found; what arrives meanwhile waits.
@@ -124,8 +124,10 @@ class OrderBook(wiring.Component):
         message = Signal(head.shape())
         phase = Signal(10)  # bit n: the message was taken n clocks ago
         m.d.sync += phase.eq(Cat(0, take, phase[1:]))
+        with m.If(~busy):
+            m.d.sync += message.eq(head)
         with m.If(take):
-            m.d.sync += [message.eq(head), busy.eq(1)]
+            m.d.sync += busy.eq(1)
         with m.If(finish):
             m.d.sync += busy.eq(0)
         m.d.comb += [self.accept.valid.eq(phase[1]), self.accept.p.slot.eq(message.slot)]
@@ -192,9 +194,10 @@ class OrderBook(wiring.Component):
             m.d.comb += ladder.amount.shares.eq(taken)
         m.d.comb += ladder.amount.closes.eq(closes)
 
-        # clock 6: the order named changes; at the end the new one is stored
-        end = Signal()
-        m.d.comb += end.eq(Mux(adds, phase[8], phase[9]))
+        # clock 6: the order named changes; at the end, when the ladder is settled, the new one is stored
+        settle, end = Signal(), Signal()
+        m.d.comb += settle.eq(Mux(adds, phase[7], phase[8]))
+        m.d.sync += end.eq(settle)
         change = table.change.p
         with m.If(phase[6]):
             m.d.comb += [
@@ -218,12 +221,14 @@ class OrderBook(wiring.Component):
                 change.order.shares.eq(message.shares),
             ]
 
-        self._rebuild(m, table, ladder, message, end, finish, replaying, replay)
+        rebuilt = Signal()
+        self._rebuild(m, table, ladder, message, settle, rebuilt, replaying, replay)
+        m.d.sync += finish.eq((settle & ~ladder.rebuild) | rebuilt)
         m.d.comb += ladder.store.eq(finish)
-        self._give_bbo(m, ladder, message, finish)
+        self._give_bbo(m, ladder, message, settle, rebuilt)
         self._give_trade(m, prices, message, phase, named, known)
 
-        fault, cause = Signal(), Signal(IntegrityCause)
+        fault, flawed, cause = Signal(), Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
         m.d.comb += fault.eq(1)
         with m.If(names & ~known):
@@ -238,12 +243,13 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.TABLE_FULL)
         with m.Elif(new_order & ~ticks.on_tick):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
-        with m.Elif(ladder.overflow):
-            m.d.comb += cause.eq(IntegrityCause.LEVEL_OVERFLOW)
         with m.Else():
-            m.d.comb += fault.eq(0)
+            m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
+        m.d.sync += flawed.eq(fault)
+        lower = Signal()
+        m.d.comb += lower.eq((settle & (flawed | ladder.overflows)) | (rebuilt & ladder.overflow))
         by_new = replaces & known
-        self._keep_integrity(m, message, finish & fault, cause, by_new, overrun)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun)
         return m
 
     def _queue(
@@ -269,10 +275,10 @@ class OrderBook(wiring.Component):
             queue.head.ready.eq(idle),
             queue.write.payload.eq(come),
             queue.write.valid.eq(wanted & ~direct),
-            overrun.eq(wanted & ~direct & ~queue.write.ready),
+            self.drop[Drop.BOOK_OVERRUN].eq(overrun),
             self.ready.eq(usable),
         ]
-        m.d.sync += self.drop[Drop.BOOK_OVERRUN].eq(overrun)
+        m.d.sync += overrun.eq(wanted & ~queue.write.ready)  # a full queue is never empty, so nothing went past it
         rest = clearing & ~busy & table.ready & ladder.ready & ~starting
         m.d.sync += starting.eq(rest)
         with m.If(self.clear):
@@ -329,12 +335,12 @@ class OrderBook(wiring.Component):
         table: OrderTable,
         ladder: PriceLadder,
         message: data.View,
-        end: Signal,
-        finish: Signal,
+        settle: Signal,
+        rebuilt: Signal,
         replaying: Signal,
         replay: Signal,
     ) -> None:
-        """A message ends at its last clock, or where its window came to be empty, when every order of that side was replayed."""
+        """Where a message empties its window, every order of that side is replayed before it ends."""
         resting = Signal(ladder.add_latency - 1)
         side = Signal(Side)
         with m.If(ladder.operation.valid):
@@ -342,8 +348,7 @@ class OrderBook(wiring.Component):
         m.d.comb += [table.scan.p.slot.eq(message.slot), table.scan.p.side.eq(side)]
         with m.FSM():
             with m.State("MESSAGE"):
-                m.d.comb += finish.eq(end & ~ladder.rebuild)
-                with m.If(end & ladder.rebuild):
+                with m.If(settle & ladder.rebuild):
                     m.next = "SCAN"
             with m.State("SCAN"):
                 m.d.comb += table.scan.valid.eq(1)
@@ -353,16 +358,18 @@ class OrderBook(wiring.Component):
                 m.d.comb += [replay.eq(table.found.valid & ~resting.any()), table.found.ready.eq(replay)]
                 m.d.sync += resting.eq(Cat(replay, resting[:-1]))
                 with m.If(table.scan.ready & ~table.found.valid & ~resting.any()):
-                    m.d.comb += finish.eq(1)
+                    m.d.comb += rebuilt.eq(1)
                     m.d.sync += replaying.eq(0)
                     m.next = "MESSAGE"
 
-    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, finish: Signal) -> None:
-        m.d.sync += self.bbo.valid.eq(finish & ladder.changed)
-        with m.If(finish):
-            m.d.sync += self.bbo.p.touch.eq(ladder.touch)
-            for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
-                m.d.sync += self.bbo.p[name].eq(message[name])
+    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, settle: Signal, rebuilt: Signal) -> None:
+        owed = Signal()  # after the rebuild
+        with m.If(settle):
+            m.d.sync += owed.eq(ladder.changed)
+        m.d.sync += self.bbo.valid.eq((settle & ladder.changed & ~ladder.rebuild) | (rebuilt & owed))
+        m.d.comb += self.bbo.p.touch.eq(ladder.touch)
+        for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
+            m.d.comb += self.bbo.p[name].eq(message[name])
 
     def _give_trade(
         self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal
@@ -382,7 +389,9 @@ class OrderBook(wiring.Component):
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
-        lost = self.message.p
+        names = ("slot", "sequence", "order_ref")
+        lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
+        m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
         exact = Cat(one == Integrity.EXACT for one in self.integrity)
         for number in range(self._geometry.slots):
             state = self.integrity[number]

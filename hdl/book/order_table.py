@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.book.quiet_read import quiet_read
 from hdl.interfaces import Side
 from hdl.spec.geometry import Geometry
 
@@ -63,7 +64,7 @@ class OrderTable(wiring.Component):
 
     A lookup reads one row of each bank, all ways at once. An order goes to the emptier of its two rows. Lookups may follow each
     other every clock; a lookup that ``replaces`` sees the table as if the order found by the lookup one clock before were gone.
-    What a write changes is seen by lookups from the next clock on.
+    What a write changes is seen by lookups from the next clock on; in the clock of a write no lookup may be made.
 
     A scan gives every order of one slot and side that is on the grid; during it no lookup or write may be made. It takes one
     clock a row, and for a row that holds such orders 5 more and two for each order beside the time the taker needs.
@@ -152,15 +153,14 @@ class OrderTable(wiring.Component):
         for bank, way in cells:
             ram = memory.Memory(shape=unsigned(stored.size), depth=geometry.order_rows, init=[])
             m.submodules[f"bank{bank}_way{way}"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            write = ram.write_port()
             here = (self.change.p.place.bank == bank) & (self.change.p.place.way == way)
             m.d.comb += [
-                read.addr.eq(rows[bank]),
                 write.addr.eq(Mux(clearing, clear_row, self.change.p.place.row)),
                 write.data.eq(Mux(clearing, 0, changed.as_value())),
                 write.en.eq(clearing | (self.change.valid & here)),
             ]
-            raw[bank, way] = stored(read.data)
+            raw[bank, way] = stored(quiet_read(m, ram, write, address=rows[bank], name=f"raw_{bank}_{way}"))
 
         # what goes with the rows, one register a stage
         valid = [Signal(name=f"valid_{stage}") for stage in range(1, 5)]
@@ -295,12 +295,14 @@ class OrderTable(wiring.Component):
                         m.next = "READ"
 
     def _count(self, m: Module) -> None:
+        live, peak = (Signal(range(self._geometry.order_capacity + 1), name=name) for name in ("live", "peak"))
+        m.d.comb += [self.live.eq(live), self.peak.eq(peak)]
         with m.If(self.clear):
-            m.d.sync += [self.live.eq(0), self.peak.eq(0)]
+            m.d.sync += [live.eq(0), peak.eq(0)]
         with m.Elif(self.change.valid):
             with m.If(self.change.p.change == Change.INSERT):
-                m.d.sync += self.live.eq(self.live + 1)
+                m.d.sync += live.eq(live + 1)
             with m.If(self.change.p.change == Change.REMOVE):
-                m.d.sync += self.live.eq(self.live - 1)
-        with m.Elif(self.live > self.peak):
-            m.d.sync += self.peak.eq(self.live)
+                m.d.sync += live.eq(live - 1)
+        with m.Elif(live > peak):
+            m.d.sync += peak.eq(live)

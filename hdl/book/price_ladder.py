@@ -8,12 +8,14 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.priority_encoder import PriorityEncoder
+from hdl.book.quiet_read import quiet_read
 from hdl.book.ticks import TICK_BITS
 from hdl.interfaces import Side, touch
 from hdl.spec.geometry import Geometry
 
 SIDES = (Side.BUY, Side.SELL)
-Ports = tuple[memory.ReadPort, memory.WritePort]
+Ports = tuple[Signal, Signal, memory.WritePort]
+"""Address and data of the read port, a clock apart, and the write port."""
 
 
 class Action(enum.Enum, shape=1):
@@ -72,11 +74,13 @@ class PriceLadder(wiring.Component):
     touch : Out(touch())
         Best bid and offer of the slot, `add_latency` clocks after a lone ADD, `remove_latency` after a REMOVE, followed or not.
     changed : Out(1)
-        ``touch`` differs from what it was when the slot was loaded.
+        ``touch`` will differ from what it was when the slot was loaded; valid the clock before ``touch`` is.
     rebuild : Out(1)
-        The window is empty, but orders are live; valid with ``touch``.
+        The window will be empty, but orders are live; valid with ``changed``, which then tells what it will be after the rebuild.
+    overflows : Out(1)
+        An ADD is not done because its level would overflow; the clock before ``touch`` is valid.
     overflow : Out(1)
-        An ADD since the load was not done because its level would overflow.
+        The same, from the next clock to the next load.
     store : In(1)
         Keeps the state of the slot; a load may come in the next clock.
     clear : In(1)
@@ -113,6 +117,7 @@ class PriceLadder(wiring.Component):
                 "touch": Out(touch()),
                 "changed": Out(1),
                 "rebuild": Out(1),
+                "overflows": Out(1),
                 "overflow": Out(1),
                 "store": In(1),
                 "clear": In(1),
@@ -133,16 +138,11 @@ class PriceLadder(wiring.Component):
         m = Module()
         slot = Signal(self._slot_bits)
         state = [Signal(self._state, name=f"state_{side.name}") for side in SIDES]
-        before = [Signal(self._best, name=f"before_{side.name}") for side in SIDES]
         loaded = Signal(8)  # bit n: the load was n + 1 clocks ago
-        with m.If(self.load.valid):
-            m.d.sync += slot.eq(self.load.p.slot)
-        m.d.sync += loaded.eq(Cat(self.load.valid, loaded))
-
         stored = self._keep_states(m, slot, state)
-        with m.If(loaded[0]):
-            m.d.sync += [state[side].eq(stored[side]) for side in range(2)]
-            m.d.sync += [before[side].eq(stored[side].best) for side in range(2)]
+        with m.If(self.load.valid):
+            m.d.sync += [slot.eq(self.load.p.slot), *(state[side].eq(stored[side]) for side in range(2))]
+        m.d.sync += loaded.eq(Cat(self.load.valid, loaded))
 
         side = Signal(Side)
         with m.If(self.operation.valid):
@@ -160,8 +160,6 @@ class PriceLadder(wiring.Component):
             self.touch.bid_shares.eq(bid.shares),
             self.touch.ask_price.eq(ask.price),
             self.touch.ask_shares.eq(ask.shares),
-            self.changed.eq(Cat(before).as_unsigned() != Cat(one.best for one in state)),
-            self.rebuild.eq(Cat((one.summary == 0) & (one.live != 0) for one in state).any()),
         ]
         return m
 
@@ -178,7 +176,7 @@ class PriceLadder(wiring.Component):
         for number, one in enumerate(state):
             ram = memory.Memory(shape=unsigned(self._state.size), depth=self._slots, init=[])
             m.submodules[f"states_{SIDES[number].name}"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            read, write = ram.read_port(domain="comb"), ram.write_port()
             m.d.comb += [
                 read.addr.eq(self.load.p.slot),
                 write.addr.eq(Mux(clearing, clear_slot, slot)),
@@ -200,7 +198,9 @@ class PriceLadder(wiring.Component):
         for side in SIDES:
             ram = memory.Memory(shape=unsigned(width), depth=self._slots << bits, init=[])
             m.submodules[f"{name}_{side.name}"] = ram
-            ports.append((ram.read_port(), ram.write_port()))
+            write = ram.write_port()
+            address = Signal.like(write.addr, name=f"{name}_address_{side.name}")
+            ports.append((address, quiet_read(m, ram, write, address=address, name=f"{name}_data_{side.name}"), write))
         return ports
 
     def _second_best(
@@ -216,11 +216,13 @@ class PriceLadder(wiring.Component):
     ) -> data.View:
         """Finds, while the order is looked up, what is best when the best level goes; drives the read addresses.
 
-        Clocks after the load: 2 read the word of the best; 3 find the next word and read it; 4 take the best out of its word (the
-        side is known); 5 highest bit of what is left, or of the next word; 6 read the level; 8 all known.
+        Clocks after the load: 1 take the word of the best out of the summary; 2 find the next word, read that of the best; 3 read
+        the next word; 4 take the best out of its word; 5 highest bit of what is left, or of the next word (the side is known);
+        6 read the level; 8 all known.
         """
-        side = self.operation.p.side
+        sell = side_of_message == Side.SELL
         rest_key = Signal(TICK_BITS)  # of the second best
+        word_size = 1 << self._bit_bits
         candidates = []
         for number, one in enumerate(state):
             name = SIDES[number].name
@@ -233,58 +235,60 @@ class PriceLadder(wiring.Component):
             m.submodules[f"next_word_{name}"] = next_word = PriorityEncoder(width=self._words)
             next_place = Signal(self._word_bits, name=f"next_place_{name}")
             next_some = Signal(name=f"next_some_{name}")
-            m.d.comb += next_word.bits.eq(others)
+            next_number = Signal(self._number_bits, name=f"next_number_{name}")
+            m.d.comb += [next_word.bits.eq(others), next_number.eq(one.base + next_place)]
             m.d.sync += [next_place.eq(next_word.index), next_some.eq(next_word.some)]
 
-            best_word = Signal(1 << self._bit_bits, name=f"best_word_{name}")
-            read, _ = words[number]
-            m.d.sync += best_word.eq(read.data)
-            address = Signal(self._word_bits, name=f"word_address_{name}")
+            address, content, _ = words[number]
+            within = Signal(self._word_bits, name=f"word_address_{name}")
             with m.If(loaded[1]):
-                m.d.comb += address.eq(self._number(best))
+                m.d.comb += within.eq(self._number(best))
             with m.Elif(loaded[2]):
-                m.d.comb += address.eq(one.base + next_word.index)
+                m.d.comb += within.eq(next_number)
             with m.Else():
-                m.d.comb += address.eq(self._number(key))
-            m.d.comb += read.addr.eq(Cat(address, slot))
-            candidates.append((best, best_word, one.base, next_place, next_some, read.data))
+                m.d.comb += within.eq(self._number(key))
+            m.d.comb += address.eq(Cat(within, slot))
 
-        # 4 to 5: the side of the operation
-        best, best_word, base, next_place, next_some, next_raw = (
-            Mux(side == Side.SELL, ask, bid) for bid, ask in zip(*candidates, strict=True)
+            best_word, in_word, in_next = (
+                Signal(word_size, name=f"{word}_{name}") for word in ("best_word", "in_word", "in_next")
+            )
+            in_some = Signal(name=f"in_some_{name}")
+            word_number, other_number = (Signal(self._number_bits, name=f"{which}_number_{name}") for which in ("word", "other"))
+            m.d.sync += best_word.eq(content)
+            with m.If(loaded[3]):
+                m.d.sync += [
+                    in_word.eq(best_word & ~(Const(1, word_size) << self._bit(best))[:word_size]),
+                    in_next.eq(content),
+                    in_some.eq(next_some),
+                    word_number.eq(self._number(best)),
+                    other_number.eq(next_number),
+                ]
+            candidates.append((in_word, in_next, in_some, word_number, other_number))
+
+        # 5: the side of the operation
+        in_word, in_next, in_some, word_number, other_number = (
+            Mux(sell, ask, bid) for bid, ask in zip(*candidates, strict=True)
         )
-        in_word = Signal(1 << self._bit_bits)
-        in_next = Signal(1 << self._bit_bits)
-        in_some = Signal()
-        word_number, next_number = Signal(self._number_bits), Signal(self._number_bits)
-        with m.If(loaded[3]):
-            m.d.sync += [
-                in_word.eq(best_word & ~(Const(1, 1 << self._bit_bits) << self._bit(best))[: 1 << self._bit_bits]),
-                in_next.eq(next_raw),
-                in_some.eq(next_some),
-                word_number.eq(self._number(best)),
-                next_number.eq(base + next_place),
-            ]
-        m.submodules.in_word = first = PriorityEncoder(width=1 << self._bit_bits)
-        m.submodules.in_next = other = PriorityEncoder(width=1 << self._bit_bits)
+        m.submodules.in_word = first = PriorityEncoder(width=word_size)
+        m.submodules.in_next = other = PriorityEncoder(width=word_size)
         m.d.comb += [first.bits.eq(in_word), other.bits.eq(in_next)]
         second_some = Signal()
         second = Signal(data.StructLayout({"some": 1, "best": self._best}))
         with m.If(loaded[4]):
             m.d.sync += [
                 second_some.eq(first.some | in_some),
-                rest_key.eq(Mux(first.some, Cat(first.index, word_number), Cat(other.index, next_number))),
+                rest_key.eq(Mux(first.some, Cat(first.index, word_number), Cat(other.index, other_number))),
             ]
 
         # 6 to 8: its shares and price
         m.submodules.price = price = PriceOfTick()
         m.d.comb += price.tick.eq(rest_key ^ side_of_message.as_value().replicate(TICK_BITS))
-        for read, _ in levels:
+        for address, _, _ in levels:
             place = Mux(loaded[5], rest_key[: self._ticks_bits], key[: self._ticks_bits])
-            m.d.comb += read.addr.eq(Cat(place, slot))
+            m.d.comb += address.eq(Cat(place, slot))
         second_shares = Signal(32)
         with m.If(loaded[6]):
-            m.d.sync += second_shares.eq(Mux(side_of_message == Side.SELL, levels[1][0].data, levels[0][0].data))
+            m.d.sync += second_shares.eq(Mux(sell, levels[1][1], levels[0][1]))
         m.d.comb += [
             second.some.eq(second_some),
             second.best.key.eq(rest_key),
@@ -362,8 +366,8 @@ class PriceLadder(wiring.Component):
             two.shift_all.eq(one.distance >= self._words + high),
             two.word_counts.eq(inside & summary.bit_select(low, 1)),
             two.mask.eq(Const(1, word_size) << self._bit(one.key)),
-            two.level.eq(Mux(side == Side.SELL, levels[1][0].data, levels[0][0].data)),
-            two.word.eq(Mux(side == Side.SELL, words[1][0].data, words[0][0].data)),
+            two.level.eq(Mux(side == Side.SELL, levels[1][1], levels[0][1])),
+            two.word.eq(Mux(side == Side.SELL, words[1][1], words[0][1])),
             two.level_before.eq(one.follows & one.same_key),
             two.word_before.eq(one.follows & one.same_word),
             two.better_second.eq(~second.some | (one.key > second.best.key)),
@@ -378,8 +382,10 @@ class PriceLadder(wiring.Component):
                 | moved
                 | {"better_second": 1, "equal_second": 1, "mask": word_size, "rest": word_size, "rest_some": 1}
                 | {"was_set": 1, "shares": 32, "carry": 1, "emptied": 1, "closes": 1, "price": 32}
+                | {"vacant": 1, "last": 1, "alone": 1, "nothing": 1}
             )
         )
+        live = Mux(side == Side.SELL, state[1].live, state[0].live)
         word_after = Signal(word_size)
         level, word = Signal(32), Signal(word_size)
         was_set = Signal()
@@ -404,19 +410,24 @@ class PriceLadder(wiring.Component):
             three.emptied.eq(left[32] | (level == self.amount.shares)),
             three.closes.eq(self.amount.closes),
             three.price.eq(self.amount.price),
+            three.vacant.eq(summary == 0),
+            three.alone.eq(live == 0),
+            three.last.eq(live == 1),
+            three.nothing.eq(self.amount.shares == 0),
         ]
 
         # 3: write
+        gone, closed, vacated = Signal(), Signal(), Signal()  # of the REMOVE one stage on
         adds, removes = (Signal(name=name) for name in ("adds", "removes"))
         empty, fresh, takes, overflow = (Signal(name=name) for name in ("empty", "fresh", "takes", "overflow"))
-        live = Mux(side == Side.SELL, state[1].live, state[0].live)
         now, moved_up, cleared = (Signal(self._words, name=name) for name in ("summary_now", "moved_up", "cleared"))
         place = Signal(self._word_bits)
         m.d.comb += [
             adds.eq(active[2] & (three.action == Action.ADD)),
             removes.eq(active[2] & (three.action == Action.REMOVE)),
-            empty.eq(summary == 0),
-            fresh.eq(empty & ((live == 0) | three.replay)),
+            # a follower looked at the state a clock before the REMOVE changed it
+            empty.eq(three.vacant | vacated),
+            fresh.eq(empty & (Mux(closed, three.last, three.alone) | three.replay)),
             overflow.eq(adds & three.was_set & three.carry),
             takes.eq(
                 (adds & (fresh | (~empty & (three.inside | three.above))) & ~overflow) | (removes & three.inside & three.was_set)
@@ -431,7 +442,7 @@ class PriceLadder(wiring.Component):
         ]
         for number, kept in enumerate(state):
             here = Value.cast(side) == number
-            for write, value in ((words[number][1], word_after), (levels[number][1], three.shares)):
+            for write, value in ((words[number][2], word_after), (levels[number][2], three.shares)):
                 bits = len(write.addr) - self._slot_bits
                 first = self._ticks_bits - bits
                 m.d.comb += [
@@ -447,20 +458,31 @@ class PriceLadder(wiring.Component):
                 m.d.sync += kept.live.eq(kept.live + 1)
             with m.If(here & removes & three.closes):
                 m.d.sync += kept.live.eq(kept.live - 1)
+        m.d.comb += self.overflows.eq(overflow)
         with m.If(overflow):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.load.valid):
             m.d.sync += self.overflow.eq(0)
 
         # the best after a lone ADD, or after a REMOVE one stage on, with the ADD that followed it
-        reduced, gone = Signal(), Signal()
+        reduced, lessened = Signal(), Signal()
         shares_left = Signal(32)
         m.d.sync += [
+            closed.eq(removes & three.closes),
             reduced.eq(removes & takes & three.equal),
+            lessened.eq(removes & takes & three.equal & ~three.nothing),
             gone.eq(removes & takes & three.equal & three.emptied),
             shares_left.eq(three.shares),
         ]
-        leads = Mux(gone, three.better_second | three.equal_second, three.better | three.equal)
+        leads, restored = Signal(), Signal()
+        best_shares = Mux(side == Side.SELL, state[1].best.shares, state[0].best.shares)
+        m.d.comb += [
+            vacated.eq(gone & ~second.some),
+            leads.eq(Mux(gone, three.better_second | three.equal_second, three.better | three.equal)),
+            restored.eq(adds & three.equal & (three.shares == best_shares)),
+            self.changed.eq(Mux(lessened, ~restored, adds & takes & (fresh | leads))),
+            self.rebuild.eq(vacated & (live != 0)),
+        ]
         for number, kept in enumerate(state):
             with m.If(Value.cast(side) == number):
                 with m.If(adds & takes & (fresh | leads)):

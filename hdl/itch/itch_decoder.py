@@ -144,8 +144,8 @@ class ItchDecoder(wiring.Component):
             m.d.sync += right.eq(valid & given.last & (here != rows) & (total >= itch.SHORTEST) & (total == wanted))
             m.d.comb += [
                 self.decoded.valid.eq(right),
-                *self._fields(list(store), kind),
-                out.slot.eq(Mux(watched, slot, 0)),
+                *self._fields(m, list(store), kind, ahead=True),
+                out.slot.eq(slot),
                 out.watched.eq(watched),
                 out.sequence.eq(number),
                 out.som.eq(som),
@@ -176,7 +176,7 @@ class ItchDecoder(wiring.Component):
             m.d.sync += [
                 self.decoded.valid.eq(fine),
                 self.type_seen.eq(Mux(fine, kind, 0)),
-                *self._fields(list(second.bytes), kind),
+                *self._fields(m, list(second.bytes), kind, ahead=False),
                 out.sequence.eq(second.number),
                 out.som.eq(second.som),
                 out.eot.eq(second.eot),
@@ -189,8 +189,9 @@ class ItchDecoder(wiring.Component):
             ]
         return m
 
-    def _fields(self, message: list[Value], kind: Value) -> list[object]:
-        """Assignments of the members that are bytes of the message."""
+    def _fields(self, m: Module, message: list[Value], kind: Value, *, ahead: bool) -> list[object]:
+        """Assignments of the members that are bytes of the message. Where the type stands clocks `ahead` of the last byte, what
+        follows from it alone is registered."""
         out = self.decoded.payload
         layouts = list(itch.MESSAGES.values())
         assigned: list[object] = [out.type.eq(message[0])]
@@ -200,7 +201,11 @@ class ItchDecoder(wiring.Component):
             parts: list[Value] = []
             # One term for each place a field can have, not for each type.
             for place in sorted({place for place in places if place is not None}):
-                use = Cat(*[kind[index] for index, at in enumerate(places) if at == place]).any()
+                use: Value = Cat(*[kind[index] for index, at in enumerate(places) if at == place]).any()
+                if ahead:
+                    used = Signal(name=f"{member}_at_{place[0]}")
+                    m.d.sync += used.eq(use)
+                    use = used
                 value = Cat(*reversed(message[place[0] : place[0] + place[1]]))[: len(target)]
                 parts.append(value if len({*places}) == 1 else Mux(use, value, 0))
             total = parts[0]
