@@ -52,7 +52,7 @@ class OrderBook(wiring.Component):
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
-        A message entered the book; `bbo` follows 7 clocks or more later, if it does.
+        A message entered the book; `bbo` follows 5 clocks or more later, if it does.
     bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
         Best bid and offer of the slot after a message that changed them.
     trade : Out(stream.Signature({slot, price}, always_ready=True))
@@ -70,9 +70,9 @@ class OrderBook(wiring.Component):
 
     Notes
     -----
-    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 8 for A and F; 9 for E, C, X, D and U,
-    whether or not the best level goes and whether or not the window moves. The next message may come in 9 clocks after an A or F,
-    10 after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
+    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 8 for E, C, X, D and U,
+    whether or not the best level goes and whether or not the window moves. The next message may come in 13 clocks after a U, 9
+    after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
     table first, about one clock a table row and ten an order found; what arrives meanwhile waits.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
@@ -122,7 +122,7 @@ class OrderBook(wiring.Component):
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
         head, take = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
-        phase = Signal(10)  # bit n: the message was taken n clocks ago
+        phase = Signal(13)  # bit n: the message was taken n clocks ago
         m.d.sync += phase.eq(Cat(0, take, phase[1:]))
         with m.If(~busy):
             m.d.sync += message.eq(head)
@@ -186,18 +186,32 @@ class OrderBook(wiring.Component):
             taken.eq(Mux(ends, named.shares, message.shares)),
         ]
 
+        # clock 4: the best is weighed against; clock 5 (add) or 7: settled
+        m.d.comb += [
+            ladder.weigh.valid.eq(phase[4]),
+            ladder.weigh.p.side.eq(Mux(adds, message.side, answer.order.side)),
+            ladder.weigh.p.old_tick.eq(answer.order.tick),
+            ladder.weigh.p.old_shares.eq(answer.order.shares),
+            ladder.weigh.p.new_tick.eq(ticks.tick),
+            ladder.weigh.p.shares.eq(message.shares),
+            ladder.part.eq(~ends),
+            ladder.settle.valid.eq(Mux(adds, phase[5], phase[7])),
+            ladder.settle.p.leaves.eq(known & named.on_tick),
+            ladder.settle.p.comes.eq(inserts & ticks.on_tick),
+            ladder.settle.p.price.eq(message.price),
+        ]
+
         replaying, replay = Signal(), Signal()
-        self._on_ladder(
-            m, table, ladder, ticks, prices, message, phase, named, known_now & phase[4], may_add, adds, replaying, replay
-        )
+        removes = known_now & phase[4] & answer.order.on_tick
+        comes = ((phase[4] & adds & may_add) | (phase[8] & replaces & inserts)) & ticks.on_tick
+        self._on_ladder(m, table, ladder, ticks, prices, message, phase, named, removes, comes, adds, replaying, replay)
         with m.If(phase[6] & names):
             m.d.comb += ladder.amount.shares.eq(taken)
         m.d.comb += ladder.amount.closes.eq(closes)
 
-        # clock 6: the order named changes; at the end, when the ladder is settled, the new one is stored
-        settle, end = Signal(), Signal()
-        m.d.comb += settle.eq(Mux(adds, phase[7], phase[8]))
-        m.d.sync += end.eq(settle)
+        # clock 6: the order named changes; at the end the new one is stored
+        end = Signal()
+        m.d.comb += end.eq(Mux(replaces, phase[12], phase[8]))
         change = table.change.p
         with m.If(phase[6]):
             m.d.comb += [
@@ -210,7 +224,7 @@ class OrderBook(wiring.Component):
             ]
         with m.Else():
             m.d.comb += [
-                table.change.valid.eq(end & inserts & (adds | replaces) & ~ladder.overflow),
+                table.change.valid.eq(end & inserts & ~ladder.overflow),
                 change.change.eq(Change.INSERT),
                 change.place.eq(free),
                 change.order_ref.eq(Mux(replaces, message.new_order_ref, message.order_ref)),
@@ -222,10 +236,9 @@ class OrderBook(wiring.Component):
             ]
 
         rebuilt = Signal()
-        self._rebuild(m, table, ladder, message, settle, rebuilt, replaying, replay)
-        m.d.sync += finish.eq((settle & ~ladder.rebuild) | rebuilt)
+        self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay)
         m.d.comb += ladder.store.eq(finish)
-        self._give_bbo(m, ladder, message, settle, rebuilt)
+        self._give_bbo(m, ladder, message, rebuilt)
         self._give_trade(m, prices, message, phase, named, known)
 
         fault, flawed, cause = Signal(), Signal(), Signal(IntegrityCause)
@@ -247,7 +260,7 @@ class OrderBook(wiring.Component):
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
         m.d.sync += flawed.eq(fault)
         lower = Signal()
-        m.d.comb += lower.eq((settle & (flawed | ladder.overflows)) | (rebuilt & ladder.overflow))
+        m.d.comb += lower.eq((phase[7] & flawed) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
         by_new = replaces & known
         self._keep_integrity(m, message, lower, cause, by_new, overrun)
         return m
@@ -298,35 +311,31 @@ class OrderBook(wiring.Component):
         message: data.View,
         phase: Signal,
         named: data.View,
-        remove: Value,
-        may_add: Signal,
+        removes: Value,
+        comes: Value,
         adds: Signal,
         replaying: Signal,
         replay: Signal,
     ) -> None:
-        """Clock 4: an order comes on, or the one named goes; clock 5: the one that replaces it comes on."""
+        """Clock 4: an order comes on, or the one named goes; clock 8: the one that replaces it comes on."""
         stored = table.result.p.order
-        removes, follows = Signal(), Signal()
         from_table = Signal()
         given = ladder.operation.p
         m.d.comb += [
-            removes.eq(remove & stored.on_tick),
-            from_table.eq(replaying | ~(adds | phase[5])),
+            from_table.eq(replaying | ~(adds | phase[8])),
             prices.tick.eq(stored.tick),
-            ladder.operation.valid.eq(removes | (may_add & ticks.on_tick) | replay),
+            ladder.operation.valid.eq(removes | comes | replay),
             given.action.eq(Mux(removes, Action.REMOVE, Action.ADD)),
             given.tick.eq(Mux(from_table, stored.tick, ticks.tick)),
-            given.side.eq(Mux(from_table, stored.side, Mux(phase[5], named.side, message.side))),
-            given.follows.eq(follows),
+            given.side.eq(Mux(from_table, stored.side, Mux(phase[8], named.side, message.side))),
             given.replay.eq(replaying),
         ]
-        m.d.sync += follows.eq(removes)
         replayed_shares = Signal(32)
         with m.If(replay):
             m.d.sync += replayed_shares.eq(stored.shares)
         m.d.comb += [
             ladder.amount.shares.eq(Mux(replaying, replayed_shares, message.shares)),
-            ladder.amount.price.eq(Mux(replaying, prices.price, message.price)),
+            ladder.amount.price.eq(prices.price),
         ]
 
     def _rebuild(
@@ -335,20 +344,28 @@ class OrderBook(wiring.Component):
         table: OrderTable,
         ladder: PriceLadder,
         message: data.View,
-        settle: Signal,
+        end: Signal,
+        finish: Signal,
         rebuilt: Signal,
         replaying: Signal,
         replay: Signal,
     ) -> None:
-        """Where a message empties its window, every order of that side is replayed before it ends."""
-        resting = Signal(ladder.add_latency - 1)
+        """A message ends at its last clock, or where it empties its window, when every order of that side was replayed."""
+        due = Signal()
+        with m.If(ladder.settle.valid):
+            m.d.sync += due.eq(ladder.rebuild)
+        resting = Signal(ladder.latency - 1)
         side = Signal(Side)
         with m.If(ladder.operation.valid):
             m.d.sync += side.eq(ladder.operation.p.side)
-        m.d.comb += [table.scan.p.slot.eq(message.slot), table.scan.p.side.eq(side)]
+        m.d.comb += [
+            table.scan.p.slot.eq(message.slot),
+            table.scan.p.side.eq(side),
+            finish.eq((end & ~due) | rebuilt),
+        ]
         with m.FSM():
             with m.State("MESSAGE"):
-                with m.If(settle & ladder.rebuild):
+                with m.If(end & due):
                     m.next = "SCAN"
             with m.State("SCAN"):
                 m.d.comb += table.scan.valid.eq(1)
@@ -362,11 +379,12 @@ class OrderBook(wiring.Component):
                     m.d.sync += replaying.eq(0)
                     m.next = "MESSAGE"
 
-    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, settle: Signal, rebuilt: Signal) -> None:
+    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, rebuilt: Signal) -> None:
         owed = Signal()  # after the rebuild
-        with m.If(settle):
+        settled = ladder.settle.valid
+        with m.If(settled):
             m.d.sync += owed.eq(ladder.changed)
-        m.d.sync += self.bbo.valid.eq((settle & ladder.changed & ~ladder.rebuild) | (rebuilt & owed))
+        m.d.sync += self.bbo.valid.eq((settled & ladder.changed & ~ladder.rebuild) | (rebuilt & owed))
         m.d.comb += self.bbo.p.touch.eq(ladder.touch)
         for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
             m.d.comb += self.bbo.p[name].eq(message[name])
