@@ -26,8 +26,10 @@ class Action(enum.Enum, shape=1):
 
 
 def weighed() -> data.StructLayout:
-    """What a message would do to the best of its side: the order it names, and the one it brings. ``new_tick`` and ``shares`` stay
-    until the settlement."""
+    """What a message would do to the best of its side: the order it names, and the one it brings.
+
+    ``new_tick`` and ``shares`` stay until the settlement.
+    """
     return data.StructLayout({"side": Side, "old_tick": TICK_BITS, "old_shares": 32, "new_tick": TICK_BITS, "shares": 32})
 
 
@@ -242,8 +244,8 @@ class PriceLadder(wiring.Component):
     ) -> data.View:
         """Finds, while the order is looked up, what is best when the best level goes; drives the read addresses.
 
-        Clocks after the load: 1 look for the next word, read that of the best; 2 find and read the next word; 3 take the best out of
-        its word; 4 highest bit of what is left, or of the next word (the side is known); 5 read the level; 7 all known.
+        Clocks after the load: 1 look for the next word, read that of the best; 2 find and read the next word; 3 take the best out
+        of its word; 4 highest bit of what is left, or of the next word (the side is known); 5 read the level; 7 all known.
         """
         rest_key = Signal(TICK_BITS)  # of the second best
         second_some = Signal()
@@ -315,7 +317,8 @@ class PriceLadder(wiring.Component):
         return second
 
     def _next_word(self, m: Module, others: Signal, name: str) -> tuple[Value, Value]:
-        """Place of the highest of these words, and whether there is one; a clock later: highest of each group, then of the groups."""
+        """Place of the highest of these words, and whether there is one, a clock later: the highest of each group, then of the
+        groups."""
         group = 1 << (self._word_bits // 2)
         places, somes = [], []
         for at in range(0, self._words, group):
@@ -432,14 +435,13 @@ class PriceLadder(wiring.Component):
         fresh, takes, overflow = (Signal(name=name) for name in ("fresh", "takes", "overflow"))
         now, moved_up, cleared = (Signal(self._words, name=name) for name in ("summary_now", "moved_up", "cleared"))
         place = Signal(self._word_bits)
+        stays = ~three.vacant & (three.inside | three.above)
         m.d.comb += [
             adds.eq(active[2] & (three.action == Action.ADD)),
             removes.eq(active[2] & (three.action == Action.REMOVE)),
             fresh.eq(three.vacant & (three.alone | three.replay)),
             overflow.eq(adds & three.was_set & three.carry),
-            takes.eq(
-                (adds & (fresh | (~three.vacant & (three.inside | three.above))) & ~overflow) | (removes & three.inside & three.was_set)
-            ),
+            takes.eq((adds & (fresh | stays) & ~overflow) | (removes & three.inside & three.was_set)),
             word_after.eq(three.rest | Mux((three.action == Action.ADD) | ~three.emptied, three.mask, 0)),
             moved_up.eq(Mux(fresh | three.shift_all, 0, summary >> three.shift)),
             place.eq(Mux(adds & (fresh | three.above), three.new_place, three.place)),
@@ -473,7 +475,6 @@ class PriceLadder(wiring.Component):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.load.valid):
             m.d.sync += self.overflow.eq(0)
-
 
     def _settle(self, m: Module, state: list[data.View], side: Signal, second: data.View) -> None:
         """The best of the side from what was weighed."""
