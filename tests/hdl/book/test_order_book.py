@@ -16,7 +16,7 @@ from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
 from tests.hdl.book import flows
 from tests.hdl.book.flows import Flow, Maker, add, add_with_mpid, cancel, delete, execute, execute_at, replace, trade
-from tests.hdl.book.model import PlainBook
+from tests.hdl.book.model import PlainBook, rows_of
 from tests.hdl.book.player import Seen, decode, play, step
 from tests.support.data import AAPL, records, require
 
@@ -349,18 +349,6 @@ def test_a_replaced_order_leaves_room_for_its_successor(tmp_path: Path) -> None:
     seen = run(SCARCE, flow, tmp_path, gap=24, exact_each=True)
     assert seen.faults == [(4, 0, "TABLE_FULL")]
     judge(flow, seen)
-
-
-def rows_of(reference: int, geometry: Geometry) -> tuple[int, int]:
-    """Rows of a reference, as the table's docstring has it, bit by bit."""
-    bits = geometry.order_rows.bit_length() - 1
-    chunks = [reference >> at & (1 << bits) - 1 for at in range(0, 64, bits)]
-    first = second = 0
-    for number, chunk in enumerate(chunks):
-        first ^= chunk
-        turn = number % bits
-        second ^= (chunk << turn | chunk >> bits - turn) & (1 << bits) - 1
-    return first, second
 
 
 def test_geometry_that_was_not_one() -> None:
