@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.book.message_queue import MessageQueue
-from hdl.book.order_table import Change, OrderTable, order, place
+from hdl.book.order_table import Change, OrderTable, order, place, rows_of
 from hdl.book.price_ladder import Action, PriceLadder
 from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.tick_of_price import TickOfPrice
@@ -120,7 +120,7 @@ class OrderBook(wiring.Component):
         m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
 
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
-        head, take = self._queue(m, table, ladder, busy, overrun)
+        head, head_rows, take = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
         phase = Signal(13)  # bit n: the message was taken n clocks ago
         m.d.sync += phase.eq(Cat(0, take, phase[1:]))
@@ -145,6 +145,9 @@ class OrderBook(wiring.Component):
         names = takes_shares | takes_order  # the message names an order that must be there
 
         # clock 0 and 1: look up; the answers come in clocks 4 and 5
+        new_rows = rows_of(geometry, message.new_order_ref)
+        for rows, of_new, of_head in zip(table.lookup.p.rows, new_rows, head_rows, strict=True):
+            m.d.comb += rows.eq(Mux(phase[1], of_new, of_head))
         m.d.comb += [
             table.lookup.valid.eq(take | phase[1]),
             table.lookup.p.order_ref.eq(Mux(phase[1], message.new_order_ref, head.order_ref)),
@@ -267,8 +270,9 @@ class OrderBook(wiring.Component):
 
     def _queue(
         self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal
-    ) -> tuple[data.View, Signal]:
-        """What waits, the next message, and whether it is taken now. An idle book takes a message as it comes."""
+    ) -> tuple[data.View, list[Value], Signal]:
+        """What waits, the next message, its rows in the table, and whether it is taken now. An idle book takes a message as it
+        comes."""
         shape = self.message.payload.shape()
         waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
@@ -299,7 +303,8 @@ class OrderBook(wiring.Component):
         with m.Elif(rest):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(starting), ladder.clear.eq(starting)]
-        return head, take
+        rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
+        return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take
 
     def _on_ladder(
         self,

@@ -59,6 +59,20 @@ def row_of(order_ref: Value, *, bank: int, row_bits: int) -> Value:
     return reduce(xor, turned)
 
 
+def rows_of(geometry: Geometry, order_ref: Value) -> list[Value]:
+    """Row of a reference in each bank."""
+    return [row_of(order_ref, bank=bank, row_bits=(geometry.order_rows - 1).bit_length()) for bank in range(BANKS)]
+
+
+def asked(geometry: Geometry) -> data.StructLayout:
+    """A reference and its rows; ``replaces``: the order found by the lookup one clock before goes.
+
+    The rows come with it so that whoever chooses between references can do so behind the hash, not before it.
+    """
+    rows = data.ArrayLayout((geometry.order_rows - 1).bit_length(), BANKS)
+    return data.StructLayout({"order_ref": REF_BITS, "rows": rows, "replaces": 1})
+
+
 class OrderTable(wiring.Component):
     """Exact table of live orders by 64-bit reference, two hashed banks of several ways.
 
@@ -76,7 +90,7 @@ class OrderTable(wiring.Component):
 
     Members
     -------
-    lookup : In(stream.Signature({order_ref, replaces}, always_ready=True))
+    lookup : In(stream.Signature(asked(geometry), always_ready=True))
         Reference to look for.
     result : Out(stream.Signature(lookup_result(geometry), always_ready=True))
         Answer, `latency` clocks after the lookup.
@@ -109,7 +123,7 @@ class OrderTable(wiring.Component):
         self._tag_bits = REF_BITS - self._row_bits
         super().__init__(
             {
-                "lookup": In(stream.Signature(data.StructLayout({"order_ref": REF_BITS, "replaces": 1}), always_ready=True)),
+                "lookup": In(stream.Signature(asked(geometry), always_ready=True)),
                 "result": Out(stream.Signature(lookup_result(geometry), always_ready=True)),
                 "change": In(stream.Signature(table_change(geometry), always_ready=True)),
                 "scan": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "side": Side}))),
@@ -140,8 +154,7 @@ class OrderTable(wiring.Component):
         scan_row = Signal(self._row_bits)
         rows = [Signal(self._row_bits, name=f"row_{bank}") for bank in range(BANKS)]
         for bank in range(BANKS):
-            hashed = row_of(self.lookup.p.order_ref, bank=bank, row_bits=self._row_bits)
-            m.d.comb += rows[bank].eq(Mux(scanning, scan_row, hashed))
+            m.d.comb += rows[bank].eq(Mux(scanning, scan_row, self.lookup.p.rows[bank]))
 
         changed = Signal(stored)
         m.d.comb += [

@@ -40,8 +40,9 @@ class Table:
                 answers.append(self.ctx.get(self.dut.result.payload))
             self.ctx.set(self.dut.lookup.valid, clock < len(asked))
             if clock < len(asked):
-                self.ctx.set(self.dut.lookup.payload.order_ref, asked[clock][0])
-                self.ctx.set(self.dut.lookup.payload.replaces, asked[clock][1])
+                reference, replaces = asked[clock]
+                lookup = {"order_ref": reference, "rows": rows_of(reference, GEOMETRY), "replaces": replaces}
+                self.ctx.set(self.dut.lookup.payload, lookup)
             await self.ctx.tick()
         assert not self.ctx.get(self.dut.result.valid)
         return answers
