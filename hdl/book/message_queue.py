@@ -6,11 +6,14 @@ from amaranth.hdl import Module, Mux, Signal, unsigned
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.book.quiet_read import quiet_read
+
 
 class MessageQueue(wiring.Component):
     """First in, first out, in block RAM with an output register.
 
-    The next head comes 2 clocks after the last one was taken, and 3 after it was written to an empty queue.
+    The next head comes 2 clocks after the last one was taken, and 3 after it was written to an empty queue; a write in the clock
+    in which it would be read is a clock more.
 
     Parameters
     ----------
@@ -38,7 +41,7 @@ class MessageQueue(wiring.Component):
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         m.submodules.ram = ram = memory.Memory(shape=unsigned(self._shape.size), depth=self._depth, init=[])
-        put, get = ram.write_port(), ram.read_port()
+        put = ram.write_port()
         write_at, read_at = Signal(range(self._depth)), Signal(range(self._depth))
         stored = Signal(range(self._depth + 1))
         fetched = Signal()  # the memory's output is the next head
@@ -49,17 +52,17 @@ class MessageQueue(wiring.Component):
             put.addr.eq(write_at),
             put.data.eq(self.write.payload),
             put.en.eq(puts),
-            get.addr.eq(read_at),
             moves.eq(fetched & ~self.head.valid),
             self.empty.eq((stored == 0) & ~self.head.valid),
         ]
-        m.d.sync += [fetched.eq((stored != 0) & ~moves), stored.eq(stored + puts - moves)]
+        oldest = quiet_read(m, ram, put, address=read_at, name="oldest")
+        m.d.sync += [fetched.eq((stored != 0) & ~moves & (fetched | ~puts)), stored.eq(stored + puts - moves)]
         with m.If(puts):
             m.d.sync += write_at.eq(Mux(write_at == self._depth - 1, 0, write_at + 1))
         with m.If(moves):
             m.d.sync += [
                 read_at.eq(Mux(read_at == self._depth - 1, 0, read_at + 1)),
-                self.head.payload.eq(get.data),
+                self.head.payload.eq(oldest),
                 self.head.valid.eq(1),
             ]
         with m.Elif(self.head.ready):

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.book.message_queue import MessageQueue
-from hdl.book.order_table import Change, OrderTable, order, place
+from hdl.book.order_table import Change, OrderTable, order, place, rows_of
 from hdl.book.price_ladder import Action, PriceLadder
 from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.tick_of_price import TickOfPrice
@@ -52,7 +52,7 @@ class OrderBook(wiring.Component):
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
-        A message entered the book; `bbo` follows 8 clocks or more later, if it does.
+        A message entered the book; `bbo` follows 5 clocks or more later, if it does.
     bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
         Best bid and offer of the slot after a message that changed them.
     trade : Out(stream.Signature({slot, price}, always_ready=True))
@@ -70,9 +70,9 @@ class OrderBook(wiring.Component):
 
     Notes
     -----
-    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 9 for A and F; 10 for E, C, X, D and U,
-    whether or not the best level goes and whether or not the window moves. The next message may come in 9 clocks after an A or F,
-    10 after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
+    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 8 for E, C, X, D and U,
+    whether or not the best level goes and whether or not the window moves. The next message may come in 13 clocks after a U, 9
+    after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
     table first, about one clock a table row and ten an order found; what arrives meanwhile waits.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
@@ -120,12 +120,14 @@ class OrderBook(wiring.Component):
         m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
 
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
-        head, take = self._queue(m, table, ladder, busy, overrun)
+        head, head_rows, take = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
-        phase = Signal(10)  # bit n: the message was taken n clocks ago
+        phase = Signal(13)  # bit n: the message was taken n clocks ago
         m.d.sync += phase.eq(Cat(0, take, phase[1:]))
+        with m.If(~busy):
+            m.d.sync += message.eq(head)
         with m.If(take):
-            m.d.sync += [message.eq(head), busy.eq(1)]
+            m.d.sync += busy.eq(1)
         with m.If(finish):
             m.d.sync += busy.eq(0)
         m.d.comb += [self.accept.valid.eq(phase[1]), self.accept.p.slot.eq(message.slot)]
@@ -143,6 +145,9 @@ class OrderBook(wiring.Component):
         names = takes_shares | takes_order  # the message names an order that must be there
 
         # clock 0 and 1: look up; the answers come in clocks 4 and 5
+        new_rows = rows_of(geometry, message.new_order_ref)
+        for rows, of_new, of_head in zip(table.lookup.p.rows, new_rows, head_rows, strict=True):
+            m.d.comb += rows.eq(Mux(phase[1], of_new, of_head))
         m.d.comb += [
             table.lookup.valid.eq(take | phase[1]),
             table.lookup.p.order_ref.eq(Mux(phase[1], message.new_order_ref, head.order_ref)),
@@ -184,17 +189,32 @@ class OrderBook(wiring.Component):
             taken.eq(Mux(ends, named.shares, message.shares)),
         ]
 
+        # clock 4: the best is weighed against; clock 5 (add) or 7: settled
+        m.d.comb += [
+            ladder.weigh.valid.eq(phase[4]),
+            ladder.weigh.p.side.eq(Mux(adds, message.side, answer.order.side)),
+            ladder.weigh.p.old_tick.eq(answer.order.tick),
+            ladder.weigh.p.old_shares.eq(answer.order.shares),
+            ladder.weigh.p.new_tick.eq(ticks.tick),
+            ladder.weigh.p.shares.eq(message.shares),
+            ladder.part.eq(~ends),
+            ladder.settle.valid.eq(Mux(adds, phase[5], phase[7])),
+            ladder.settle.p.leaves.eq(known & named.on_tick),
+            ladder.settle.p.comes.eq(inserts & ticks.on_tick),
+            ladder.settle.p.price.eq(message.price),
+        ]
+
         replaying, replay = Signal(), Signal()
-        self._on_ladder(
-            m, table, ladder, ticks, prices, message, phase, named, known_now & phase[4], may_add, adds, replaying, replay
-        )
+        removes = known_now & phase[4] & answer.order.on_tick
+        comes = ((phase[4] & adds & may_add) | (phase[8] & replaces & inserts)) & ticks.on_tick
+        self._on_ladder(m, table, ladder, ticks, prices, message, phase, named, removes, comes, adds, replaying, replay)
         with m.If(phase[6] & names):
             m.d.comb += ladder.amount.shares.eq(taken)
         m.d.comb += ladder.amount.closes.eq(closes)
 
         # clock 6: the order named changes; at the end the new one is stored
         end = Signal()
-        m.d.comb += end.eq(Mux(adds, phase[8], phase[9]))
+        m.d.comb += end.eq(Mux(replaces, phase[12], phase[8]))
         change = table.change.p
         with m.If(phase[6]):
             m.d.comb += [
@@ -207,7 +227,7 @@ class OrderBook(wiring.Component):
             ]
         with m.Else():
             m.d.comb += [
-                table.change.valid.eq(end & inserts & (adds | replaces) & ~ladder.overflow),
+                table.change.valid.eq(end & inserts & ~ladder.overflow),
                 change.change.eq(Change.INSERT),
                 change.place.eq(free),
                 change.order_ref.eq(Mux(replaces, message.new_order_ref, message.order_ref)),
@@ -218,12 +238,13 @@ class OrderBook(wiring.Component):
                 change.order.shares.eq(message.shares),
             ]
 
-        self._rebuild(m, table, ladder, message, end, finish, replaying, replay)
+        rebuilt = Signal()
+        self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay)
         m.d.comb += ladder.store.eq(finish)
-        self._give_bbo(m, ladder, message, finish)
+        self._give_bbo(m, ladder, message, rebuilt)
         self._give_trade(m, prices, message, phase, named, known)
 
-        fault, cause = Signal(), Signal(IntegrityCause)
+        fault, flawed, cause = Signal(), Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
         m.d.comb += fault.eq(1)
         with m.If(names & ~known):
@@ -238,18 +259,20 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.TABLE_FULL)
         with m.Elif(new_order & ~ticks.on_tick):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
-        with m.Elif(ladder.overflow):
-            m.d.comb += cause.eq(IntegrityCause.LEVEL_OVERFLOW)
         with m.Else():
-            m.d.comb += fault.eq(0)
+            m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
+        m.d.sync += flawed.eq(fault)
+        lower = Signal()
+        m.d.comb += lower.eq((phase[7] & flawed) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
         by_new = replaces & known
-        self._keep_integrity(m, message, finish & fault, cause, by_new, overrun)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun)
         return m
 
     def _queue(
         self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal
-    ) -> tuple[data.View, Signal]:
-        """What waits, the next message, and whether it is taken now. An idle book takes a message as it comes."""
+    ) -> tuple[data.View, list[Value], Signal]:
+        """What waits, the next message, its rows in the table, and whether it is taken now. An idle book takes a message as it
+        comes."""
         shape = self.message.payload.shape()
         waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
@@ -269,10 +292,10 @@ class OrderBook(wiring.Component):
             queue.head.ready.eq(idle),
             queue.write.payload.eq(come),
             queue.write.valid.eq(wanted & ~direct),
-            overrun.eq(wanted & ~direct & ~queue.write.ready),
+            self.drop[Drop.BOOK_OVERRUN].eq(overrun),
             self.ready.eq(usable),
         ]
-        m.d.sync += self.drop[Drop.BOOK_OVERRUN].eq(overrun)
+        m.d.sync += overrun.eq(wanted & ~queue.write.ready)  # a full queue is never empty, so nothing went past it
         rest = clearing & ~busy & table.ready & ladder.ready & ~starting
         m.d.sync += starting.eq(rest)
         with m.If(self.clear):
@@ -280,7 +303,8 @@ class OrderBook(wiring.Component):
         with m.Elif(rest):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(starting), ladder.clear.eq(starting)]
-        return head, take
+        rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
+        return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take
 
     def _on_ladder(
         self,
@@ -292,35 +316,31 @@ class OrderBook(wiring.Component):
         message: data.View,
         phase: Signal,
         named: data.View,
-        remove: Value,
-        may_add: Signal,
+        removes: Value,
+        comes: Value,
         adds: Signal,
         replaying: Signal,
         replay: Signal,
     ) -> None:
-        """Clock 4: an order comes on, or the one named goes; clock 5: the one that replaces it comes on."""
+        """Clock 4: an order comes on, or the one named goes; clock 8: the one that replaces it comes on."""
         stored = table.result.p.order
-        removes, follows = Signal(), Signal()
         from_table = Signal()
         given = ladder.operation.p
         m.d.comb += [
-            removes.eq(remove & stored.on_tick),
-            from_table.eq(replaying | ~(adds | phase[5])),
+            from_table.eq(replaying | ~(adds | phase[8])),
             prices.tick.eq(stored.tick),
-            ladder.operation.valid.eq(removes | (may_add & ticks.on_tick) | replay),
+            ladder.operation.valid.eq(removes | comes | replay),
             given.action.eq(Mux(removes, Action.REMOVE, Action.ADD)),
             given.tick.eq(Mux(from_table, stored.tick, ticks.tick)),
-            given.side.eq(Mux(from_table, stored.side, Mux(phase[5], named.side, message.side))),
-            given.follows.eq(follows),
+            given.side.eq(Mux(from_table, stored.side, Mux(phase[8], named.side, message.side))),
             given.replay.eq(replaying),
         ]
-        m.d.sync += follows.eq(removes)
         replayed_shares = Signal(32)
         with m.If(replay):
             m.d.sync += replayed_shares.eq(stored.shares)
         m.d.comb += [
             ladder.amount.shares.eq(Mux(replaying, replayed_shares, message.shares)),
-            ladder.amount.price.eq(Mux(replaying, prices.price, message.price)),
+            ladder.amount.price.eq(prices.price),
         ]
 
     def _rebuild(
@@ -331,19 +351,26 @@ class OrderBook(wiring.Component):
         message: data.View,
         end: Signal,
         finish: Signal,
+        rebuilt: Signal,
         replaying: Signal,
         replay: Signal,
     ) -> None:
-        """A message ends at its last clock, or where its window came to be empty, when every order of that side was replayed."""
-        resting = Signal(ladder.add_latency - 1)
+        """A message ends at its last clock, or where it empties its window, when every order of that side was replayed."""
+        due = Signal()
+        with m.If(ladder.settle.valid):
+            m.d.sync += due.eq(ladder.rebuild)
+        resting = Signal(ladder.latency - 1)
         side = Signal(Side)
         with m.If(ladder.operation.valid):
             m.d.sync += side.eq(ladder.operation.p.side)
-        m.d.comb += [table.scan.p.slot.eq(message.slot), table.scan.p.side.eq(side)]
+        m.d.comb += [
+            table.scan.p.slot.eq(message.slot),
+            table.scan.p.side.eq(side),
+            finish.eq((end & ~due) | rebuilt),
+        ]
         with m.FSM():
             with m.State("MESSAGE"):
-                m.d.comb += finish.eq(end & ~ladder.rebuild)
-                with m.If(end & ladder.rebuild):
+                with m.If(end & due):
                     m.next = "SCAN"
             with m.State("SCAN"):
                 m.d.comb += table.scan.valid.eq(1)
@@ -353,16 +380,19 @@ class OrderBook(wiring.Component):
                 m.d.comb += [replay.eq(table.found.valid & ~resting.any()), table.found.ready.eq(replay)]
                 m.d.sync += resting.eq(Cat(replay, resting[:-1]))
                 with m.If(table.scan.ready & ~table.found.valid & ~resting.any()):
-                    m.d.comb += finish.eq(1)
+                    m.d.comb += rebuilt.eq(1)
                     m.d.sync += replaying.eq(0)
                     m.next = "MESSAGE"
 
-    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, finish: Signal) -> None:
-        m.d.sync += self.bbo.valid.eq(finish & ladder.changed)
-        with m.If(finish):
-            m.d.sync += self.bbo.p.touch.eq(ladder.touch)
-            for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
-                m.d.sync += self.bbo.p[name].eq(message[name])
+    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, rebuilt: Signal) -> None:
+        owed = Signal()  # after the rebuild
+        settled = ladder.settle.valid
+        with m.If(settled):
+            m.d.sync += owed.eq(ladder.changed)
+        m.d.sync += self.bbo.valid.eq((settled & ladder.changed & ~ladder.rebuild) | (rebuilt & owed))
+        m.d.comb += self.bbo.p.touch.eq(ladder.touch)
+        for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
+            m.d.comb += self.bbo.p[name].eq(message[name])
 
     def _give_trade(
         self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal
@@ -382,7 +412,9 @@ class OrderBook(wiring.Component):
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
-        lost = self.message.p
+        names = ("slot", "sequence", "order_ref")
+        lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
+        m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
         exact = Cat(one == Integrity.EXACT for one in self.integrity)
         for number in range(self._geometry.slots):
             state = self.integrity[number]

@@ -9,6 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from hdl.book.quiet_read import quiet_read
 from hdl.interfaces import Side
 from hdl.spec.geometry import Geometry
 
@@ -58,15 +59,29 @@ def row_of(order_ref: Value, *, bank: int, row_bits: int) -> Value:
     return reduce(xor, turned)
 
 
+def rows_of(geometry: Geometry, order_ref: Value) -> list[Value]:
+    """Row of a reference in each bank."""
+    return [row_of(order_ref, bank=bank, row_bits=(geometry.order_rows - 1).bit_length()) for bank in range(BANKS)]
+
+
+def asked(geometry: Geometry) -> data.StructLayout:
+    """A reference and its rows; ``replaces``: the order found by the lookup one clock before goes.
+
+    The rows come with it so that whoever chooses between references can do so behind the hash, not before it.
+    """
+    rows = data.ArrayLayout((geometry.order_rows - 1).bit_length(), BANKS)
+    return data.StructLayout({"order_ref": REF_BITS, "rows": rows, "replaces": 1})
+
+
 class OrderTable(wiring.Component):
     """Exact table of live orders by 64-bit reference, two hashed banks of several ways.
 
     A lookup reads one row of each bank, all ways at once. An order goes to the emptier of its two rows. Lookups may follow each
     other every clock; a lookup that ``replaces`` sees the table as if the order found by the lookup one clock before were gone.
-    What a write changes is seen by lookups from the next clock on.
+    What a write changes is seen by lookups from the next clock on; in the clock of a write no lookup may be made.
 
     A scan gives every order of one slot and side that is on the grid; during it no lookup or write may be made. It takes one
-    clock a row, and for a row that holds such orders 5 more and two for each order beside the time the taker needs.
+    clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker needs.
 
     Parameters
     ----------
@@ -75,7 +90,7 @@ class OrderTable(wiring.Component):
 
     Members
     -------
-    lookup : In(stream.Signature({order_ref, replaces}, always_ready=True))
+    lookup : In(stream.Signature(asked(geometry), always_ready=True))
         Reference to look for.
     result : Out(stream.Signature(lookup_result(geometry), always_ready=True))
         Answer, `latency` clocks after the lookup.
@@ -108,7 +123,7 @@ class OrderTable(wiring.Component):
         self._tag_bits = REF_BITS - self._row_bits
         super().__init__(
             {
-                "lookup": In(stream.Signature(data.StructLayout({"order_ref": REF_BITS, "replaces": 1}), always_ready=True)),
+                "lookup": In(stream.Signature(asked(geometry), always_ready=True)),
                 "result": Out(stream.Signature(lookup_result(geometry), always_ready=True)),
                 "change": In(stream.Signature(table_change(geometry), always_ready=True)),
                 "scan": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "side": Side}))),
@@ -139,8 +154,7 @@ class OrderTable(wiring.Component):
         scan_row = Signal(self._row_bits)
         rows = [Signal(self._row_bits, name=f"row_{bank}") for bank in range(BANKS)]
         for bank in range(BANKS):
-            hashed = row_of(self.lookup.p.order_ref, bank=bank, row_bits=self._row_bits)
-            m.d.comb += rows[bank].eq(Mux(scanning, scan_row, hashed))
+            m.d.comb += rows[bank].eq(Mux(scanning, scan_row, self.lookup.p.rows[bank]))
 
         changed = Signal(stored)
         m.d.comb += [
@@ -148,19 +162,19 @@ class OrderTable(wiring.Component):
             changed.tag.eq(self.change.p.order_ref[self._row_bits :]),
             changed.live.eq(self.change.p.change != Change.REMOVE),
         ]
+        freeze = Signal()  # the scan looks at a row: what lies behind it waits
         raw = {}
         for bank, way in cells:
             ram = memory.Memory(shape=unsigned(stored.size), depth=geometry.order_rows, init=[])
             m.submodules[f"bank{bank}_way{way}"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            write = ram.write_port()
             here = (self.change.p.place.bank == bank) & (self.change.p.place.way == way)
             m.d.comb += [
-                read.addr.eq(rows[bank]),
                 write.addr.eq(Mux(clearing, clear_row, self.change.p.place.row)),
                 write.data.eq(Mux(clearing, 0, changed.as_value())),
                 write.en.eq(clearing | (self.change.valid & here)),
             ]
-            raw[bank, way] = stored(read.data)
+            raw[bank, way] = stored(quiet_read(m, ram, write, address=rows[bank], name=f"raw_{bank}_{way}", hold=freeze))
 
         # what goes with the rows, one register a stage
         valid = [Signal(name=f"valid_{stage}") for stage in range(1, 5)]
@@ -178,23 +192,19 @@ class OrderTable(wiring.Component):
         # stage 2: output registers; stage 3: compared
         fetched = {cell: Signal(stored, name=f"fetched_{cell[0]}_{cell[1]}") for cell in cells}
         held = {cell: Signal(order(geometry), name=f"held_{cell[0]}_{cell[1]}") for cell in cells}
-        freeze = Signal()
         wanted = Signal(self.scan.payload.shape())
         hits, lives, matches = (Signal(len(cells), name=name) for name in ("hits", "lives", "matches"))
+        some = Signal()  # of the matches
         same_row = Signal(BANKS)
+        match = {}
         for number, cell in enumerate(cells):
             row = fetched[cell]
-            match = (
-                row.live & row.order.on_tick & (row.order.slot == wanted.slot) & (row.order.side == wanted.side)
-            )
-            m.d.sync += [
-                row.eq(raw[cell]),
-                hits[number].eq(row.live & (row.tag == tag[1])),
-                lives[number].eq(row.live),
-                matches[number].eq(match),
-            ]
+            match[cell] = row.live & row.order.on_tick & (row.order.slot == wanted.slot) & (row.order.side == wanted.side)
+            m.d.sync += [hits[number].eq(row.live & (row.tag == tag[1])), lives[number].eq(row.live)]
             with m.If(~freeze):
-                m.d.sync += held[cell].eq(row.order)
+                m.d.sync += [row.eq(raw[cell]), held[cell].eq(row.order)]
+        with m.If(~freeze):
+            m.d.sync += [matches.eq(Cat(match.values())), some.eq(Cat(match.values()).any())]
         m.d.sync += [same_row[bank].eq(kept_rows[bank][1] == kept_rows[bank][2]) for bank in range(BANKS)]
 
         # stage 3 to 4: select
@@ -226,7 +236,7 @@ class OrderTable(wiring.Component):
         m.d.comb += self.result.valid.eq(valid[3])
         self._choose_free(m, lives & ~leaving, [kept_rows[bank][2] for bank in range(BANKS)])
 
-        self._scan(m, scanning, scan_row, wanted, matches, pending, freeze)
+        self._scan(m, scanning, scan_row, wanted, matches, some, pending, freeze)
         m.d.comb += self.found.payload.eq(answer.order)
         self._count(m)
         return m
@@ -251,56 +261,61 @@ class OrderTable(wiring.Component):
         ]
 
     def _scan(
-        self, m: Module, scanning: Signal, row: Signal, wanted: data.View, matches: Signal, pending: Signal, freeze: Signal
+        self,
+        m: Module,
+        scanning: Signal,
+        row: Signal,
+        wanted: data.View,
+        matches: Signal,
+        some: Signal,
+        pending: Signal,
+        freeze: Signal,
     ) -> None:
-        """Rows stream through the lookup's stages until one holds a wanted order; then its orders are given, then the rows behind
-        it are read anew."""
+        """Rows stream through the lookup's stages; where one holds wanted orders, those behind it wait until they are given."""
         on_way = Signal(3)  # rows read and not yet seen, by stage
         last = Signal()  # the last row was read
         seen = Signal(self._row_bits)  # row whose matches are next to come
+        steps = Signal()
+        m.d.comb += freeze.eq(scanning & ~steps)
+        with m.If(steps):
+            m.d.sync += [
+                row.eq(row + 1),
+                last.eq(last | row.all()),
+                on_way.eq(Cat(~last, on_way[:-1])),
+                seen.eq(seen + on_way[-1]),
+            ]
+            with m.If(on_way[-1] & seen.all()):
+                m.d.sync += scanning.eq(0)
         with m.FSM():
-            with m.State("IDLE"):
-                m.d.comb += self.scan.ready.eq(~scanning)
-                with m.If(self.scan.valid):
-                    m.d.sync += [wanted.eq(self.scan.p), row.eq(0), seen.eq(0), on_way.eq(0), last.eq(0), scanning.eq(1)]
-                    m.next = "READ"
             with m.State("READ"):
-                m.d.sync += [row.eq(row + 1), on_way.eq(Cat(~last, on_way[:-1]))]
-                with m.If(row.all()):
-                    m.d.sync += last.eq(1)
-                with m.If(on_way[-1]):
-                    m.d.sync += seen.eq(seen + 1)
-                    with m.If(matches.any()):
-                        m.d.comb += freeze.eq(1)
-                        m.d.sync += pending.eq(matches)
-                        m.next = "PICK"
-                    with m.Elif(seen.all()):
-                        m.d.sync += scanning.eq(0)
-                        m.next = "IDLE"
+                m.d.comb += [self.scan.ready.eq(~scanning), steps.eq(scanning & ~(on_way[-1] & some))]
+                with m.If(self.scan.valid & ~scanning):
+                    m.d.sync += [wanted.eq(self.scan.p), row.eq(0), seen.eq(0), on_way.eq(0), last.eq(0), scanning.eq(1)]
+                with m.If(scanning & on_way[-1] & some):
+                    m.d.sync += pending.eq(matches)
+                    m.next = "PICK"
             with m.State("PICK"):
-                m.d.comb += freeze.eq(1)
                 m.d.sync += [pending.eq(pending & (pending - 1)), self.found.valid.eq(1)]
                 m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += freeze.eq(1)
                 with m.If(self.found.ready):
                     m.d.sync += self.found.valid.eq(0)
-                    with m.If(pending.any()):
-                        m.next = "PICK"
-                    with m.Elif(seen == 0):
-                        m.d.sync += scanning.eq(0)
-                        m.next = "IDLE"
-                    with m.Else():
-                        m.d.sync += [row.eq(seen), on_way.eq(0), last.eq(0)]
-                        m.next = "READ"
+                    m.next = "PICK"
+                    with m.If(~pending.any()):
+                        m.next = "STEP"
+            with m.State("STEP"):
+                m.d.comb += steps.eq(1)
+                m.next = "READ"
 
     def _count(self, m: Module) -> None:
+        live, peak = (Signal(range(self._geometry.order_capacity + 1), name=name) for name in ("live", "peak"))
+        m.d.comb += [self.live.eq(live), self.peak.eq(peak)]
         with m.If(self.clear):
-            m.d.sync += [self.live.eq(0), self.peak.eq(0)]
+            m.d.sync += [live.eq(0), peak.eq(0)]
         with m.Elif(self.change.valid):
             with m.If(self.change.p.change == Change.INSERT):
-                m.d.sync += self.live.eq(self.live + 1)
+                m.d.sync += live.eq(live + 1)
             with m.If(self.change.p.change == Change.REMOVE):
-                m.d.sync += self.live.eq(self.live - 1)
-        with m.Elif(self.live > self.peak):
-            m.d.sync += self.peak.eq(self.live)
+                m.d.sync += live.eq(live - 1)
+        with m.Elif(live > peak):
+            m.d.sync += peak.eq(live)

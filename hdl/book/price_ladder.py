@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed, unsigned
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.priority_encoder import PriorityEncoder
+from hdl.book.quiet_read import quiet_read
 from hdl.book.ticks import TICK_BITS
 from hdl.interfaces import Side, touch
 from hdl.spec.geometry import Geometry
 
 SIDES = (Side.BUY, Side.SELL)
-Ports = tuple[memory.ReadPort, memory.WritePort]
+Ports = tuple[Signal, Signal, memory.WritePort]
+"""Address and data of the read port, a clock apart, and the write port."""
 
 
 class Action(enum.Enum, shape=1):
@@ -23,17 +25,26 @@ class Action(enum.Enum, shape=1):
     REMOVE = 1
 
 
-def operation() -> data.StructLayout:
-    """One order's way onto or off the ladder.
+def weighed() -> data.StructLayout:
+    """What a message would do to the best of its side: the order it names, and the one it brings.
 
-    ``follows``: the ADD comes one clock after a REMOVE of the same side, and is judged together with it. ``replay``: the order is
-    counted already, it is only put back on the ladder.
+    ``new_tick`` and ``shares`` stay until the settlement.
     """
-    return data.StructLayout({"action": Action, "side": Side, "tick": TICK_BITS, "follows": 1, "replay": 1})
+    return data.StructLayout({"side": Side, "old_tick": TICK_BITS, "old_shares": 32, "new_tick": TICK_BITS, "shares": 32})
+
+
+def settlement() -> data.StructLayout:
+    """What it does: the order named ``leaves`` the ladder, all or in part; one ``comes`` on at ``price``."""
+    return data.StructLayout({"leaves": 1, "comes": 1, "price": 32})
+
+
+def operation() -> data.StructLayout:
+    """One order's way onto or off its level. ``replay``: the order is counted already, it is only put back on the ladder."""
+    return data.StructLayout({"action": Action, "side": Side, "tick": TICK_BITS, "replay": 1})
 
 
 def amount() -> data.StructLayout:
-    """What goes with an operation, given two clocks after it. ``price`` is of use to an ADD, ``closes`` (the order leaves the
+    """What goes with an operation, given two clocks after it. ``price`` is of use to a replay, ``closes`` (the order leaves the
     table) to a REMOVE."""
     return data.StructLayout({"shares": 32, "price": 32, "closes": 1})
 
@@ -55,6 +66,10 @@ class PriceLadder(wiring.Component):
 
     An ADD that would bring a level to 2**32 shares or more is not done: ``overflow``, and the order must not be stored.
 
+    The best of a side is kept apart from the levels: what comes or goes above all others needs no level to be read, only the
+    second best, which is looked for from the load on. So a message is first weighed and settled, which gives the touch, and the
+    levels follow by operations of their own. Only replays set the best by their operation.
+
     Parameters
     ----------
     geometry : Geometry
@@ -64,19 +79,26 @@ class PriceLadder(wiring.Component):
     -------
     load : In(stream.Signature({slot}, always_ready=True))
         Begins the work on a slot; the state left by the last one must have been stored.
+    weigh : In(stream.Signature(weighed(), always_ready=True))
+        `load_latency` clocks after the load.
+    part : In(1)
+        Only ``shares`` of the order named leave; one clock after `weigh`.
+    settle : In(stream.Signature(settlement(), always_ready=True))
+        One clock after `weigh` or later where nothing leaves, three clocks after it otherwise.
     operation : In(stream.Signature(operation(), always_ready=True))
-        First one `load_latency` clocks after the load. ADD alone, REMOVE alone, or REMOVE and a clock later ADD with `follows`.
-        With `replay` ADDs at least `remove_latency` clocks apart.
+        First one with or after `weigh`, each `latency` clocks after the one before.
     amount : In(amount())
         Of the operation given two clocks before.
     touch : Out(touch())
-        Best bid and offer of the slot, `add_latency` clocks after a lone ADD, `remove_latency` after a REMOVE, followed or not.
+        Best bid and offer of the slot, a clock after `settle`, `latency` after a replay.
     changed : Out(1)
-        ``touch`` differs from what it was when the slot was loaded.
+        The settlement changes ``touch``, or will have when the ladder is rebuilt; with `settle`.
     rebuild : Out(1)
-        The window is empty, but orders are live; valid with ``touch``.
+        The settlement empties the window, but orders are live; with `settle`.
+    overflows : Out(1)
+        An ADD is not done because its level would overflow; 3 clocks after it.
     overflow : Out(1)
-        An ADD since the load was not done because its level would overflow.
+        The same, from the next clock to the next load.
     store : In(1)
         Keeps the state of the slot; a load may come in the next clock.
     clear : In(1)
@@ -86,8 +108,7 @@ class PriceLadder(wiring.Component):
     """
 
     load_latency = 4
-    add_latency = 4
-    remove_latency = 5
+    latency = 4
 
     def __init__(self, *, geometry: Geometry) -> None:
         self._slots, self._slot_bits = geometry.slots, geometry.slot_bits
@@ -108,17 +129,26 @@ class PriceLadder(wiring.Component):
         super().__init__(
             {
                 "load": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits}), always_ready=True)),
+                "weigh": In(stream.Signature(weighed(), always_ready=True)),
+                "part": In(1),
+                "settle": In(stream.Signature(settlement(), always_ready=True)),
                 "operation": In(stream.Signature(operation(), always_ready=True)),
                 "amount": In(amount()),
                 "touch": Out(touch()),
                 "changed": Out(1),
                 "rebuild": Out(1),
+                "overflows": Out(1),
                 "overflow": Out(1),
                 "store": In(1),
                 "clear": In(1),
                 "ready": Out(1),
             }
         )
+
+    @staticmethod
+    def _key(tick: Value, side: Value) -> Value:
+        """Key of a tick."""
+        return tick ^ Value.cast(side).replicate(TICK_BITS)
 
     # parts of a key
     def _number(self, key: Value) -> Value:
@@ -133,26 +163,24 @@ class PriceLadder(wiring.Component):
         m = Module()
         slot = Signal(self._slot_bits)
         state = [Signal(self._state, name=f"state_{side.name}") for side in SIDES]
-        before = [Signal(self._best, name=f"before_{side.name}") for side in SIDES]
         loaded = Signal(8)  # bit n: the load was n + 1 clocks ago
+        stored = self._keep_states(m, slot, state)
         with m.If(self.load.valid):
-            m.d.sync += slot.eq(self.load.p.slot)
+            m.d.sync += [slot.eq(self.load.p.slot), *(state[side].eq(stored[side]) for side in range(2))]
         m.d.sync += loaded.eq(Cat(self.load.valid, loaded))
 
-        stored = self._keep_states(m, slot, state)
-        with m.If(loaded[0]):
-            m.d.sync += [state[side].eq(stored[side]) for side in range(2)]
-            m.d.sync += [before[side].eq(stored[side].best) for side in range(2)]
-
         side = Signal(Side)
-        with m.If(self.operation.valid):
+        with m.If(self.weigh.valid):
+            m.d.sync += side.eq(self.weigh.p.side)
+        with m.Elif(self.operation.valid):
             m.d.sync += side.eq(self.operation.p.side)
         key = Signal(TICK_BITS)
-        m.d.comb += key.eq(self.operation.p.tick ^ Value.cast(self.operation.p.side).replicate(TICK_BITS))
+        m.d.comb += key.eq(self._key(self.operation.p.tick, self.operation.p.side))
 
         words, levels = self._words_memory(m), self._levels_memory(m)
         second = self._second_best(m, slot, state, loaded, side, key, words, levels)
-        self._operate(m, slot, state, side, key, words, levels, second)
+        self._operate(m, slot, state, side, key, words, levels)
+        self._settle(m, state, side, second)
 
         bid, ask = (one.best for one in state)
         m.d.comb += [
@@ -160,8 +188,6 @@ class PriceLadder(wiring.Component):
             self.touch.bid_shares.eq(bid.shares),
             self.touch.ask_price.eq(ask.price),
             self.touch.ask_shares.eq(ask.shares),
-            self.changed.eq(Cat(before).as_unsigned() != Cat(one.best for one in state)),
-            self.rebuild.eq(Cat((one.summary == 0) & (one.live != 0) for one in state).any()),
         ]
         return m
 
@@ -178,7 +204,7 @@ class PriceLadder(wiring.Component):
         for number, one in enumerate(state):
             ram = memory.Memory(shape=unsigned(self._state.size), depth=self._slots, init=[])
             m.submodules[f"states_{SIDES[number].name}"] = ram
-            read, write = ram.read_port(), ram.write_port()
+            read, write = ram.read_port(domain="comb"), ram.write_port()
             m.d.comb += [
                 read.addr.eq(self.load.p.slot),
                 write.addr.eq(Mux(clearing, clear_slot, slot)),
@@ -200,7 +226,9 @@ class PriceLadder(wiring.Component):
         for side in SIDES:
             ram = memory.Memory(shape=unsigned(width), depth=self._slots << bits, init=[])
             m.submodules[f"{name}_{side.name}"] = ram
-            ports.append((ram.read_port(), ram.write_port()))
+            write = ram.write_port()
+            address = Signal.like(write.addr, name=f"{name}_address_{side.name}")
+            ports.append((address, quiet_read(m, ram, write, address=address, name=f"{name}_data_{side.name}"), write))
         return ports
 
     def _second_best(
@@ -209,82 +237,77 @@ class PriceLadder(wiring.Component):
         slot: Signal,
         state: list[data.View],
         loaded: Signal,
-        side_of_message: Signal,
+        side: Signal,
         key: Signal,
         words: list[Ports],
         levels: list[Ports],
     ) -> data.View:
         """Finds, while the order is looked up, what is best when the best level goes; drives the read addresses.
 
-        Clocks after the load: 2 read the word of the best; 3 find the next word and read it; 4 take the best out of its word (the
-        side is known); 5 highest bit of what is left, or of the next word; 6 read the level; 8 all known.
+        Clocks after the load: 1 look for the next word, read that of the best; 2 find and read the next word; 3 take the best out
+        of its word; 4 highest bit of what is left, or of the next word (the side is known); 5 read the level; 7 all known.
         """
-        side = self.operation.p.side
         rest_key = Signal(TICK_BITS)  # of the second best
+        second_some = Signal()
+        word_size = 1 << self._bit_bits
         candidates = []
         for number, one in enumerate(state):
             name = SIDES[number].name
             best = one.best.key
             place = Signal(self._word_bits, name=f"place_{name}")  # of the best's word in the window
             others = Signal(self._words, name=f"others_{name}")
-            m.d.comb += place.eq(self._number(best) - one.base)
-            m.d.sync += others.eq(one.summary & ~(Const(1, self._words) << place)[: self._words])
+            m.d.comb += [
+                place.eq(self._number(best) - one.base),
+                others.eq(one.summary & ~(Const(1, self._words) << place)[: self._words]),
+            ]
+            next_place, next_some = self._next_word(m, others, name)
+            next_number = Signal(self._number_bits, name=f"next_number_{name}")
+            m.d.comb += next_number.eq(one.base + next_place)
 
-            m.submodules[f"next_word_{name}"] = next_word = PriorityEncoder(width=self._words)
-            next_place = Signal(self._word_bits, name=f"next_place_{name}")
-            next_some = Signal(name=f"next_some_{name}")
-            m.d.comb += next_word.bits.eq(others)
-            m.d.sync += [next_place.eq(next_word.index), next_some.eq(next_word.some)]
-
-            best_word = Signal(1 << self._bit_bits, name=f"best_word_{name}")
-            read, _ = words[number]
-            m.d.sync += best_word.eq(read.data)
-            address = Signal(self._word_bits, name=f"word_address_{name}")
-            with m.If(loaded[1]):
-                m.d.comb += address.eq(self._number(best))
-            with m.Elif(loaded[2]):
-                m.d.comb += address.eq(one.base + next_word.index)
+            address, content, _ = words[number]
+            within = Signal(self._word_bits, name=f"word_address_{name}")
+            with m.If(loaded[0]):
+                m.d.comb += within.eq(self._number(best))
+            with m.Elif(loaded[1]):
+                m.d.comb += within.eq(next_number)
             with m.Else():
-                m.d.comb += address.eq(self._number(key))
-            m.d.comb += read.addr.eq(Cat(address, slot))
-            candidates.append((best, best_word, one.base, next_place, next_some, read.data))
+                m.d.comb += within.eq(self._number(key))
+            m.d.comb += address.eq(Cat(within, slot))
 
-        # 4 to 5: the side of the operation
-        best, best_word, base, next_place, next_some, next_raw = (
-            Mux(side == Side.SELL, ask, bid) for bid, ask in zip(*candidates, strict=True)
-        )
-        in_word = Signal(1 << self._bit_bits)
-        in_next = Signal(1 << self._bit_bits)
-        in_some = Signal()
-        word_number, next_number = Signal(self._number_bits), Signal(self._number_bits)
+            best_word, in_word, in_next = (
+                Signal(word_size, name=f"{word}_{name}") for word in ("best_word", "in_word", "in_next")
+            )
+            in_some, in_some_before = (Signal(name=f"in_some_{which}_{name}") for which in ("now", "before"))
+            other_number, other_before = (Signal(self._number_bits, name=f"number_{which}_{name}") for which in ("now", "before"))
+            m.d.sync += [
+                best_word.eq(content),
+                in_word.eq(best_word & ~(Const(1, word_size) << self._bit(best))[:word_size]),
+                in_next.eq(content),
+                in_some_before.eq(next_some),
+                in_some.eq(in_some_before),
+                other_before.eq(next_number),
+                other_number.eq(other_before),
+            ]
+            m.submodules[f"in_word_{name}"] = first = PriorityEncoder(width=word_size)
+            m.submodules[f"in_next_{name}"] = other = PriorityEncoder(width=word_size)
+            m.d.comb += [first.bits.eq(in_word), other.bits.eq(in_next)]
+            found = Mux(first.some, Cat(first.index, self._number(best)), Cat(other.index, other_number))
+            candidates.append((found, first.some | in_some))
         with m.If(loaded[3]):
-            m.d.sync += [
-                in_word.eq(best_word & ~(Const(1, 1 << self._bit_bits) << self._bit(best))[: 1 << self._bit_bits]),
-                in_next.eq(next_raw),
-                in_some.eq(next_some),
-                word_number.eq(self._number(best)),
-                next_number.eq(base + next_place),
-            ]
-        m.submodules.in_word = first = PriorityEncoder(width=1 << self._bit_bits)
-        m.submodules.in_next = other = PriorityEncoder(width=1 << self._bit_bits)
-        m.d.comb += [first.bits.eq(in_word), other.bits.eq(in_next)]
-        second_some = Signal()
-        second = Signal(data.StructLayout({"some": 1, "best": self._best}))
-        with m.If(loaded[4]):
-            m.d.sync += [
-                second_some.eq(first.some | in_some),
-                rest_key.eq(Mux(first.some, Cat(first.index, word_number), Cat(other.index, next_number))),
-            ]
+            bid, ask = candidates
+            sell = self.weigh.p.side == Side.SELL
+            m.d.sync += [rest_key.eq(Mux(sell, ask[0], bid[0])), second_some.eq(Mux(sell, ask[1], bid[1]))]
 
-        # 6 to 8: its shares and price
+        # 5 to 7: its shares and price
         m.submodules.price = price = PriceOfTick()
-        m.d.comb += price.tick.eq(rest_key ^ side_of_message.as_value().replicate(TICK_BITS))
-        for read, _ in levels:
-            place = Mux(loaded[5], rest_key[: self._ticks_bits], key[: self._ticks_bits])
-            m.d.comb += read.addr.eq(Cat(place, slot))
+        m.d.comb += price.tick.eq(self._key(rest_key, side))
+        for address, _, _ in levels:
+            place = Mux(loaded[4], rest_key[: self._ticks_bits], key[: self._ticks_bits])
+            m.d.comb += address.eq(Cat(place, slot))
         second_shares = Signal(32)
-        with m.If(loaded[6]):
-            m.d.sync += second_shares.eq(Mux(side_of_message == Side.SELL, levels[1][0].data, levels[0][0].data))
+        with m.If(loaded[5]):
+            m.d.sync += second_shares.eq(Mux(side == Side.SELL, levels[1][1], levels[0][1]))
+        second = Signal(data.StructLayout({"some": 1, "best": self._best}))
         m.d.comb += [
             second.some.eq(second_some),
             second.best.key.eq(rest_key),
@@ -292,6 +315,22 @@ class PriceLadder(wiring.Component):
             second.best.shares.eq(second_shares),
         ]
         return second
+
+    def _next_word(self, m: Module, others: Signal, name: str) -> tuple[Value, Value]:
+        """Place of the highest of these words, and whether there is one, a clock later: the highest of each group, then of the
+        groups."""
+        group = 1 << (self._word_bits // 2)
+        places, somes = [], []
+        for at in range(0, self._words, group):
+            m.submodules[f"in_group_{at}_{name}"] = inside = PriorityEncoder(width=group)
+            place, some = Signal(range(group), name=f"place_{at}_{name}"), Signal(name=f"some_{at}_{name}")
+            m.d.comb += inside.bits.eq(others[at : at + group])
+            m.d.sync += [place.eq(inside.index), some.eq(inside.some)]
+            places.append(place)
+            somes.append(some)
+        m.submodules[f"groups_{name}"] = groups = PriorityEncoder(width=len(somes))
+        m.d.comb += groups.bits.eq(Cat(somes))
+        return Cat(Array(places)[groups.index], groups.index), groups.some
 
     def _operate(
         self,
@@ -302,9 +341,8 @@ class PriceLadder(wiring.Component):
         key: Signal,
         words: list[Ports],
         levels: list[Ports],
-        second: data.View,
     ) -> None:
-        """An operation's stages: 0 read level and word, 1 and 2 place it in the window, 2 new level, 3 write; then the best."""
+        """An operation's stages: 0 read level and word, 1 and 2 place it in the window, 2 new level, 3 write."""
         word_size = 1 << self._bit_bits
         high = 3 * self._words // 4  # place of the word of a key that moved the window
         active = Signal(4)  # bit n: an operation is in stage n + 1
@@ -313,9 +351,7 @@ class PriceLadder(wiring.Component):
         common = {"action": Action, "replay": 1, "key": TICK_BITS, "better": 1, "equal": 1}
 
         # 0: where it lies against window and best
-        one = Signal(
-            data.StructLayout(common | {"follows": 1, "distance": signed(self._number_bits + 1), "same_key": 1, "same_word": 1})
-        )
+        one = Signal(data.StructLayout(common | {"distance": signed(self._number_bits + 1)}))
         sell = given.side == Side.SELL
         best_key = Mux(sell, state[1].best.key, state[0].best.key)
         m.d.sync += [
@@ -324,23 +360,14 @@ class PriceLadder(wiring.Component):
             one.key.eq(key),
             one.better.eq(key > best_key),
             one.equal.eq(key == best_key),
-            one.follows.eq(given.follows),
             one.distance.eq(self._number(key) - Mux(sell, state[1].base, state[0].base)),
-            one.same_key.eq(key == one.key),
-            one.same_word.eq(self._number(key) == self._number(one.key)),
         ]
 
         # 1: where it would lie in a moved window
         window = {"inside": 1, "above": 1, "place": self._word_bits}
         moved = {"new_base": self._number_bits, "new_place": self._word_bits, "shift": self._word_bits, "shift_all": 1}
         two = Signal(
-            data.StructLayout(
-                common
-                | window
-                | moved
-                | {"word_counts": 1, "mask": word_size, "level": 32, "word": word_size}
-                | {"level_before": 1, "word_before": 1, "better_second": 1, "equal_second": 1}
-            )
+            data.StructLayout(common | window | moved | {"word_counts": 1, "mask": word_size, "level": 32, "word": word_size})
         )
         summary = Mux(side == Side.SELL, state[1].summary, state[0].summary)
         low = one.distance[: self._word_bits]
@@ -362,12 +389,8 @@ class PriceLadder(wiring.Component):
             two.shift_all.eq(one.distance >= self._words + high),
             two.word_counts.eq(inside & summary.bit_select(low, 1)),
             two.mask.eq(Const(1, word_size) << self._bit(one.key)),
-            two.level.eq(Mux(side == Side.SELL, levels[1][0].data, levels[0][0].data)),
-            two.word.eq(Mux(side == Side.SELL, words[1][0].data, words[0][0].data)),
-            two.level_before.eq(one.follows & one.same_key),
-            two.word_before.eq(one.follows & one.same_word),
-            two.better_second.eq(~second.some | (one.key > second.best.key)),
-            two.equal_second.eq(second.some & (one.key == second.best.key)),
+            two.level.eq(Mux(side == Side.SELL, levels[1][1], levels[0][1])),
+            two.word.eq(Mux(side == Side.SELL, words[1][1], words[0][1])),
         ]
 
         # 2: new level, and the rest of its word
@@ -376,24 +399,23 @@ class PriceLadder(wiring.Component):
                 common
                 | window
                 | moved
-                | {"better_second": 1, "equal_second": 1, "mask": word_size, "rest": word_size, "rest_some": 1}
+                | {"mask": word_size, "rest": word_size, "rest_some": 1}
                 | {"was_set": 1, "shares": 32, "carry": 1, "emptied": 1, "closes": 1, "price": 32}
+                | {"vacant": 1, "alone": 1}
             )
         )
+        live = Mux(side == Side.SELL, state[1].live, state[0].live)
         word_after = Signal(word_size)
-        level, word = Signal(32), Signal(word_size)
+        word = Signal(word_size)
         was_set = Signal()
         total, left = Signal(33), Signal(33)
         m.d.comb += [
-            level.eq(Mux(two.level_before & three.inside, three.shares, two.level)),
-            word.eq(
-                Mux(two.word_before & three.inside, word_after, Mux(two.word_counts, two.word, 0)),
-            ),
+            word.eq(Mux(two.word_counts, two.word, 0)),
             was_set.eq((word & two.mask).any()),
-            total.eq(level + self.amount.shares),
-            left.eq(level - self.amount.shares),
+            total.eq(two.level + self.amount.shares),
+            left.eq(two.level - self.amount.shares),
         ]
-        for name in (*common, *window, *moved, "better_second", "equal_second", "mask"):
+        for name in (*common, *window, *moved, "mask"):
             m.d.sync += Value.cast(three[name]).eq(Value.cast(two[name]))
         m.d.sync += [
             three.rest.eq(word & ~two.mask),
@@ -401,26 +423,25 @@ class PriceLadder(wiring.Component):
             three.was_set.eq(was_set),
             three.shares.eq(Mux(two.action == Action.REMOVE, left, Mux(was_set, total, self.amount.shares))),
             three.carry.eq(total[32]),
-            three.emptied.eq(left[32] | (level == self.amount.shares)),
+            three.emptied.eq(left[32] | (two.level == self.amount.shares)),
             three.closes.eq(self.amount.closes),
             three.price.eq(self.amount.price),
+            three.vacant.eq(summary == 0),
+            three.alone.eq(live == 0),
         ]
 
         # 3: write
         adds, removes = (Signal(name=name) for name in ("adds", "removes"))
-        empty, fresh, takes, overflow = (Signal(name=name) for name in ("empty", "fresh", "takes", "overflow"))
-        live = Mux(side == Side.SELL, state[1].live, state[0].live)
+        fresh, takes, overflow = (Signal(name=name) for name in ("fresh", "takes", "overflow"))
         now, moved_up, cleared = (Signal(self._words, name=name) for name in ("summary_now", "moved_up", "cleared"))
         place = Signal(self._word_bits)
+        stays = ~three.vacant & (three.inside | three.above)
         m.d.comb += [
             adds.eq(active[2] & (three.action == Action.ADD)),
             removes.eq(active[2] & (three.action == Action.REMOVE)),
-            empty.eq(summary == 0),
-            fresh.eq(empty & ((live == 0) | three.replay)),
+            fresh.eq(three.vacant & (three.alone | three.replay)),
             overflow.eq(adds & three.was_set & three.carry),
-            takes.eq(
-                (adds & (fresh | (~empty & (three.inside | three.above))) & ~overflow) | (removes & three.inside & three.was_set)
-            ),
+            takes.eq((adds & (fresh | stays) & ~overflow) | (removes & three.inside & three.was_set)),
             word_after.eq(three.rest | Mux((three.action == Action.ADD) | ~three.emptied, three.mask, 0)),
             moved_up.eq(Mux(fresh | three.shift_all, 0, summary >> three.shift)),
             place.eq(Mux(adds & (fresh | three.above), three.new_place, three.place)),
@@ -431,7 +452,7 @@ class PriceLadder(wiring.Component):
         ]
         for number, kept in enumerate(state):
             here = Value.cast(side) == number
-            for write, value in ((words[number][1], word_after), (levels[number][1], three.shares)):
+            for write, value in ((words[number][2], word_after), (levels[number][2], three.shares)):
                 bits = len(write.addr) - self._slot_bits
                 first = self._ticks_bits - bits
                 m.d.comb += [
@@ -447,25 +468,71 @@ class PriceLadder(wiring.Component):
                 m.d.sync += kept.live.eq(kept.live + 1)
             with m.If(here & removes & three.closes):
                 m.d.sync += kept.live.eq(kept.live - 1)
+            with m.If(here & adds & three.replay & takes & (fresh | three.better | three.equal)):
+                m.d.sync += [kept.best.key.eq(three.key), kept.best.price.eq(three.price), kept.best.shares.eq(three.shares)]
+        m.d.comb += self.overflows.eq(overflow)
         with m.If(overflow):
             m.d.sync += self.overflow.eq(1)
         with m.Elif(self.load.valid):
             m.d.sync += self.overflow.eq(0)
 
-        # the best after a lone ADD, or after a REMOVE one stage on, with the ADD that followed it
-        reduced, gone = Signal(), Signal()
-        shares_left = Signal(32)
+    def _settle(self, m: Module, state: list[data.View], side: Signal, second: data.View) -> None:
+        """The best of the side from what was weighed."""
+        given, settled = self.weigh.p, self.settle.p
+        sell = side == Side.SELL
+
+        # with the weighing, against the best
+        sell_given = given.side == Side.SELL
+        best = self._best(Mux(sell_given, state[1].best, state[0].best))
+        summary = Mux(sell_given, state[1].summary, state[0].summary)
+        old, new = self._key(given.old_tick, given.side), self._key(given.new_tick, given.side)
+        same, above, equal, unchanged = (Signal(name=name) for name in ("same", "above", "equal", "unchanged"))
+        whole_left, part_left, joined = Signal(32), Signal(32), Signal(33)
+        with m.If(self.weigh.valid):
+            m.d.sync += [
+                same.eq(old == best.key),
+                above.eq((new > best.key) | (summary == 0)),
+                equal.eq(new == best.key),
+                unchanged.eq(given.old_shares == given.shares),
+                whole_left.eq(best.shares - given.old_shares),
+                part_left.eq(best.shares - given.shares),
+                joined.eq(best.shares + given.shares),
+            ]
+
+        # a clock later: what is left of the best; then against the second best
+        left, emptied, lessened, rejoined = Signal(32), Signal(), Signal(), Signal(33)
+        above_second, equal_second, alone = Signal(), Signal(), Signal()
+        newest = self._key(given.new_tick, side)
         m.d.sync += [
-            reduced.eq(removes & takes & three.equal),
-            gone.eq(removes & takes & three.equal & three.emptied),
-            shares_left.eq(three.shares),
+            left.eq(Mux(self.part, part_left, whole_left)),
+            emptied.eq(~self.part & (whole_left == 0)),
+            lessened.eq(~self.part | (given.shares != 0)),
+            rejoined.eq(whole_left + given.shares),
+            above_second.eq(~second.some | (newest > second.best.key)),
+            equal_second.eq(second.some & (newest == second.best.key)),
+            alone.eq(Mux(sell, state[1].live, state[0].live) == 1),
         ]
-        leads = Mux(gone, three.better_second | three.equal_second, three.better | three.equal)
+
+        # three clocks later: which of them it is
+        hit, gone, leads, joins = (Signal(name=name) for name in ("hit", "gone", "leads", "joins"))
+        total = Signal(33)
+        m.d.comb += [
+            hit.eq(settled.leaves & same),
+            gone.eq(hit & emptied),
+            leads.eq(settled.comes & Mux(gone, above_second, above)),
+            total.eq(Mux(gone, second.best.shares + given.shares, Mux(hit, rejoined, joined))),
+            joins.eq(settled.comes & Mux(gone, equal_second, equal) & ~total[32]),
+            self.changed.eq(Mux(hit & lessened, ~(settled.comes & equal & unchanged), leads | joins)),
+            self.rebuild.eq(gone & ~second.some & ~alone),
+        ]
         for number, kept in enumerate(state):
-            with m.If(Value.cast(side) == number):
-                with m.If(adds & takes & (fresh | leads)):
-                    m.d.sync += [kept.best.key.eq(three.key), kept.best.price.eq(three.price), kept.best.shares.eq(three.shares)]
-                with m.Elif(gone):
-                    m.d.sync += kept.best.eq(Mux(second.some, second.best, 0))
-                with m.Elif(reduced):
-                    m.d.sync += kept.best.shares.eq(shares_left)
+            with m.If(self.settle.valid & (Value.cast(side) == number)):
+                with m.If(leads):
+                    m.d.sync += [kept.best.key.eq(newest), kept.best.price.eq(settled.price), kept.best.shares.eq(given.shares)]
+                with m.Else():
+                    with m.If(gone):
+                        m.d.sync += kept.best.eq(Mux(second.some, second.best, 0))
+                    with m.Elif(hit):
+                        m.d.sync += kept.best.shares.eq(left)
+                    with m.If(joins):
+                        m.d.sync += kept.best.shares.eq(total)

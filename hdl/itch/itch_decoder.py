@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,7 +42,7 @@ def bind(geometry: Geometry) -> data.StructLayout:
 class ItchDecoder(wiring.Component):
     """Decodes every ITCH 5.0 message of right length and tells which slot it is about.
 
-    Bytes are written to their places as they come. A beat with ``first`` begins anew whatever came before; a message that is cut,
+    A beat with ``first`` begins anew whatever came before; a message that is cut,
     too short, too long or of unknown type gives nothing.
 
     Parameters
@@ -96,8 +96,12 @@ class ItchDecoder(wiring.Component):
         layouts = list(itch.MESSAGES.values())
         given, valid = self.message.payload, self.message.valid
 
-        # The message, byte by byte, and its size so far.
-        store = Array(Signal(8, name=f"byte{index}") for index in range(rows * lanes))
+        # The message and its size so far. At one byte a beat the type is known before the fields come, and each byte goes where
+        # it belongs; else all are kept until then.
+        narrow = self.geometry.width == 1
+        out = self.decoded.payload
+        store = [Signal(8, name=f"byte{index}") for index in range(0 if narrow else rows * lanes)]
+        code = out.type if narrow else store[0]
         row, size = Signal(range(rows + 1)), Signal(range((rows + 1) * lanes + 1))
         here = Mux(given.first, 0, row)
         total = Mux(given.first, 0, size) + given.count
@@ -116,7 +120,7 @@ class ItchDecoder(wiring.Component):
 
         # The type, a clock after its byte.
         kind, wanted, known = Signal(len(layouts)), Signal(range(itch.LONGEST + 1)), Signal()
-        matches = [store[0] == ord(layout.code) for layout in layouts]
+        matches = [code == ord(layout.code) for layout in layouts]
         m.d.sync += [kind.eq(Cat(*matches)), known.eq(Cat(*matches).any()), wanted.eq(_pick(matches, [x.size for x in layouts]))]
 
         # The slot, a clock for the comparison and one for the number.
@@ -129,7 +133,7 @@ class ItchDecoder(wiring.Component):
                     m.d.sync += [locate.eq(self.bind.payload.locate), bound[slot].eq(self.bind.payload.valid)]
         place = source(layouts[0], "locate")
         assert place is not None
-        heard = Cat(*reversed([store[place[0] + index] for index in range(place[1])]))
+        heard = out.locate if narrow else Cat(*reversed([store[place[0] + index] for index in range(place[1])]))
         hits = Signal(slots)
         m.d.sync += [hits[slot].eq(bound[slot] & (locate == heard)) for slot, locate in enumerate(locates)]
         slot, watched = Signal(self.geometry.slot_bits), Signal()
@@ -138,14 +142,13 @@ class ItchDecoder(wiring.Component):
             watched.eq(hits.any()),
         ]
 
-        out = self.decoded.payload
-        if self.geometry.width == 1:
+        if narrow:
+            self._place_fields(m, row, kind)
             # By the last byte of a message of any right length type and slot have long been known.
             m.d.sync += right.eq(valid & given.last & (here != rows) & (total >= itch.SHORTEST) & (total == wanted))
             m.d.comb += [
                 self.decoded.valid.eq(right),
-                *self._fields(list(store), kind),
-                out.slot.eq(Mux(watched, slot, 0)),
+                out.slot.eq(slot),
                 out.watched.eq(watched),
                 out.sequence.eq(number),
                 out.som.eq(som),
@@ -188,6 +191,31 @@ class ItchDecoder(wiring.Component):
                 self.drop[Drop.ITCH_LENGTH].eq(second.done & known & (second.size != wanted)),
             ]
         return m
+
+    def _place_fields(self, m: Module, at: Signal, kind: Signal) -> None:
+        """Byte number `at` is written to its place in a member as it comes; a first byte clears them all."""
+        out, given = self.decoded.payload, self.message.payload
+        begins, goes_on = self.message.valid & given.first, self.message.valid & ~given.first
+        layouts = list(itch.MESSAGES.values())
+        byte = given.data[0]
+        with m.If(begins):
+            m.d.sync += [out.type.eq(byte), *(out[member].eq(0) for member in (*SOURCES, "side"))]
+        for member in SOURCES:
+            places = [source(layout, member) for layout in layouts]
+            used = {}
+            for place in sorted({place for place in places if place is not None}):
+                used[place] = Signal(name=f"{member}_at_{place[0]}")
+                if len({*places}) == 1:
+                    m.d.comb += used[place].eq(1)
+                else:
+                    m.d.sync += used[place].eq(Cat(*[kind[index] for index, at in enumerate(places) if at == place]).any())
+            for number in range(len(out[member]) // 8):
+                comes = Cat(use & (at == place + size - 1 - number) for (place, size), use in used.items() if number < size)
+                with m.If(goes_on & comes.any()):
+                    m.d.sync += out[member][8 * number : 8 * number + 8].eq(byte)
+        sides = Cat(kind[index] & (at == layout.offset("side")) for index, layout in enumerate(layouts) if "side" in layout)
+        with m.If(goes_on & sides.any()):
+            m.d.sync += out.side.eq(byte == ord(itch.SELL))
 
     def _fields(self, message: list[Value], kind: Value) -> list[object]:
         """Assignments of the members that are bytes of the message."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
+from hdl.spec.geometry import Geometry
+
 Row = tuple[int, int, int, int, int, int]
 """Message number, slot, bid price, bid shares, ask price, ask shares."""
 
@@ -12,6 +14,18 @@ Row = tuple[int, int, int, int, int, int]
 def on_grid(price: int) -> bool:
     """Ticks of 0.0001 dollar below one dollar, of one cent from there on."""
     return price < 10_000 or price % 100 == 0
+
+
+def rows_of(reference: int, geometry: Geometry) -> tuple[int, int]:
+    """Rows of a reference, as the table's docstring has it, bit by bit."""
+    bits = geometry.order_rows.bit_length() - 1
+    chunks = [reference >> at & (1 << bits) - 1 for at in range(0, 64, bits)]
+    first = second = 0
+    for number, chunk in enumerate(chunks):
+        first ^= chunk
+        turn = number % bits
+        second ^= (chunk << turn | chunk >> bits - turn) & (1 << bits) - 1
+    return first, second
 
 
 @dataclass
