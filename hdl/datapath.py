@@ -273,11 +273,7 @@ class DataPath(wiring.Component):
             ("gaps", mold.gap.valid),
             ("heartbeats", mold.heartbeat),
         ):
-            # The count is one clock behind: its adder is on nobody's path.
-            step = Signal(4, name=f"{name}_step")
-            count = Signal(32, name=f"{name}_count")
-            m.d.sync += [step.eq(gain), count.eq(count + step)]
-            m.d.comb += getattr(status, name).eq(count)
+            m.d.comb += getattr(status, name).eq(gain)
 
         overruns = Cat(
             Const(0, Drop.HOLD_OVERRUN), hold.overflow, Const(0, Drop.SEGMENT_OVERRUN - Drop.HOLD_OVERRUN - 1), session.overflow
