@@ -95,8 +95,8 @@ class DataPath(wiring.Component):
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency)
         m.submodules.book = book = OrderBook(geometry=geometry)
-        m.submodules.trading = trading = TradingCore(geometry)
-        m.submodules.session = session = OrderSession(geometry)
+        m.submodules.trading = trading = TradingCore(geometry=geometry)
+        m.submodules.session = session = OrderSession(geometry=geometry)
         m.submodules.trading_state = trading_state = TradingStateHolder()
 
         cycles = Signal(64)

@@ -71,7 +71,7 @@ class TradingCore(wiring.Component):
 
     LATENCY = SpreadTrigger.LATENCY + RiskGate.LATENCY
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
 
         def always(shape, direction=In):
@@ -121,10 +121,10 @@ class TradingCore(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.trigger = trigger = SpreadTrigger(self._geometry)
-        m.submodules.status = status = MarketStatus(self._geometry)
-        m.submodules.gate = gate = RiskGate(self._geometry)
-        m.submodules.ledger = ledger = Ledger(self._geometry)
+        m.submodules.trigger = trigger = SpreadTrigger(geometry=self._geometry)
+        m.submodules.status = status = MarketStatus(geometry=self._geometry)
+        m.submodules.gate = gate = RiskGate(geometry=self._geometry)
+        m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
 
         for target, names in (
             (status, ("decoded",)),

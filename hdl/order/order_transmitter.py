@@ -105,7 +105,7 @@ class OrderTransmitter(wiring.Component):
         The last beat of a frame was taken.
     """
 
-    def __init__(self, geometry: Geometry, *, acknowledge_delay: int = 8192, window: int = 4096):
+    def __init__(self, *, geometry: Geometry, acknowledge_delay: int = 8192, window: int = 4096):
         if not 1 <= acknowledge_delay <= 1 << 24:
             raise ValueError(f"acknowledge_delay: {acknowledge_delay} was given, allowed are 1 to {1 << 24}")
         if not 1 <= window <= 0xFFFF:

@@ -38,6 +38,12 @@ def side_code(side, short):
     return Mux(side == Side.SELL, Mux(short, 2, 1), 0)
 
 
+def minus_if(negative, value, bits: int):
+    """`value`, or minus `value` where `negative`, modulo ``2**bits``: a sum with it is one carry chain, a choice between sum and
+    difference is two."""
+    return (value ^ negative.replicate(bits))[:bits] + negative
+
+
 def pair_done(geometry: Geometry) -> data.StructLayout:
     """Both orders of a pair ended."""
     return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
@@ -98,7 +104,7 @@ class Ledger(wiring.Component):
         Some alarm was raised: trading has to stop.
     """
 
-    def __init__(self, geometry: Geometry, *, report_queue: int = 16):
+    def __init__(self, *, geometry: Geometry, report_queue: int = 16):
         if report_queue < 4 or report_queue & (report_queue - 1):
             raise ValueError(f"report_queue: {report_queue} was given, allowed are powers of two from 4 on")
         self._geometry = geometry
@@ -302,7 +308,7 @@ class Ledger(wiring.Component):
                     judged.eq(~self.looking),
                     known_type.eq(accepted | executed | canceled | rejected),
                     unknown.eq(~followed),
-                    overfill.eq((executed | canceled) & (report.quantity > order.open)),
+                    overfill.eq((executed | canceled) & (order.open < report.quantity)),
                     possible.eq(
                         Mux(
                             accepted,
@@ -337,7 +343,7 @@ class Ledger(wiring.Component):
                     with m.If(fill):
                         m.d.sync += [
                             held.eq(still),
-                            cash.eq(Mux(order.side == Side.SELL, cash + product.product, cash - product.product)),
+                            cash.eq(cash + minus_if(order.side == Side.BUY, product.product, 64)),
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
@@ -348,7 +354,7 @@ class Ledger(wiring.Component):
         m.d.comb += [
             still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
             still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
-            still.position.eq(Mux(fill, Mux(selling, held.position - ended, held.position + ended), held.position)),
+            still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),

@@ -44,7 +44,7 @@ class MarketStatus(wiring.Component):
         Market hours, and no breaker.
     """
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         super().__init__(
             {

@@ -23,7 +23,7 @@ class Bench(Stepper):
     def __init__(self, dut):
         super().__init__(
             dut,
-            Ledger(GEOMETRY),
+            Ledger(geometry=GEOMETRY),
             collect=("done", "fill_event", "order_state_event", "alarm_event"),
             pulses=("alarm", "halt"),
             levels=("exposure", "booking", "full"),

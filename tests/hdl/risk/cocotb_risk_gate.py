@@ -23,7 +23,7 @@ class Bench(Stepper):
     def __init__(self, dut):
         super().__init__(
             dut,
-            RiskGate(GEOMETRY),
+            RiskGate(geometry=GEOMETRY),
             collect=("order", "returned", "verdict_event"),
             pulses=("refusal", "passed", "refused"),
             levels=("request__ready", "lookup", "next_user_ref_num"),
@@ -80,7 +80,7 @@ class Bench(Stepper):
         """Ask for both orders, check everything that comes of it against the rules, and give the reasons."""
         self.pair_number = (self.pair_number + 7) % GEOMETRY.pairs
         pair = self.pair_number
-        self.set("allowed", world.allowed << pair)
+        self.set("allowed", world.allowed)
         self.set(
             "exposure",
             [

@@ -61,7 +61,7 @@ async def check(ctx, dut, expected):
 @pytest.mark.parametrize("seed", range(3))
 def test_last_word_counts(seed):
     rng = random.Random(seed)
-    dut = MarketStatus(GEOMETRY)
+    dut = MarketStatus(geometry=GEOMETRY)
 
     async def bench(ctx):
         expected = Expected()
@@ -85,7 +85,7 @@ def test_last_word_counts(seed):
 
 
 def test_a_day():
-    dut = MarketStatus(GEOMETRY)
+    dut = MarketStatus(geometry=GEOMETRY)
 
     async def bench(ctx):
         async def tell(kind, **more):
