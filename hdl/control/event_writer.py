@@ -97,11 +97,11 @@ class RecordSource(wiring.Component):
 class EventWriter(wiring.Component):
     """Writes event records, numbered, as one stream of 32-bit words.
 
-    Every kind keeps one event until its turn to enter the common queue; one enters each clock, so an event waits for no more clocks
-    than there are kinds, and only verdicts, two in a row, come closer than that. They are first; of the others the order of
-    `events.RECORDS` decides. A record is begun only when the output queue has room for the whole of it, so that a slow reader never
-    sees half a record. Numbers leave a hole for every record that was lost: one whose kind still keeps another because both queues
-    are full.
+    Every kind keeps one event until its turn to enter the common queue; one enters each clock, so an event waits for no more
+    clocks than there are kinds, and only verdicts, two in a row, come closer than that. They are first; of the others the order
+    of `events.RECORDS` decides. A record is begun only when the output queue has room for the whole of it, so that a slow reader
+    never sees half a record. Numbers leave a hole for every record that was lost: one whose kind still keeps another because both
+    queues are full.
 
     Parameters
     ----------

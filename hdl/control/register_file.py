@@ -79,7 +79,8 @@ def block_signature(block: Block, geometry: Geometry) -> wiring.Signature:
     """A block's registers and tables by name.
 
     RW: Out, the value. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO: In. PULSE: Out, for one clock.
-    RW tables: stream of `interfaces.table_write`. RO tables and the registers of `STATUS`: In, what each counter gains this clock.
+    RW tables: stream of `interfaces.table_write`. RO tables and the registers of `STATUS`: In, what each counter gains this
+    clock.
     """
     return wiring.Signature({entry.name: _member(block, entry, geometry) for entry in block.entries})
 

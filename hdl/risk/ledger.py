@@ -147,12 +147,16 @@ class Ledger(wiring.Component):
         )
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
-        m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[])
+        # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[], attrs=attributes)
         m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
         m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
-        orders_read, orders_write = orders.read_port(), orders.write_port()
+        orders_read, orders_write = orders.read_port(domain="comb"), orders.write_port()
+        row = Signal(order_layout, reset_less=True)
+        m.d.sync += row.eq(orders_read.data)
         taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
@@ -297,7 +301,7 @@ class Ledger(wiring.Component):
             with m.State("FETCH"):
                 m.next = "ROW"
             with m.State("ROW"):
-                m.d.sync += order.eq(orders_read.data)
+                m.d.sync += order.eq(row)
                 m.next = "JUDGE"
             with m.State("JUDGE"):
                 m.d.comb += [own.eq(~self.looking), own_slot.eq(order.slot)]

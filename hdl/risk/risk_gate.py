@@ -240,14 +240,16 @@ class RiskGate(wiring.Component):
     def _rate(self, m: Module) -> list:
         """Whether a leg lacks a token. Tokens in use are counted, so a new rate_tokens acts at once."""
         used = Signal(17)
-        timer = Signal(32)
-        back, left = Signal(), Signal()
+        timer = Signal(32, init=1)
+        due, back, left = Signal(), Signal(), Signal()
         lacks = [Signal(name=f"lacks_{index}") for index in range(2)]
-        m.d.comb += back.eq((used != 0) & (self.rate_interval != 0) & (timer + 1 >= self.rate_interval))
+        # Both changes of `used` are a clock late; the next order is judged later than that.
+        m.d.comb += due.eq((used != back) & (self.rate_interval != 0) & (timer >= self.rate_interval))
         m.d.sync += [
-            timer.eq(Mux(back | (used == 0) | (self.rate_interval == 0), 0, timer + 1)),
-            used.eq(used + Mux(left, 2, 0) - back),
+            back.eq(due),
             left.eq(self.order.valid),
+            timer.eq(Mux(due | (used == back) | (self.rate_interval == 0), 1, timer + 1)),
+            used.eq(used + Mux(left, 2, 0) - back),
             lacks[0].eq(used >= self.rate_tokens),
             lacks[1].eq(used + 1 >= self.rate_tokens),
         ]
@@ -271,8 +273,8 @@ class RiskGate(wiring.Component):
             return value
 
         # Clock 0: the request stands on the stream; references, exposure and slot bits are fetched by its slot.
-        # Turned round for a sale, so that one sum serves both sides. What it comes to is one less than the worst case, which makes
-        # "the order shrinks the position" its sign.
+        # Turned round for a sale, so that one sum serves both sides. What it comes to is one less than the worst case, which
+        # makes "the order shrinks the position" its sign.
         exposure = self.exposure[index]
         asked_sale = asked.side == Side.SELL
         held, opened = Signal(signed(32), name=f"{limit}_held"), Signal(32, name=f"{limit}_opened")

@@ -38,21 +38,21 @@ class SpreadTrigger(wiring.Component):
     ==============  ================================================================================
 
     An action fires on its edge: it disarms itself and is armed again by an evaluation in which its threshold is not reached,
-    or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair that
-    is not `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed. What else
-    stands in the way is a miss, one per evaluation, and leaves the action armed: PENDING, COOLDOWN, MAX_UNITS (entries),
-    SIZE, in this order.
+    or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair
+    that is not `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed.
+    What else stands in the way is a miss, one per evaluation, and leaves the action armed: PENDING, COOLDOWN, MAX_UNITS
+    (entries), SIZE, in this order.
 
     Limits are the touch less (sales) or plus (purchases) `slippage` ticks, a tick being 1 below a dollar and 100 from there on. A
     purchase below a dollar goes no higher than the dollar, where its ticks end; no limit leaves the range 1 to
     `ouch.HIGHEST_PRICE`.
 
-    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`; every clock
-    by which it came later adds one, without any `accept` it is 9. Every later pair of the list takes one clock more, and where the
-    first one waited for its touch there is one clock between it and the second.
+    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`; every
+    clock by which it came later adds one, without any `accept` it is 9. Every later pair of the list takes one clock more, and
+    where the first one waited for its touch there is one clock between it and the second.
 
-    What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each clock:
-    no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).
+    What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each
+    clock: no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).
 
     Overload: the next change always wins. Pairs of the list that were not begun then are lost, Miss.OVERRUN. A request the gate
     does not take in the clock in which it is offered is dropped, Miss.GATE_BUSY. A table write begins the list under way anew.
@@ -251,7 +251,8 @@ class SpreadTrigger(wiring.Component):
                 three.row.eq(two_row),
             ]
         with m.If(fetch):
-            m.d.sync += [fetch.eq(0), pointer.eq(list_read.data.first), left.eq(list_read.data.count), one.valid.eq(0)]
+            m.d.sync += [fetch.eq(0), pointer.eq(list_read.data.first), left.eq(list_read.data.count)]
+            m.d.sync += [one.valid.eq(0), two.valid.eq(0), three.valid.eq(0)]
         with m.If(over):
             m.d.sync += [active.eq(0), go.eq(0)]
         with m.If(hit):
@@ -275,7 +276,7 @@ class SpreadTrigger(wiring.Component):
         with m.If(self.accept.valid & (self.bbo.valid | kill | (active & go))):
             m.d.sync += [next_slot.eq(self.accept.payload.slot), next_valid.eq(1)]
         with m.If(start):
-            m.d.sync += [active.eq(1), fetch.eq(1), one.valid.eq(0), two.valid.eq(0), three.valid.eq(0)]
+            m.d.sync += [active.eq(1), fetch.eq(1)]
         with m.If(self.clear):
             m.d.sync += [active.eq(0), go.eq(0), next_valid.eq(0)]
         self._overrun = Signal()
@@ -288,7 +289,7 @@ class SpreadTrigger(wiring.Component):
         )
         mine = Mux(go, current.touch, self.bbo.payload.touch)
         m.d.comb += [
-            head.valid.eq(three.valid & three.held & ((go & ~self.bbo.valid) | hit) & ~kill),
+            head.valid.eq(three.valid & three.held & ((go & ~self.bbo.valid) | hit) & ~fetch & ~kill),
             head.pair.eq(three.pair),
             head.a.eq(Mux(three.is_a, mine, three.other)),
             head.b.eq(Mux(three.is_a, three.other, mine)),
@@ -359,7 +360,9 @@ class SpreadTrigger(wiring.Component):
             m.d.sync += walker.eq(Mux(walker == geometry.pairs - 1, 0, walker + 1))
         rest_over = Signal()
         m.d.comb += rest_over.eq(second.cooling & (second.elapsed >= self.cooldown))
-        ended, cooling, started = self._ended(m, looked_up, second.pair, rest_over)
+        struck, struck_pair = Signal(), Signal(geometry.pair_bits)
+        m.d.sync += [struck.eq(rest_over), struck_pair.eq(second.pair)]
+        ended, cooling, started = self._ended(m, looked_up, struck_pair, struck)
         carry(second, first, first_has)
         m.d.sync += [second.cause[name].eq(self._cause[name]) for name in cause.members]
         for number, (gain, cost) in enumerate(((_BID_A, _ASK_B), (_ASK_A, _BID_B))):
@@ -402,7 +405,8 @@ class SpreadTrigger(wiring.Component):
                     "usable": 1,
                     "covers_sale": 1,
                     "covers_purchase": 1,
-                    "units": signed(9),
+                    "short": 1,
+                    "flat": 1,
                     "at_most": 1,
                     "resting": 1,
                     "pending": 1,
@@ -447,7 +451,8 @@ class SpreadTrigger(wiring.Component):
             ),
             third.covers_sale.eq(second.covered[_BID_A] & second.covered[_ASK_B]),
             third.covers_purchase.eq(second.covered[_ASK_A] & second.covered[_BID_B]),
-            third.units.eq(units),
+            third.short.eq(units < 0),
+            third.flat.eq(units == 0),
             third.at_most.eq(magnitude >= row.max_units),
             third.resting.eq(second.cooling & ~rest_over),
             third.pending.eq(fired.sent ^ second.state.ended),
@@ -471,7 +476,7 @@ class SpreadTrigger(wiring.Component):
         """Remember how orders end. Gives what is known of `pair`: `_ended_layout`, whether it rests, and since when; the rest of
         `struck_pair` is struck off where `struck`.
 
-        An end is taken in one clock and written in the next; what comes together waits.
+        An end is taken in one clock, what it changes is read in the next and written in the third; what comes together waits.
         """
         geometry = self._geometry
         depth = max(2, geometry.pairs)
@@ -491,8 +496,19 @@ class SpreadTrigger(wiring.Component):
         # Clock 0: who is next. Ends are at least as far apart as the gate's verdicts, so none is overtaken by its like.
         came_back, came_back_pair = Signal(), Signal(geometry.pair_bits)
         rewritten = Signal()
-        end = Signal(data.StructLayout({"done": 1, "returned": 1, "rewritten": 1, "allow": 1, "pair": geometry.pair_bits}))
-        outcome, now = Signal(PairOutcome), Signal(32)
+        end = Signal(
+            data.StructLayout(
+                {
+                    "done": 1,
+                    "returned": 1,
+                    "rewritten": 1,
+                    "allow": 1,
+                    "pair": geometry.pair_bits,
+                    "outcome": PairOutcome,
+                    "cycle": 32,
+                }
+            )
+        )
         m.d.comb += rewritten.eq(self._reset & ~self.done.valid & ~came_back & ~self._sweeping)
         with m.If(self.returned.valid):
             m.d.sync += [came_back.eq(1), came_back_pair.eq(self.returned.payload.pair)]
@@ -512,45 +528,57 @@ class SpreadTrigger(wiring.Component):
             end.rewritten.eq(rewritten),
             end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_pair, self._reset_pair))),
             end.allow.eq(self._reset_allowed),
-            outcome.eq(self.done.payload.outcome),
-            now.eq(self.now),
+            end.outcome.eq(self.done.payload.outcome),
+            end.cycle.eq(self.now),
         ]
 
-        # Clock 1: read, changed, written.
+        # Clock 1: what it changes is read.
+        late = Signal(end.shape())
+        before = Signal(layout)
+        had, own = Signal(self._fired_layout()), fired_own.data
+        sold, may = Signal(), Signal()
+        m.d.comb += [ended_own.addr.eq(end.pair), fired_own.addr.eq(end.pair), allowed_own.addr.eq(end.pair)]
+        m.d.sync += [
+            late.eq(end),
+            before.eq(ended_own.data),
+            had.eq(own),
+            sold.eq((own.action == PairAction.SELL_SPREAD) | (own.action == PairAction.SELL_OUT)),
+            may.eq(allowed_own.data),
+        ]
+
+        # Clock 2: changed and written.
         sweeping = self._sweeping & self._sweeps_pairs
-        before, after = ended_own.data, ended_write.data
-        sold = (fired_own.data.action == PairAction.SELL_SPREAD) | (fired_own.data.action == PairAction.SELL_OUT)
-        place = Mux(sweeping, self._swept, end.pair)
-        m.d.comb += [ended_own.addr.eq(end.pair), fired_own.addr.eq(end.pair), allowed_own.addr.eq(end.pair), after.eq(before)]
-        with m.If(sweeping | end.rewritten):
+        after, place = Signal(layout), Mux(sweeping, self._swept, late.pair)
+        m.d.comb += after.eq(before)
+        with m.If(late.rewritten):
             m.d.comb += after.units.eq(0)
-        with m.If(end.done & (outcome == PairOutcome.FILLED)):
+        with m.If(late.done & (late.outcome == PairOutcome.FILLED)):
             m.d.comb += after.units.eq(before.units + Mux(sold, -1, 1))
-        with m.If(end.done | end.returned):
-            m.d.comb += after.ended.eq(fired_own.data.sent)
-        with m.If(end.returned):
-            m.d.comb += after.returns.eq(before.returns ^ allowed_own.data)
-        with m.If(sweeping):
-            m.d.comb += after.eq(0)
-        just_done = Signal()
-        m.d.sync += just_done.eq(end.done)
-        strikes = struck & ~end.done & ~end.rewritten & ~just_done
+        with m.If(late.done | late.returned):
+            m.d.comb += after.ended.eq(had.sent)
+        with m.If(late.returned):
+            m.d.comb += after.returns.eq(before.returns ^ may)
+        # What is struck off was looked up two clocks ago: a rest that began since is another one.
+        done_before = Signal(2)
+        m.d.sync += done_before.eq(Cat(late.done, done_before))
+        strikes = struck & ~late.done & ~late.rewritten & ~done_before.any()
         m.d.comb += [
             ended_write.addr.eq(place),
-            ended_write.en.eq(sweeping | end.done | end.returned | end.rewritten),
+            ended_write.data.eq(Mux(sweeping, 0, after)),
+            ended_write.en.eq(sweeping | late.done | late.returned | late.rewritten),
             allowed_write.addr.eq(place),
-            allowed_write.data.eq(end.rewritten & end.allow),
-            allowed_write.en.eq(sweeping | end.rewritten | (end.done & (outcome == PairOutcome.LEGGED))),
+            allowed_write.data.eq(late.rewritten & late.allow),
+            allowed_write.en.eq(sweeping | late.rewritten | (late.done & (late.outcome == PairOutcome.LEGGED))),
             cooling_write.addr.eq(Mux(strikes, struck_pair, place)),
-            cooling_write.data.eq(end.done),
-            cooling_write.en.eq(sweeping | end.done | end.rewritten | strikes),
+            cooling_write.data.eq(late.done),
+            cooling_write.en.eq(sweeping | late.done | late.rewritten | strikes),
             # A row is rewritten while nothing is evaluated.
             fired_write.addr.eq(Mux(self._decided.valid, self._decided.pair, place)),
-            fired_write.data.eq(Mux(self._decided.valid, self._decided.state, fired_own.data)),
-            fired_write.en.eq(self._decided.valid | sweeping | end.rewritten),
-            started_write.addr.eq(end.pair),
-            started_write.data.eq(now),
-            started_write.en.eq(end.done),
+            fired_write.data.eq(Mux(self._decided.valid, self._decided.state, Mux(sweeping, 0, had))),
+            fired_write.en.eq(self._decided.valid | sweeping | late.rewritten),
+            started_write.addr.eq(late.pair),
+            started_write.data.eq(late.cycle),
+            started_write.en.eq(late.done),
             ended_read.addr.eq(pair),
             cooling_read.addr.eq(pair),
             started_read.addr.eq(pair),
@@ -559,15 +587,13 @@ class SpreadTrigger(wiring.Component):
         ]
         with m.If(~self._decided.valid):
             m.d.comb += fired_write.data.disarmed.eq(0)
-            with m.If(sweeping):
-                m.d.comb += fired_write.data.eq(0)
         return ended_read.data, cooling_read.data, started_read.data
 
     def _decide(self, m: Module, spread: data.View, kill) -> None:
         """Choose the action, and offer its orders or say why not."""
         row, pair = spread.row, spread.pair
         reached = spread.reached
-        short, flat = spread.units < 0, spread.units == 0
+        short, flat = spread.short, spread.flat
         leaving = Mux(short, reached[PairAction.BUY_BACK.value], ~flat & reached[PairAction.SELL_OUT.value])
         more_sales = reached[PairAction.SELL_SPREAD.value] & (short | flat)
         more_buys = reached[PairAction.BUY_SPREAD.value] & ~short
@@ -601,7 +627,7 @@ class SpreadTrigger(wiring.Component):
             sale = selling if number == 0 else ~selling
             leg = asked.legs[number]
             lowest = Mux(
-                spread.lowest[bid], 1, Mux(ouch.HIGHEST_PRICE < spread.limit[bid], ouch.HIGHEST_PRICE, spread.limit[bid])
+                spread.lowest[bid], 1, Mux(spread.limit[bid] >= ouch.HIGHEST_PRICE + 1, ouch.HIGHEST_PRICE, spread.limit[bid])
             )
             ceiling = Mux(spread.cheap[ask], _DOLLAR, ouch.HIGHEST_PRICE)
             highest = Mux(ceiling < spread.limit[ask], ceiling, spread.limit[ask])

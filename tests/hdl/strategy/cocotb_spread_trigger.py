@@ -241,7 +241,7 @@ async def a_legged_pair_is_latched_until_its_row_is_written(dut):
     await bench.change(0, HIGH)
     await bench.done(5, PairOutcome.LEGGED)
     await bench.change(0, NARROW)
-    # The request goes to the gate, not `allowed` (asserted in `change`), which refuses it; come back, it does not arm the pair again.
+    # The request goes to the gate, which refuses it (not `allowed`, asserted in `change`); come back, it does not arm the pair.
     assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
     await bench.give_back(5)
     assert await bench.change(0, HIGH._replace(ask_shares=7)) == []
