@@ -84,6 +84,8 @@ class Ledger(wiring.Component):
         Reports of the exchange.
     next_user_ref_num : In(32)
         Number the next leg a will bear.
+    live : Out(range(geometry.open_orders + 1))
+        Orders entered that have not ended.
     full : Out(1)
         A place of the next two numbers is taken. Valid three clocks after `next_user_ref_num` changed, four after the ledger did.
     lookup : In(ArrayLayout(geometry.slot_bits, 2))
@@ -115,6 +117,7 @@ class Ledger(wiring.Component):
                 "booking": Out(1),
                 "report": In(stream.Signature(OrderReport, always_ready=True)),
                 "next_user_ref_num": In(32),
+                "live": Out(range(geometry.open_orders + 1)),
                 "full": Out(1),
                 "lookup": In(data.ArrayLayout(geometry.slot_bits, 2)),
                 "looking": In(1),
@@ -181,6 +184,11 @@ class Ledger(wiring.Component):
             m.d.sync += found[0].eq(taken_read.data)
         with m.Else():
             m.d.sync += found[1].eq(taken_read.data)
+
+        # Like the memory it counts, it outlives a reset.
+        live = Signal(range(geometry.open_orders + 1), reset_less=True)
+        m.d.sync += live.eq(live + (taken_write.en & taken_write.data) - (taken_write.en & ~taken_write.data))
+        m.d.comb += self.live.eq(live)
 
         # Reports wait while orders are entered.
         m.submodules.queue = queue = SyncFIFOBuffered(width=OrderReport.as_shape().size, depth=self._report_queue)

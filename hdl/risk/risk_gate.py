@@ -1,6 +1,6 @@
 """The one gate every order passes."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -9,12 +9,13 @@ from hdl import interfaces
 from hdl.flags import one_hot
 from hdl.interfaces import Integrity, Mode, Side, TradingState
 from hdl.risk.ledger import Exposure, side_code
+from hdl.risk.off_tick import OffTick
 from hdl.risk.product import Product
 from hdl.spec import events, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Refusal
 
-LIMITS = next(table for table in registers.RISK.tables if table.name == "limits")
+LIMITS, CEILINGS = (next(table for table in registers.RISK.tables if table.name == name) for name in ("limits", "ceilings"))
 
 _BPS = 10_000
 """Basis points in the whole."""
@@ -40,6 +41,10 @@ class RiskGate(wiring.Component):
     sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
     ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
+    ``OFF_TICK``: from a dollar on, a price is a multiple of 100.
+
+    Ceilings: the first row of `ceilings` after reset holds until the next reset; before it there are none. A row of `limits` with
+    a column above its ceiling is not taken over, the old one stays.
 
     Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given
     and the ledger has entered its orders. Nothing is queued here.
@@ -58,8 +63,14 @@ class RiskGate(wiring.Component):
     allowed : In(1)
         The pair of `request` is enabled and not latched off.
     limits : In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True))
-        Rows of the host, two clocks apart at least. A row and its reference take effect together, in the next clock in which
-        neither a request is taken nor a sale comes.
+        Rows of the host, three clocks apart at least. A row and its reference take effect together, in the second clock after it
+        came or the next in which neither a request is taken nor a sale comes.
+    ceilings : In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True))
+        Highest limits, once.
+    ceilings_locked : Out(1)
+        They were loaded.
+    limits_refused : Out(1)
+        One-clock pulse: a row above a ceiling, or ceilings when locked.
     trading_state : In(TradingState)
     mode : In(Mode)
     rate_tokens : In(16)
@@ -74,7 +85,7 @@ class RiskGate(wiring.Component):
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         State of each slot's book.
     halted, restricted : In(geometry.slots)
-    market_open : In(1)
+    market_open, stale : In(1)
         Of `MarketStatus`.
     transmitter_ready : In(1)
         An order pair given in this clock leaves at once.
@@ -113,6 +124,9 @@ class RiskGate(wiring.Component):
                 "request": In(stream.Signature(interfaces.order_pair(geometry))),
                 "allowed": In(1),
                 "limits": In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True)),
+                "ceilings": In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True)),
+                "ceilings_locked": Out(1),
+                "limits_refused": Out(1),
                 "trading_state": In(TradingState),
                 "mode": In(Mode),
                 "rate_tokens": In(16),
@@ -124,6 +138,7 @@ class RiskGate(wiring.Component):
                 "halted": In(slots),
                 "restricted": In(slots),
                 "market_open": In(1),
+                "stale": In(1),
                 "transmitter_ready": In(1),
                 "session_up": In(1),
                 "load_user_ref_num": In(stream.Signature(32, always_ready=True)),
@@ -184,12 +199,14 @@ class RiskGate(wiring.Component):
         # Leg b's row is read a clock after all else, so nothing of a row is written in the clock in which a request is taken: no
         # request meets half of it. A sale goes before the row that waits, and is not undone by it.
         waiting = Signal(self.limits.payload.shape())
-        waits, write = Signal(), Signal()
+        waits, checked, write = Signal(), Signal(), Signal()
         trade = self.trade.payload
-        m.d.comb += write.eq(waits & ~taken & ~self.trade.valid)
+        above = self._ceilings(m, waiting.row, waits & checked)
+        m.d.sync += checked.eq(waits & ~self.limits.valid)
+        m.d.comb += write.eq(waits & checked & ~above & ~taken & ~self.trade.valid)
         with m.If(self.limits.valid):
             m.d.sync += [waiting.eq(self.limits.payload), waits.eq(1)]
-        with m.Elif(write):
+        with m.Elif(write | (checked & above)):
             m.d.sync += waits.eq(0)
         newest = Mux(self.limits.valid, self.limits.payload.index, waiting.index)
         with m.If(self.trade.valid & (trade.slot == newest)):
@@ -220,6 +237,20 @@ class RiskGate(wiring.Component):
                 m.d.sync += row.eq(row_data)
             read.append((row, reference, share))
         return read
+
+    def _ceilings(self, m: Module, row: data.View, judged: Value) -> Signal:
+        """Whether a row of limits is above a ceiling, a clock after the row stands; `judged` tells that it is asked for."""
+        names = [column.name for column in CEILINGS.columns]
+        shape = self.ceilings.payload.row.shape()
+        ceilings = Signal(shape, init={name: (1 << len(self.ceilings.payload.row[name])) - 1 for name in names})
+        above = Signal()
+        m.d.sync += [
+            above.eq(Cat(ceilings[name] < row[name] for name in names).any()),
+            self.limits_refused.eq((judged & above) | (self.ceilings.valid & self.ceilings_locked)),
+        ]
+        with m.If(self.ceilings.valid & ~self.ceilings_locked):
+            m.d.sync += [ceilings.eq(self.ceilings.payload.row), self.ceilings_locked.eq(1)]
+        return above
 
     def _crossed(self, m: Module) -> Signal:
         """One bit a slot: locked, crossed or one-sided."""
@@ -295,9 +326,15 @@ class RiskGate(wiring.Component):
             Refusal.CROSSED: crossed.bit_select(asked.slot, 1),
             Refusal.PAIR_DISABLED: ~self.allowed | one_slot,
             Refusal.MARKET_CLOSED: ~self.market_open,
+            Refusal.STALE: self.stale,
         }
         restricted = delayed(self.restricted.bit_select(asked.slot, 1), 3, "restricted")
         reasons = {kind: delayed(value, 3, kind.name.lower()) for kind, value in fetched.items()}
+
+        off_tick = OffTick()
+        m.submodules[f"off_tick_{index}"] = off_tick
+        m.d.comb += off_tick.price.eq(asked.price)
+        reasons[Refusal.OFF_TICK] = off_tick.off_tick
 
         # Clock 1: reference and exposure are in registers.
         distance = Signal(32, name=f"{limit}_distance")
