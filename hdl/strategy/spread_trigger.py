@@ -47,9 +47,9 @@ class SpreadTrigger(wiring.Component):
     purchase below a dollar goes no higher than the dollar, where its ticks end; no limit leaves the range 1 to
     `ouch.HIGHEST_PRICE`.
 
-    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`; every
-    clock by which it came later adds one, without any `accept` it is 9. Every later pair of the list takes one clock more, and
-    where the first one waited for its touch there is one clock between it and the second.
+    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`, 9 where it
+    came later or not at all. Every later pair of the list takes one clock more, and where the first one waited for its touch there
+    is one clock between it and the second.
 
     What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each
     clock: no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).
@@ -214,18 +214,28 @@ class SpreadTrigger(wiring.Component):
         two_row = Signal(row_layout, reset_less=True)
         three = Signal(
             data.StructLayout(
-                {"valid": 1, "pair": pair_bits, "is_a": 1, "held": 1, "other": interfaces.touch(), "row": row_layout}
+                {
+                    "valid": 1,
+                    "pair": pair_bits,
+                    "held": 1,
+                    "a": interfaces.touch(),
+                    "b": interfaces.touch(),
+                    "awaits_a": 1,
+                    "awaits_b": 1,
+                    "row": row_layout,
+                }
             )
         )
         hit, advance, over = Signal(), Signal(), Signal()
-        awaited = active & ~go
+        awaited = active & ~go & ~fetch & three.valid
         m.d.comb += [
             hit.eq(self.bbo.valid & awaited & (self.bbo.payload.slot == slot) & ~kill),
             # Nothing wide hangs on the touch that comes in this clock: the pair it meets leaves its place empty for a clock.
             advance.eq(~three.valid | go),
             over.eq(active & go & ~fetch & (left == 0) & ~one.valid & ~two.valid),
         ]
-        other_slot = Mux(two.legs.a == slot, two.legs.b, two.legs.a)
+        is_a = two.legs.a == slot
+        other_slot = Mux(is_a, two.legs.b, two.legs.a)
         m.d.comb += [
             list_read.addr.eq(slot),
             index_read.addr.eq(pointer),
@@ -245,9 +255,11 @@ class SpreadTrigger(wiring.Component):
                 two_row.eq(row_read.data),
                 three.valid.eq(two.valid),
                 three.pair.eq(two.pair),
-                three.is_a.eq(two.legs.a == slot),
-                three.held.eq((two.legs.a == slot) ^ (two.legs.b == slot)),
-                three.other.eq(touch_read.data),
+                three.held.eq(is_a ^ (two.legs.b == slot)),
+                three.a.eq(Mux(is_a, current.touch, touch_read.data)),
+                three.b.eq(Mux(is_a, touch_read.data, current.touch)),
+                three.awaits_a.eq(is_a & ~go),
+                three.awaits_b.eq(~is_a & ~go),
                 three.row.eq(two_row),
             ]
         with m.If(fetch):
@@ -256,9 +268,7 @@ class SpreadTrigger(wiring.Component):
         with m.If(over):
             m.d.sync += [active.eq(0), go.eq(0)]
         with m.If(hit):
-            m.d.sync += go.eq(1)
-            with m.If(three.valid):
-                m.d.sync += three.valid.eq(0)
+            m.d.sync += [go.eq(1), three.valid.eq(0)]
         with m.If(self.bbo.valid):
             m.d.sync += current.eq(self.bbo.payload)
 
@@ -287,12 +297,12 @@ class SpreadTrigger(wiring.Component):
                 {"valid": 1, "pair": pair_bits, "a": interfaces.touch(), "b": interfaces.touch(), "row": row_layout}
             )
         )
-        mine = Mux(go, current.touch, self.bbo.payload.touch)
         m.d.comb += [
-            head.valid.eq(three.valid & three.held & ((go & ~self.bbo.valid) | hit) & ~fetch & ~kill),
+            head.valid.eq(three.valid & three.held & ((go & ~self.bbo.valid & ~fetch) | hit) & ~kill),
             head.pair.eq(three.pair),
-            head.a.eq(Mux(three.is_a, mine, three.other)),
-            head.b.eq(Mux(three.is_a, three.other, mine)),
+            # The touch that comes in this clock has the shortest way; the pairs behind the first one got it with their rows.
+            head.a.eq(Mux(three.awaits_a, self.bbo.payload.touch, three.a)),
+            head.b.eq(Mux(three.awaits_b, self.bbo.payload.touch, three.b)),
             head.row.eq(three.row),
         ]
         return head, kill

@@ -100,7 +100,7 @@ class Bench(Stepper):
         self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "sequence": 77, "som": 5, "eot": 6, "type": 69})
         at = self.cycle
         self.touches[slot] = touch
-        delay = LATENCY + (max(0, LEAD - lead) if lead else LEAD)
+        delay = LATENCY + (0 if lead and lead >= LEAD else LEAD)
         entries = self.lists.get(slot, [])
 
         expected, taken_events = [], []
