@@ -52,7 +52,7 @@ class Appliance(wiring.Component):
         For measuring from outside.
     """
 
-    def __init__(self, geometry: Geometry) -> None:
+    def __init__(self, *, geometry: Geometry) -> None:
         if geometry.width != 1:
             raise ValueError(f"geometry: width {geometry.width} was given, a GMII port has 1")
         self._geometry = geometry

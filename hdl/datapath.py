@@ -9,6 +9,7 @@ from hdl.book.order_book import OrderBook
 from hdl.control.event_writer import EventWriter
 from hdl.control.register_file import ControlBus, RegisterFile
 from hdl.control.trading_state_holder import TradingStateHolder
+from hdl.control.watchdog import Watchdog
 from hdl.feed.moldudp64_receiver import MoldUdp64Receiver
 from hdl.itch.itch_decoder import ItchDecoder
 from hdl.net.frame_filter import FrameFilter
@@ -95,9 +96,10 @@ class DataPath(wiring.Component):
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency)
         m.submodules.book = book = OrderBook(geometry=geometry)
-        m.submodules.trading = trading = TradingCore(geometry)
-        m.submodules.session = session = OrderSession(geometry)
+        m.submodules.trading = trading = TradingCore(geometry=geometry)
+        m.submodules.session = session = OrderSession(geometry=geometry)
         m.submodules.trading_state = trading_state = TradingStateHolder()
+        m.submodules.watchdog = watchdog = Watchdog()
 
         cycles = Signal(64)
         m.d.sync += cycles.eq(cycles + 1)
@@ -108,7 +110,7 @@ class DataPath(wiring.Component):
         connect(m, flipped(self.control), registers.bus)
         self._feed(m, registers.feed, frames, hold, mold, itch)
         self._book(m, registers.book, mold, itch, book)
-        self._trading(m, registers, itch, book, trading, trading_state, session)
+        self._trading(m, registers, itch, book, trading, trading_state, watchdog, session)
         self._session(m, registers.session, frames, trading, session)
         self._events(m, writer, mold, book, trading, session)
         self._identity(m, registers, cycles)
@@ -149,7 +151,7 @@ class DataPath(wiring.Component):
         with m.If(mold.gap.valid):
             m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.GAP)
 
-    def _trading(self, m, registers, itch, book, trading, trading_state, session) -> None:
+    def _trading(self, m, registers, itch, book, trading, trading_state, watchdog, session) -> None:
         strategy, risk = registers.strategy, registers.risk
         for source, name in (
             (book, "accept"),
@@ -159,6 +161,7 @@ class DataPath(wiring.Component):
             (strategy, "pair_lists"),
             (strategy, "pair_index"),
             (risk, "limits"),
+            (risk, "ceilings"),
         ):
             connect(m, getattr(source, name), getattr(trading, name))
         m.d.comb += [
@@ -173,6 +176,17 @@ class DataPath(wiring.Component):
             trading.rate_tokens.eq(risk.rate_tokens),
             trading.rate_interval.eq(risk.rate_interval),
             trading.ignore_market_hours.eq(risk.ignore_market_hours),
+            trading.stale_after.eq(risk.stale_after),
+            risk.ceilings_locked.eq(trading.ceilings_locked),
+            risk.orders_open.eq(trading.live),
+            watchdog.heartbeat.eq(risk.heartbeat),
+            watchdog.period.eq(risk.watchdog),
+            trading_state.reduce.eq(watchdog.overdue),
+            trading_state.kill.eq(watchdog.lost),
+            trading_state.ended.eq(trading.ended),
+            risk.rearm.value.eq(trading_state.rearming),
+            registers.status.limits_refused.eq(trading.limits_refused),
+            registers.status.watchdog_expired.eq(watchdog.expired),
             trading_state.load.valid.eq(risk.trading_state.load.valid),
             trading_state.load.payload.eq(risk.trading_state.load.payload),
             # An order lost behind the gate or a frame cut by the MAC cannot happen; if it does, nothing more may leave. A message
@@ -188,6 +202,7 @@ class DataPath(wiring.Component):
             risk.next_user_ref_num.value.eq(trading.next_user_ref_num),
         ]
         connect(m, risk.next_user_ref_num.load, trading.load_user_ref_num)
+        connect(m, risk.rearm.load, trading_state.rearm)
 
     def _session(self, m, registers, frames, trading, session) -> None:
         connect(m, frames.segment, session.segment)
@@ -273,11 +288,7 @@ class DataPath(wiring.Component):
             ("gaps", mold.gap.valid),
             ("heartbeats", mold.heartbeat),
         ):
-            # The count is one clock behind: its adder is on nobody's path.
-            step = Signal(4, name=f"{name}_step")
-            count = Signal(32, name=f"{name}_count")
-            m.d.sync += [step.eq(gain), count.eq(count + step)]
-            m.d.comb += getattr(status, name).eq(count)
+            m.d.comb += getattr(status, name).eq(gain)
 
         overruns = Cat(
             Const(0, Drop.HOLD_OVERRUN), hold.overflow, Const(0, Drop.SEGMENT_OVERRUN - Drop.HOLD_OVERRUN - 1), session.overflow

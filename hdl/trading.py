@@ -8,7 +8,7 @@ from hdl import interfaces
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
 from hdl.risk.ledger import Ledger
 from hdl.risk.market_status import MarketStatus
-from hdl.risk.risk_gate import LIMITS, RiskGate
+from hdl.risk.risk_gate import CEILINGS, LIMITS, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Miss, Refusal
@@ -37,10 +37,15 @@ class TradingCore(wiring.Component):
     trade : In(stream.Signature(StructLayout({"slot", "price"}), always_ready=True))
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         Of the book.
-    pairs, pair_lists, pair_index, limits : In(stream.Signature(interfaces.table_write(...), always_ready=True))
+    pairs, pair_lists, pair_index, limits, ceilings : In(stream.Signature(interfaces.table_write(...), always_ready=True))
         Rows of the host.
-    cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours
+    cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours, stale_after
         Registers of the host.
+    ceilings_locked, limits_refused : Out(1)
+        Of `RiskGate`.
+    live : Out(range(geometry.open_orders + 1))
+        Own orders that have not ended; `ended` is high while there is none and none is being entered.
+    ended : Out(1)
     clear : In(1)
         Forget all touches, as the book is cleared.
     load_user_ref_num : In(stream.Signature(32, always_ready=True))
@@ -71,7 +76,7 @@ class TradingCore(wiring.Component):
 
     LATENCY = SpreadTrigger.LATENCY + RiskGate.LATENCY
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
 
         def always(shape, direction=In):
@@ -91,6 +96,12 @@ class TradingCore(wiring.Component):
                 "pair_lists": rows(PAIR_LISTS),
                 "pair_index": rows(PAIR_INDEX),
                 "limits": rows(LIMITS),
+                "ceilings": rows(CEILINGS),
+                "ceilings_locked": Out(1),
+                "limits_refused": Out(1),
+                "live": Out(range(geometry.open_orders + 1)),
+                "ended": Out(1),
+                "stale_after": In(32),
                 "cooldown": In(32),
                 "trading_state": In(TradingState),
                 "mode": In(Mode),
@@ -121,15 +132,15 @@ class TradingCore(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.trigger = trigger = SpreadTrigger(self._geometry)
-        m.submodules.status = status = MarketStatus(self._geometry)
-        m.submodules.gate = gate = RiskGate(self._geometry)
-        m.submodules.ledger = ledger = Ledger(self._geometry)
+        m.submodules.trigger = trigger = SpreadTrigger(geometry=self._geometry)
+        m.submodules.status = status = MarketStatus(geometry=self._geometry)
+        m.submodules.gate = gate = RiskGate(geometry=self._geometry)
+        m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
 
         for target, names in (
             (status, ("decoded",)),
             (trigger, ("accept", "bbo", "pairs", "pair_lists", "pair_index", "trigger_event")),
-            (gate, ("bbo", "trade", "limits", "load_user_ref_num", "order", "verdict_event")),
+            (gate, ("bbo", "trade", "limits", "ceilings", "load_user_ref_num", "order", "verdict_event")),
             (ledger, ("report", "fill_event", "order_state_event", "alarm_event")),
         ):
             for name in names:
@@ -140,7 +151,7 @@ class TradingCore(wiring.Component):
 
         for target, names in (
             (trigger, ("cooldown", "clear", "integrity", "now")),
-            (status, ("ignore_market_hours",)),
+            (status, ("ignore_market_hours", "stale_after")),
             (
                 gate,
                 (
@@ -164,6 +175,11 @@ class TradingCore(wiring.Component):
             gate.halted.eq(status.halted),
             gate.restricted.eq(status.restricted),
             gate.market_open.eq(status.market_open),
+            gate.stale.eq(status.stale),
+            self.ceilings_locked.eq(gate.ceilings_locked),
+            self.limits_refused.eq(gate.limits_refused),
+            self.live.eq(ledger.live),
+            self.ended.eq((ledger.live == 0) & ~ledger.booking & ~gate.order.valid),
             gate.allowed.eq(trigger.allowed),
             ledger.sent.valid.eq(gate.order.valid),
             ledger.sent.payload.eq(gate.order.payload),

@@ -84,7 +84,7 @@ def _versa(preset: str) -> Mapping[str, str]:
     """Files of the build for the Versa board. Elaborates the whole appliance."""
     from hdl.appliance import Appliance
 
-    return versa_files(Appliance(PRESETS[preset]))
+    return versa_files(Appliance(geometry=PRESETS[preset]))
 
 
 def versa_files(core: Any) -> Mapping[str, str]:

@@ -47,15 +47,24 @@
 #define T2T_RISK_LIMITS 0x00A00u /* rw, table */
 #define T2T_RISK_LIMITS_ROWS 32u
 #define T2T_RISK_LIMITS_STRIDE 8u /* words */
-#define T2T_SESSION_UP 0x00B00u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B01u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B03u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B05u /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B06u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B07u /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B08u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B09u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B0Au /* load, 32 bits */
+#define T2T_RISK_REARM 0x00B00u /* load, 32 bits */
+#define T2T_RISK_ORDERS_OPEN 0x00B01u /* ro, 16 bits */
+#define T2T_RISK_HEARTBEAT 0x00B02u /* pulse, 1 bits */
+#define T2T_RISK_WATCHDOG 0x00B03u /* rw, 32 bits */
+#define T2T_RISK_STALE_AFTER 0x00B04u /* rw, 32 bits */
+#define T2T_RISK_CEILINGS_LOCKED 0x00B05u /* ro, 1 bits */
+#define T2T_RISK_CEILINGS 0x00B08u /* rw, table */
+#define T2T_RISK_CEILINGS_ROWS 1u
+#define T2T_RISK_CEILINGS_STRIDE 8u /* words */
+#define T2T_SESSION_UP 0x00B10u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B11u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B13u /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B15u /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B16u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B17u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B18u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B19u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B1Au /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00B40u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 32u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -70,11 +79,13 @@
 #define T2T_STATUS_LOST_AFTER_USE 0x00B88u /* ro, 32 bits */
 #define T2T_STATUS_GAPS 0x00B89u /* ro, 32 bits */
 #define T2T_STATUS_HEARTBEATS 0x00B8Au /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00B8Bu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B8Cu /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BA0u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 26u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00BC0u /* ro, table */
-#define T2T_STATUS_REFUSAL_ROWS 22u
+#define T2T_STATUS_REFUSAL_ROWS 24u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
 #define T2T_STATUS_MISS 0x00BE0u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 6u
@@ -138,6 +149,8 @@ enum t2t_refusal {
     T2T_REFUSAL_LEDGER_FULL = 19,
     T2T_REFUSAL_OTHER_LEG = 20,
     T2T_REFUSAL_SHORT_SALE = 21,
+    T2T_REFUSAL_STALE = 22,
+    T2T_REFUSAL_OFF_TICK = 23,
 };
 
 enum t2t_miss {

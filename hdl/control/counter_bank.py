@@ -1,6 +1,8 @@
 """Counters kept in memory."""
 
-from amaranth.hdl import Module, Mux, Signal
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -12,20 +14,18 @@ class CounterBank(wiring.Component):
     What a counter gains is first held in a few flip-flops; a walker adds it to the counter's word in memory, a counter each
     clock. Nothing is ever lost: the flip-flops hold the most that can come in between two visits.
 
-    A counter read is at most ``counters + 2`` clocks old.
+    A counter read is at most ``counters + 3`` clocks old.
 
     Parameters
     ----------
-    counters : int
-        How many, 3 or more.
-    step : int
-        Most a counter can gain in one clock.
+    steps : sequence of int
+        Most each counter can gain in one clock; as many as there are counters, 3 or more.
     spacing : int
         Fewest clocks from one gain of a counter to its next.
 
     Members
     -------
-    gain : In(ArrayLayout(range(step + 1), counters))
+    gain : In(ArrayLayout(range(max(steps) + 1), counters))
         What each counter gains this clock.
     address : In(range(counters))
         Counter to read.
@@ -33,15 +33,16 @@ class CounterBank(wiring.Component):
         Its value, two clocks after `address`.
     """
 
-    def __init__(self, *, counters: int, step: int = 1, spacing: int = 1):
-        for name, value, least in (("counters", counters, 3), ("step", step, 1), ("spacing", spacing, 1)):
+    def __init__(self, *, steps: Sequence[int], spacing: int = 1):
+        counters = len(steps)
+        for name, value, least in (("steps", counters, 3), ("step", min(steps, default=1), 1), ("spacing", spacing, 1)):
             if value < least:
                 raise ValueError(f"{name}: {value} was given, allowed is {least} and more")
         self._counters = counters
-        self._most = -(-counters // spacing) * step
+        self._most = [-(-counters // spacing) * step for step in steps]
         super().__init__(
             {
-                "gain": In(data.ArrayLayout(range(step + 1), counters)),
+                "gain": In(data.ArrayLayout(range(max(steps) + 1), counters)),
                 "address": In(range(counters)),
                 "count": Out(32),
             }
@@ -54,17 +55,23 @@ class CounterBank(wiring.Component):
 
         # A counter is read, taken over and written in three clocks; with three counters or more it is never two at once.
         at, after = Signal(range(self._counters)), Signal(range(self._counters))
-        held = [Signal(range(self._most + 1), name=f"held_{index}") for index in range(self._counters)]
-        visited, taken = Signal.like(held[0]), Signal.like(held[0])
-        with m.Switch(at):
-            for index in range(self._counters):
-                with m.Case(index):
-                    m.d.comb += visited.eq(held[index])
+        held = [Signal(range(most + 1), name=f"held_{index}") for index, most in enumerate(self._most)]
+        visited, taken = Signal(range(max(self._most) + 1)), Signal(range(max(self._most) + 1))
+        # Behind a register: the adders here are on nobody's path.
+        gain = Signal.like(self.gain)
+        m.d.sync += gain.eq(self.gain)
+        # The same as `at`, one bit a counter: to be ANDed and ORed, which takes far less than a choice.
+        turn = Signal(self._counters, init=1)
+        m.d.sync += turn.eq(Cat(turn[-1], turn[:-1]))
+        chosen: Value = Const(0, len(visited))
+        for here, pending in zip(turn, held, strict=True):
+            chosen = chosen | (pending & here.replicate(len(pending)))
+        m.d.comb += visited.eq(chosen)
         for index, pending in enumerate(held):
-            with m.If(at == index):
-                m.d.sync += pending.eq(self.gain[index])
-            with m.Elif(self.gain[index] != 0):
-                m.d.sync += pending.eq(pending + self.gain[index])
+            with m.If(turn[index]):
+                m.d.sync += pending.eq(gain[index])
+            with m.Elif(gain[index] != 0):
+                m.d.sync += pending.eq(pending + gain[index])
 
         m.d.comb += [
             walk.addr.eq(at),

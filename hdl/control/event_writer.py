@@ -1,6 +1,6 @@
 """Event records on their way to the host."""
 
-from amaranth.hdl import Cat, Const, Module, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -11,13 +11,12 @@ from hdl.spec import events
 from hdl.spec.layout import Layout
 
 WORD = 32
+HEADER_WORDS = sum(field.size for field in events.HEADER) * 8 // WORD
+LONGEST = max(layout.size for layout in events.RECORDS.values()) * 8 // WORD
+"""Words of the longest record."""
 
-LUT_RAM_DEPTH = 16
-"""Rows of a LUT RAM of ECP5."""
-
-RARE = {events.ORDER_SENT.name, events.GAP.name, events.ALARM.name}
-"""Kinds that come a frame apart or end the day. One of them may wait, in a register; of the others as many as a LUT RAM holds:
-pairs that trigger together make six verdicts in forty clocks."""
+QUEUE_DEPTH = 16
+"""Records that may wait behind the sources: the rows of a LUT RAM of ECP5."""
 
 
 def word() -> data.StructLayout:
@@ -25,121 +24,84 @@ def word() -> data.StructLayout:
     return data.StructLayout({"data": WORD, "last": 1})
 
 
-class RecordSource(wiring.Component):
-    """Turns the events of one kind into records of whole words.
+def body(layout: Layout, event: data.View) -> Value:
+    """Words of a record behind its header, the first one lowest; as many as the longest has, 0 where this one has ended."""
+    parts = [
+        Const(0, 8 * field.size) if field.name == "spare" else Value.cast(event[field.name])
+        for field in layout
+        if field.name == "spare" or field.name not in interfaces.EVENT_HEADER_FIELDS
+    ]
+    record = Cat(*reversed(parts))
+    words = [record.word_select(index, WORD) for index in reversed(range(len(record) // WORD))]
+    return Cat(*words, Const(0, WORD * (LONGEST - HEADER_WORDS - len(words))))
 
-    A queue holds events until they are written. An event that finds it full is lost and counted; the next record of the kind says
-    how many were.
+
+class RecordSource(wiring.Component):
+    """Keeps one event of a kind until it is moved on. One that finds another kept is lost and counted.
 
     Parameters
     ----------
     layout : Layout
-        Record to make.
-    depth : int
-        Events that may wait, a power of two.
+        Record to be made of it.
+    eager : bool
+        `waiting` is high in the clock of the event already, so that one a clock can be moved.
 
     Members
     -------
     event : In(stream.Signature(interfaces.event(layout), always_ready=True))
         Event to record.
     waiting : Out(1)
-        A record can be written.
+        An event can be moved in the next clock.
+    move : In(1)
+        The one kept is taken in this clock, one after `waiting` at least.
+    kept : Out(interfaces.event(layout))
+        That event.
     lost : Out(16)
-        Events lost before the one in front.
-    number : In(32)
-        Running number for the one in front.
-    select : In(range(words))
-        Word wanted of the one in front.
-    data : Out(32)
-        That word, one clock later.
-    done : In(1)
-        The one in front is written.
+        Events lost before it, 65,535 standing for as many or more.
     dropped : Out(1)
         An event was lost this clock.
     """
 
-    def __init__(self, *, layout: Layout, depth: int):
-        if depth < 1 or depth & (depth - 1):
-            raise ValueError(f"depth: {depth} was given, allowed are powers of two")
-        self._layout = layout
-        self._depth = depth
-        self.words = layout.size * 8 // WORD
+    def __init__(self, *, layout: Layout, eager: bool = False):
+        self._eager = eager
         super().__init__(
             {
                 "event": In(stream.Signature(interfaces.event(layout), always_ready=True)),
                 "waiting": Out(1),
+                "move": In(1),
+                "kept": Out(interfaces.event(layout)),
                 "lost": Out(16),
-                "number": In(32),
-                "select": In(range(self.words)),
-                "data": Out(WORD),
-                "done": In(1),
                 "dropped": Out(1),
             }
         )
 
-    def _record(self, event: data.View) -> Value:
-        """The record as one number, its first word most significant."""
-        known = {
-            "kind": Const(ord(self._layout.code), 8),
-            "words": Const(self.words, 8),
-            "lost": self.lost,
-            "number": self.number,
-        }
-        parts = []
-        for field in self._layout:
-            if field.name in known:
-                parts.append(known[field.name])
-            elif field.name == "spare":
-                parts.append(Const(0, 8 * field.size))
-            else:
-                parts.append(Value.cast(event[field.name]))
-        return Cat(*reversed(parts))
-
     def elaborate(self, platform) -> Module:
         m = Module()
-        level = Signal(range(self._depth + 1))
+        full, put = Signal(), Signal()
         missed = Signal(16)
-        put = Signal()
-        front = self._queue(m, put, missed)
         m.d.comb += [
-            put.eq(self.event.valid & (level != self._depth)),
+            put.eq(self.event.valid & (~full | self.move)),
             self.dropped.eq(self.event.valid & ~put),
-            self.waiting.eq(level != 0),
-            self.lost.eq(front.lost),
+            self.waiting.eq(full & ~self.move),
         ]
-        m.d.sync += level.eq(level + put - self.done)
+        if self._eager:
+            m.d.comb += self.waiting.eq((full & ~self.move) | put)
+        m.d.sync += full.eq(put | (full & ~self.move))
         with m.If(put):
-            m.d.sync += missed.eq(0)
-        with m.Elif(self.dropped & (missed != 0xFFFF)):
+            m.d.sync += [self.kept.eq(self.event.payload), self.lost.eq(missed), missed.eq(0)]
+        with m.Elif(self.dropped & ~missed.all()):
             m.d.sync += missed.eq(missed + 1)
-
-        record = self._record(front.event)
-        with m.Switch(self.select):
-            for index in range(self.words):
-                with m.Case(index):
-                    m.d.sync += self.data.eq(record.word_select(self.words - 1 - index, WORD))
         return m
-
-    def _queue(self, m: Module, put: Signal, missed: Signal) -> data.View:
-        """Keep what is put; gives what is in front."""
-        entry = data.StructLayout({"event": interfaces.event(self._layout), "lost": 16})
-        if self._depth == 1:
-            front = Signal(entry)
-            with m.If(put):
-                m.d.sync += [front.event.eq(self.event.payload), front.lost.eq(missed)]
-            return front
-        m.submodules.queue = queue = Memory(shape=entry, depth=self._depth, init=[])
-        write, read = queue.write_port(), queue.read_port(domain="comb")
-        m.d.comb += [write.en.eq(put), write.data.event.eq(self.event.payload), write.data.lost.eq(missed)]
-        m.d.sync += [write.addr.eq(write.addr + put), read.addr.eq(read.addr + self.done)]
-        return read.data
 
 
 class EventWriter(wiring.Component):
     """Writes event records, numbered, as one stream of 32-bit words.
 
-    When several kinds wait, the order of `events.RECORDS` decides. A record is begun only when the output queue has room for the
-    whole of it, so that a slow reader never sees half a record. Numbers leave a hole for every record that was lost.
+    Every kind keeps one event until its turn to enter the common queue; one enters each clock, so an event waits for no more
+    clocks than there are kinds, and only verdicts, two in a row, come closer than that. They are first; of the others the order
+    of `events.RECORDS` decides. A record is begun only when the output queue has room for the whole of it, so that a slow reader
+    never sees half a record. Numbers leave a hole for every record that was lost: one whose kind still keeps another because both
+    queues are full.
 
     Parameters
     ----------
@@ -155,10 +117,14 @@ class EventWriter(wiring.Component):
     lost : Out(range(kinds + 1))
         Events lost this clock.
 
-    Latency: an event that finds the writer idle stands at the output six clocks later.
+    Latency: an event that finds the writer idle stands at the output `LATENCY` clocks later, a verdict one clock earlier.
     """
 
+    LATENCY = 7
+
     def __init__(self, *, depth: int = 1024):
+        if depth < 2 * LONGEST:
+            raise ValueError(f"depth: {depth} was given, allowed is {2 * LONGEST} and more")
         self._depth = depth
         super().__init__(
             {
@@ -170,52 +136,71 @@ class EventWriter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        sources = [
-            RecordSource(layout=layout, depth=1 if layout.name in RARE else LUT_RAM_DEPTH)
-            for layout in events.RECORDS.values()
+        # A stable sort: verdicts first, all else as it was.
+        layouts = sorted(events.RECORDS.values(), key=lambda layout: layout is not events.VERDICT)
+        entry = data.StructLayout(
+            {"kind": range(len(layouts)), "lost": 16, "words": data.ArrayLayout(WORD, LONGEST - HEADER_WORDS)}
+        )
+        m.submodules.queue = queue = Memory(shape=entry, depth=QUEUE_DEPTH, init=[])
+        write, read = queue.write_port(), queue.read_port(domain="comb")
+        level, done = Signal(range(QUEUE_DEPTH + 1)), Signal()
+        m.d.sync += [
+            level.eq(level + write.en - done),
+            write.addr.eq(write.addr + write.en),
+            read.addr.eq(read.addr + done),
         ]
-        for layout, source in zip(events.RECORDS.values(), sources, strict=True):
+        self._collect(m, layouts, write, level)
+        self._write(m, layouts, read.data, level, done)
+        return m
+
+    def _collect(self, m: Module, layouts: list[Layout], write, level: Signal) -> None:
+        """Move what the sources keep into the queue, one a clock."""
+        sources = [RecordSource(layout=layout, eager=layout is events.VERDICT) for layout in layouts]
+        entry: Value = Const(0, len(Value.cast(write.data)))
+        # One that is on its way does not count in `level` yet.
+        free: Value = level < QUEUE_DEPTH - 1
+        for index, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
             m.submodules[layout.name] = source
             wiring.connect(m, wiring.flipped(getattr(self, layout.name)), source.event)
+            m.d.sync += source.move.eq(free & source.waiting)
+            free = free & ~source.waiting
+            row = Signal(write.data.shape(), name=f"row_{layout.name}")
+            m.d.comb += [row.kind.eq(index), row.lost.eq(source.lost), Value.cast(row.words).eq(body(layout, source.kept))]
+            entry = entry | (Value.cast(row) & source.move.replicate(len(entry)))
+        m.d.comb += [Value.cast(write.data).eq(entry), write.en.eq(Cat(source.move for source in sources).any())]
+        m.d.sync += self.lost.eq(sum(source.dropped for source in sources))
+
+    def _write(self, m: Module, layouts: list[Layout], front: data.View, level: Signal, done: Signal) -> None:
+        """Write the record in front, a word a clock."""
         m.submodules.fifo = fifo = SyncFIFOBuffered(width=WORD + 1, depth=self._depth)
+        number, ends = Signal(32), Signal(LONGEST)
+        code, size, last_word = Signal(8), Signal(8), Signal(LONGEST)
+        with m.Switch(front.kind):
+            for index, layout in enumerate(layouts):
+                words = layout.size * 8 // WORD
+                with m.Case(index):
+                    m.d.comb += [code.eq(ord(layout.code)), size.eq(words), last_word.eq(1 << words - 1)]
+        record = Cat(front.lost, size, code, number, front.words)
 
-        longest = max(source.words for source in sources)
-        chosen = Signal(range(len(sources)))
-        length, select = Signal(range(longest + 1)), Signal(range(longest + 1))
-        number, skip = Signal(32), Signal(16)
-        writing, final = Signal(), Signal()
-        any_waiting = Cat(source.waiting for source in sources).any()
-
-        m.d.sync += [self.lost.eq(sum(source.dropped for source in sources)), writing.eq(0), final.eq(0)]
-        m.d.comb += fifo.w_en.eq(writing)
-        for index, source in enumerate(sources):
-            m.d.comb += [source.number.eq(number), source.select.eq(select)]
-            with m.If(chosen == index):
-                m.d.comb += fifo.w_data.eq(Cat(source.data, final))
-
-        with m.FSM():
-            with m.State("CHOOSE"):
-                for index, source in reversed(list(enumerate(sources))):
-                    with m.If(source.waiting):
-                        m.d.sync += [chosen.eq(index), length.eq(source.words), skip.eq(source.lost)]
-                m.d.sync += select.eq(0)
-                # The last word of the record before is still on its way.
-                with m.If(any_waiting & ~writing & (fifo.w_level <= self._depth - longest)):
-                    m.next = "NUMBER"
-            with m.State("NUMBER"):
-                m.d.sync += number.eq(number + skip)
-                m.next = "WRITE"
-            with m.State("WRITE"):
-                m.d.sync += [select.eq(select + 1), writing.eq(1)]
-                with m.If(select == length - 1):
-                    for index, source in enumerate(sources):
-                        m.d.comb += source.done.eq(chosen == index)
-                    m.d.sync += [final.eq(1), number.eq(number + 1)]
-                    m.next = "CHOOSE"
+        # One-hot: the word to write.
+        at = Signal(LONGEST)
+        chosen: Value = Const(0, WORD)
+        for index in range(LONGEST):
+            chosen = chosen | (record.word_select(index, WORD) & at[index].replicate(WORD))
+        word, final, room = Signal(WORD), Signal(), Signal()
+        last = (at & ends).any()
+        # `room` is a clock late, and so is the level behind the last word written.
+        m.d.sync += [fifo.w_en.eq(at.any()), word.eq(chosen), final.eq(done), room.eq(fifo.w_level < self._depth - LONGEST - 1)]
+        m.d.comb += [fifo.w_data.eq(Cat(word, final)), done.eq(last)]
+        with m.If(at.any()):
+            m.d.sync += at.eq(Mux(last, 0, at << 1))
+            with m.If(last):
+                m.d.sync += number.eq(number + 1)
+        with m.Elif((level != 0) & room & ~fifo.w_en):
+            m.d.sync += [at.eq(1), ends.eq(last_word), number.eq(number + front.lost)]
 
         m.d.comb += [
             self.words.valid.eq(fifo.r_rdy),
             Cat(self.words.payload.data, self.words.payload.last).eq(fifo.r_data),
             fifo.r_en.eq(self.words.ready),
         ]
-        return m

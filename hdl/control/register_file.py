@@ -1,18 +1,19 @@
 """The card's registers on the control bus, made from `hdl.spec.registers`."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
 from hdl.control.counter_bank import CounterBank
+from hdl.spec.events import RECORDS
 from hdl.spec.geometry import Geometry
-from hdl.spec.registers import BLOCKS, WORD, Access, Block, Place, Register, RegisterMap, Table
+from hdl.spec.registers import BLOCKS, STATUS, WORD, Access, Block, Place, Register, RegisterMap, Table
 
 ADDRESS_BITS = 20
 
-GAIN = {"refusal": 2, "drop": 2}
-"""Most a counter of a table can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause."""
+GAIN = {"refusal": 2, "drop": 2, "orders_passed": 2, "orders_refused": 2, "events_lost": len(RECORDS)}
+"""Most a counter can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause, every kind."""
 
 SPACING = {"drop": 3, "refusal": 4, "itch_type": 12}
 """Fewest clocks between two gains of a counter of a table, where it is not one: a message block takes three bytes at least, the
@@ -55,7 +56,9 @@ def _load_signature(bits: int) -> wiring.Signature:
     return wiring.Signature({"load": Out(stream.Signature(bits, always_ready=True)), "value": In(bits)})
 
 
-def _member(entry: Register | Table, geometry: Geometry) -> wiring.Member:
+def _member(block: Block, entry: Register | Table, geometry: Geometry) -> wiring.Member:
+    if block is STATUS and isinstance(entry, Register):
+        return In(range(GAIN.get(entry.name, 1) + 1))
     if isinstance(entry, Table):
         if entry.access is Access.RO:
             gain = GAIN.get(entry.name, 1)
@@ -76,9 +79,10 @@ def block_signature(block: Block, geometry: Geometry) -> wiring.Signature:
     """A block's registers and tables by name.
 
     RW: Out, the value. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO: In. PULSE: Out, for one clock.
-    RW tables: stream of `interfaces.table_write`. RO tables: In, what each counter gains this clock.
+    RW tables: stream of `interfaces.table_write`. RO tables and the registers of `STATUS`: In, what each counter gains this
+    clock.
     """
-    return wiring.Signature({entry.name: _member(entry, geometry) for entry in block.entries})
+    return wiring.Signature({entry.name: _member(block, entry, geometry) for entry in block.entries})
 
 
 class RegisterFile(wiring.Component):
@@ -147,10 +151,10 @@ class RegisterFile(wiring.Component):
             value = collected[WORD * (most - entry.words) :]
             port = self._port(place)
             if isinstance(entry, Table):
-                index = row[_log2(entry.stride) :]
+                # A table begins at a multiple of its size, so its rows are plain address bits.
                 m.d.sync += [
                     port.valid.eq(hit),
-                    port.payload.index.eq(index - (place.address >> _log2(entry.stride))),
+                    port.payload.index.eq(row[_log2(entry.stride) :]),
                     Value.cast(port.payload.row).eq(value),
                 ]
             elif entry.access is Access.PULSE:
@@ -165,12 +169,17 @@ class RegisterFile(wiring.Component):
         entry = place.entry
         if isinstance(entry, Register):
             return address == place.address + entry.words - 1
-        within = address - place.address
-        inside = (address >= place.address) & (within < place.rows * entry.stride)
-        return inside & (within[: _log2(entry.stride)] == entry.words - 1)
+        return self._inside(place, address) & (address[: _log2(entry.stride)] == entry.words - 1)
+
+    @staticmethod
+    def _inside(place: Place, address: Signal) -> Value:
+        """Whether an address is one of a table's, which begins at a multiple of its size."""
+        span = place.rows * place.entry.stride
+        bits = (span - 1).bit_length()
+        return (address[bits:] == place.address >> bits) & (address[:bits] < span)
 
     def _read(self, m: Module) -> None:
-        """Stage 1: bus registered. 2: word chosen within each block, counters addressed. 3, 4: counters. 5: out.
+        """Stage 1: bus registered. 2: word and counter addressed. 3: word chosen within each block. 3, 4: counters. 5: out.
 
         The address stands still from one read to the next, so what comes out follows the registers; only `read_valid` waits.
         """
@@ -181,38 +190,37 @@ class RegisterFile(wiring.Component):
             m.d.sync += address.eq(bus.address)
         m.d.sync += pipe.eq(Cat(bus.read, pipe))
 
-        most = max(place.entry.words for place in self.map)
-        upper = Signal(WORD * (most - 1))
         # The word that leaves with `read_valid` is taken from its register three clocks before.
         sampling = pipe[self.READ_LATENCY - 4]
-        found = [self._read_block(m, block, address, upper, sampling) for block in BLOCKS]
-        counts = [self._read_counters(m, place, address) for place in self.map if self._is_counters(place)]
+        found = [self._read_block(m, block, address, sampling) for block in BLOCKS if block is not STATUS]
+        tables = [place for place in self.map if isinstance(place.entry, Table) and place.entry.access is Access.RO]
+        counts = [self._read_counters(m, place.entry.name, [place.entry.name] * place.rows, place, address) for place in tables]
+        totals = [register.name for register in STATUS.registers]
+        counts.append(self._read_counters(m, "totals", totals, self.map[STATUS.name, totals[0]], address))
         settled = Signal(WORD)
         m.d.sync += settled.eq(_any_of(found))
         m.d.sync += bus.read_data.eq(settled | _any_of(counts))
         m.d.comb += bus.read_valid.eq(pipe[-1])
 
-    @staticmethod
-    def _is_counters(place: Place) -> bool:
-        return isinstance(place.entry, Table) and place.entry.access is Access.RO
-
-    def _read_block(self, m: Module, block: Block, address: Signal, upper: Signal, now: Value) -> Value:
+    def _read_block(self, m: Module, block: Block, address: Signal, now: Value) -> Value:
         """Word of one block's registers, 0 where the address is not one of them."""
         word = Signal(WORD, name=f"word_{block.name}")
-        m.d.sync += word.eq(0)
-        with m.Switch(address):
-            for entry in block.registers:
-                place = self.map[block.name, entry.name]
-                value = self._value(place)
-                for index in range(entry.words):
-                    with m.Case(place.address + index):
-                        if index == 0:
-                            m.d.sync += word.eq(value[:WORD])
-                            if entry.words > 1:
-                                with m.If(now):
-                                    m.d.sync += upper.eq(value[WORD:])
-                        else:
-                            m.d.sync += word.eq(upper.word_select(index - 1, WORD))
+        chosen: Value = Const(0, WORD)
+        for entry in block.registers:
+            place = self.map[block.name, entry.name]
+            value = self._value(place)
+            for index in range(entry.words):
+                here = Signal(name=f"read_{block.name}_{entry.name}_{index}")
+                m.d.sync += here.eq(address == place.address + index)
+                part = value[WORD * index : WORD * (index + 1)]
+                if index == 0 and entry.words > 1 and entry.access is not Access.RW:
+                    # Gateware may change it between the reads of its words; the host alone changes the others.
+                    upper = Signal(len(value) - WORD, name=f"upper_{block.name}_{entry.name}")
+                    with m.If(here & now):
+                        m.d.sync += upper.eq(value[WORD:])
+                    value = Cat(part, upper)
+                chosen = chosen | (part & here.replicate(len(part)))
+        m.d.sync += word.eq(chosen)
         return word
 
     def _value(self, place: Place) -> Value:
@@ -225,23 +233,27 @@ class RegisterFile(wiring.Component):
             case _:
                 return Value.cast(port)
 
-    def _read_counters(self, m: Module, place: Place, address: Signal) -> Value:
-        """Count of one counter table, 0 where the address is not in it; three clocks after `address`."""
+    def _read_counters(self, m: Module, name: str, kinds: list[str], first: Place, address: Signal) -> Value:
+        """Count of one of the counters from `first` on, 0 where the address is none of theirs; three clocks after `address`."""
         bank = CounterBank(
-            counters=place.rows,
-            step=GAIN.get(place.entry.name, 1),
-            spacing=max(1, SPACING.get(place.entry.name, 1) // self._geometry.width),
+            steps=[GAIN.get(kind, 1) for kind in kinds],
+            spacing=max(1, SPACING.get(name, 1) // self._geometry.width),
         )
-        m.submodules[f"counters_{place.entry.name}"] = bank
+        m.submodules[f"counters_{name}"] = bank
         inside, inside_next = Signal(), Signal()
         row = Signal.like(bank.address)
         m.d.sync += [
-            inside.eq((address >= place.address) & (address < place.address + place.rows)),
+            inside.eq((address >= first.address) & (address < first.address + len(kinds))),
             inside_next.eq(inside),
-            row.eq(address - place.address),
+            row.eq(address - first.address),
         ]
-        m.d.comb += [bank.gain.eq(self._port(place)), bank.address.eq(row)]
-        return Mux(inside_next, bank.count, 0)
+        if isinstance(first.entry, Table):
+            gains = list(self._port(first))
+        else:
+            gains = [getattr(self.status, kind) for kind in kinds]
+        m.d.comb += [gain.eq(source) for gain, source in zip(bank.gain, gains, strict=True)]
+        m.d.comb += bank.address.eq(row)
+        return bank.count & inside_next.replicate(WORD)
 
 
 def _log2(power: int) -> int:

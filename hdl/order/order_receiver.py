@@ -71,7 +71,7 @@ class OrderReceiver(wiring.Component):
         What was not used, by cause.
     """
 
-    def __init__(self, geometry: Geometry, *, depth: int = 4096):
+    def __init__(self, *, geometry: Geometry, depth: int = 4096):
         self._buffer = SegmentBuffer(width=geometry.width, depth=depth)
         super().__init__(
             {

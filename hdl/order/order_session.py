@@ -38,9 +38,9 @@ class OrderSession(wiring.Component):
         TCP sequence numbers of the next byte sent and expected.
     """
 
-    def __init__(self, geometry: Geometry, *, acknowledge_delay: int = 8192, depth: int = 4096):
-        self._transmitter = OrderTransmitter(geometry, acknowledge_delay=acknowledge_delay, window=depth)
-        self._receiver = OrderReceiver(geometry, depth=depth)
+    def __init__(self, *, geometry: Geometry, acknowledge_delay: int = 8192, depth: int = 4096):
+        self._transmitter = OrderTransmitter(geometry=geometry, acknowledge_delay=acknowledge_delay, window=depth)
+        self._receiver = OrderReceiver(geometry=geometry, depth=depth)
         # A number one part gives and the other takes stays visible; `acknowledge` concerns nobody else.
         members = dict(self._receiver.signature.members) | dict(self._transmitter.signature.members)
         members["receive_next"] = Out(32)

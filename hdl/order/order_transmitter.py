@@ -105,7 +105,7 @@ class OrderTransmitter(wiring.Component):
         The last beat of a frame was taken.
     """
 
-    def __init__(self, geometry: Geometry, *, acknowledge_delay: int = 8192, window: int = 4096):
+    def __init__(self, *, geometry: Geometry, acknowledge_delay: int = 8192, window: int = 4096):
         if not 1 <= acknowledge_delay <= 1 << 24:
             raise ValueError(f"acknowledge_delay: {acknowledge_delay} was given, allowed are 1 to {1 << 24}")
         if not 1 <= window <= 0xFFFF:
@@ -312,19 +312,26 @@ class OrderTransmitter(wiring.Component):
     def _send(self, m: Module, octets: list[Octet], start: Signal, bare: Signal) -> None:
         """Rows of eight bytes into beats."""
         width = self.geometry.width
-        picked = [octet.select(bare) for octet in octets]
-        picked += [Const(0, 8)] * (-len(picked) % ROW)
-        rows = [Cat(picked[place : place + ROW]) for place in range(0, len(picked), ROW)]
         beats_in_row = ROW // width
+        padded = octets + [Octet(Source.FIXED, 0, 0)] * (-len(octets) % ROW)
+        rows = [padded[place : place + ROW] for place in range(0, len(padded), ROW)]
 
+        # What is known at build time is looked up by the row's number, the rest is ANDed and ORed by its turn: far smaller than
+        # a choice between whole rows.
         index = Signal(range(len(rows) + 1))
-        row = Signal(8 * ROW)
-        current = Signal(8 * ROW)
+        turn = Signal(len(rows), init=1)
+        known = Signal(8 * ROW)
         with m.Switch(index):
             for number, content in enumerate(rows):
                 with m.Case(number):
-                    m.d.comb += row.eq(content)
+                    m.d.comb += known.eq(Cat(octet.select(bare) if octet.is_fixed else Const(0, 8) for octet in content))
+        row: Value = known
+        for number, content in enumerate(rows):
+            if not all(octet.is_fixed for octet in content):
+                late = Cat(Const(0, 8) if octet.is_fixed else octet.order for octet in content)
+                row = row | (late & turn[number].replicate(8 * ROW))
 
+        current = Signal(8 * ROW)
         step = Signal(range(max(2, beats_in_row)))
         left = Signal(range(-(-ORDER_BYTES // width)))
         taken = Signal()
@@ -332,17 +339,18 @@ class OrderTransmitter(wiring.Component):
         with m.If(taken):
             m.d.sync += [self.frame.p.first.eq(0), self.frame.p.last.eq(left == 0), left.eq(left - 1)]
             with m.If(step == beats_in_row - 1):
-                m.d.sync += [step.eq(0), current.eq(row), index.eq(index + 1)]
+                m.d.sync += [step.eq(0), current.eq(row), index.eq(index + 1), turn.eq(turn << 1)]
             with m.Else():
                 m.d.sync += [step.eq(step + 1), current.eq(current >> 8 * width)]
             with m.If(self.frame.p.last):
-                m.d.sync += [self.frame.valid.eq(0), index.eq(0)]
+                m.d.sync += [self.frame.valid.eq(0), index.eq(0), turn.eq(1)]
         # While nothing leaves, row 0 is picked again and again: it follows the session registers.
         with m.Elif(~self.frame.valid):
             beats = [-(-size // width) for size in (ORDER_BYTES, BARE_BYTES)]
             m.d.sync += [
                 current.eq(row),
                 index.eq(start),
+                turn.eq(Mux(start, 2, 1)),
                 step.eq(0),
                 left.eq(Mux(self.order.valid, beats[0] - 2, beats[1] - 2)),
                 self.frame.valid.eq(start),

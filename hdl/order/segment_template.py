@@ -40,10 +40,13 @@ class Octet:
     order: Value | int
     acknowledgment: Value | int
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it is known while the gateware is built."""
+        return self.source is Source.FIXED
+
     def select(self, bare: Value) -> Value:
-        """The byte as it leaves; `bare` is high in an acknowledgment."""
-        if self.source is not Source.FIXED:
-            return self.order
+        """The byte as it leaves, of one known while the gateware is built; `bare` is high in an acknowledgment."""
         if self.order == self.acknowledgment:
             return Const(self.order, 8)
         return Mux(bare, Const(self.acknowledgment, 8), Const(self.order, 8))

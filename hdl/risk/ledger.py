@@ -38,6 +38,12 @@ def side_code(side, short):
     return Mux(side == Side.SELL, Mux(short, 2, 1), 0)
 
 
+def minus_if(negative, value, bits: int):
+    """`value`, or minus `value` where `negative`, modulo ``2**bits``: a sum with it is one carry chain, a choice between sum and
+    difference is two."""
+    return (value ^ negative.replicate(bits))[:bits] + negative
+
+
 def pair_done(geometry: Geometry) -> data.StructLayout:
     """Both orders of a pair ended."""
     return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
@@ -78,6 +84,8 @@ class Ledger(wiring.Component):
         Reports of the exchange.
     next_user_ref_num : In(32)
         Number the next leg a will bear.
+    live : Out(range(geometry.open_orders + 1))
+        Orders entered that have not ended.
     full : Out(1)
         A place of the next two numbers is taken. Valid three clocks after `next_user_ref_num` changed, four after the ledger did.
     lookup : In(ArrayLayout(geometry.slot_bits, 2))
@@ -98,7 +106,7 @@ class Ledger(wiring.Component):
         Some alarm was raised: trading has to stop.
     """
 
-    def __init__(self, geometry: Geometry, *, report_queue: int = 16):
+    def __init__(self, *, geometry: Geometry, report_queue: int = 16):
         if report_queue < 4 or report_queue & (report_queue - 1):
             raise ValueError(f"report_queue: {report_queue} was given, allowed are powers of two from 4 on")
         self._geometry = geometry
@@ -109,6 +117,7 @@ class Ledger(wiring.Component):
                 "booking": Out(1),
                 "report": In(stream.Signature(OrderReport, always_ready=True)),
                 "next_user_ref_num": In(32),
+                "live": Out(range(geometry.open_orders + 1)),
                 "full": Out(1),
                 "lookup": In(data.ArrayLayout(geometry.slot_bits, 2)),
                 "looking": In(1),
@@ -141,12 +150,16 @@ class Ledger(wiring.Component):
         )
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
-        m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[])
+        # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[], attrs=attributes)
         m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
         m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
-        orders_read, orders_write = orders.read_port(), orders.write_port()
+        orders_read, orders_write = orders.read_port(domain="comb"), orders.write_port()
+        row = Signal(order_layout, reset_less=True)
+        m.d.sync += row.eq(orders_read.data)
         taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
@@ -171,6 +184,11 @@ class Ledger(wiring.Component):
             m.d.sync += found[0].eq(taken_read.data)
         with m.Else():
             m.d.sync += found[1].eq(taken_read.data)
+
+        # Like the memory it counts, it outlives a reset.
+        live = Signal(range(geometry.open_orders + 1), reset_less=True)
+        m.d.sync += live.eq(live + (taken_write.en & taken_write.data) - (taken_write.en & ~taken_write.data))
+        m.d.comb += self.live.eq(live)
 
         # Reports wait while orders are entered.
         m.submodules.queue = queue = SyncFIFOBuffered(width=OrderReport.as_shape().size, depth=self._report_queue)
@@ -291,7 +309,7 @@ class Ledger(wiring.Component):
             with m.State("FETCH"):
                 m.next = "ROW"
             with m.State("ROW"):
-                m.d.sync += order.eq(orders_read.data)
+                m.d.sync += order.eq(row)
                 m.next = "JUDGE"
             with m.State("JUDGE"):
                 m.d.comb += [own.eq(~self.looking), own_slot.eq(order.slot)]
@@ -302,7 +320,7 @@ class Ledger(wiring.Component):
                     judged.eq(~self.looking),
                     known_type.eq(accepted | executed | canceled | rejected),
                     unknown.eq(~followed),
-                    overfill.eq((executed | canceled) & (report.quantity > order.open)),
+                    overfill.eq((executed | canceled) & (order.open < report.quantity)),
                     possible.eq(
                         Mux(
                             accepted,
@@ -337,7 +355,7 @@ class Ledger(wiring.Component):
                     with m.If(fill):
                         m.d.sync += [
                             held.eq(still),
-                            cash.eq(Mux(order.side == Side.SELL, cash + product.product, cash - product.product)),
+                            cash.eq(cash + minus_if(order.side == Side.BUY, product.product, 64)),
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
@@ -348,7 +366,7 @@ class Ledger(wiring.Component):
         m.d.comb += [
             still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
             still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
-            still.position.eq(Mux(fill, Mux(selling, held.position - ended, held.position + ended), held.position)),
+            still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),

@@ -31,6 +31,8 @@ class MarketStatus(wiring.Component):
     -------
     decoded : In(stream.Signature(interfaces.decoded(geometry), always_ready=True))
         Every message of the feed.
+    stale_after : In(32)
+        Clocks without any message until the feed is stale, 0: never.
     ignore_market_hours : In(1)
         The market counts as open whatever the system events say (replays that begin mid-day). Breakers still close it.
     assume_trading : In(1)
@@ -42,18 +44,22 @@ class MarketStatus(wiring.Component):
         One bit a slot: no short sales.
     market_open : Out(1)
         Market hours, and no breaker.
+    stale : Out(1)
+        The last message came `stale_after` clocks ago or more, two clocks late; high after reset until one comes.
     """
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         super().__init__(
             {
                 "decoded": In(stream.Signature(interfaces.decoded(geometry), always_ready=True)),
+                "stale_after": In(32),
                 "ignore_market_hours": In(1),
                 "assume_trading": In(1),
                 "halted": Out(geometry.slots),
                 "restricted": Out(geometry.slots),
                 "market_open": Out(1),
+                "stale": Out(1),
             }
         )
 
@@ -86,6 +92,13 @@ class MarketStatus(wiring.Component):
                     m.d.sync += breaker.eq(0)
             with m.If(is_type(itch.MWCB_STATUS)):
                 m.d.sync += breaker.eq(1)
+
+        silent = Signal(32, init=-1)
+        with m.If(self.decoded.valid):
+            m.d.sync += silent.eq(1)
+        with m.Elif(~silent.all()):
+            m.d.sync += silent.eq(silent + 1)
+        m.d.sync += self.stale.eq((silent >= self.stale_after) & (self.stale_after != 0))
 
         m.d.comb += [
             self.halted.eq(~(trades | (~told & self.assume_trading.replicate(slots))) | operational_halt),

@@ -1,6 +1,6 @@
 """The one gate every order passes."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -9,12 +9,13 @@ from hdl import interfaces
 from hdl.flags import one_hot
 from hdl.interfaces import Integrity, Mode, Side, TradingState
 from hdl.risk.ledger import Exposure, side_code
+from hdl.risk.off_tick import OffTick
 from hdl.risk.product import Product
 from hdl.spec import events, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Refusal
 
-LIMITS = next(table for table in registers.RISK.tables if table.name == "limits")
+LIMITS, CEILINGS = (next(table for table in registers.RISK.tables if table.name == name) for name in ("limits", "ceilings"))
 
 _BPS = 10_000
 """Basis points in the whole."""
@@ -40,6 +41,10 @@ class RiskGate(wiring.Component):
     sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
     ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
+    ``OFF_TICK``: from a dollar on, a price is a multiple of 100.
+
+    Ceilings: the first row of `ceilings` after reset holds until the next reset; before it there are none. A row of `limits` with
+    a column above its ceiling is not taken over, the old one stays.
 
     Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given
     and the ledger has entered its orders. Nothing is queued here.
@@ -55,11 +60,17 @@ class RiskGate(wiring.Component):
     -------
     request : In(stream.Signature(interfaces.order_pair(geometry)))
         Orders asked for.
-    allowed : In(geometry.pairs)
-        Pairs that are enabled and not latched off.
+    allowed : In(1)
+        The pair of `request` is enabled and not latched off.
     limits : In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True))
-        Rows of the host, two clocks apart at least. A row and its reference take effect together, in the next clock in which
-        neither a request is taken nor a sale comes.
+        Rows of the host, three clocks apart at least. A row and its reference take effect together, in the second clock after it
+        came or the next in which neither a request is taken nor a sale comes.
+    ceilings : In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True))
+        Highest limits, once.
+    ceilings_locked : Out(1)
+        They were loaded.
+    limits_refused : Out(1)
+        One-clock pulse: a row above a ceiling, or ceilings when locked.
     trading_state : In(TradingState)
     mode : In(Mode)
     rate_tokens : In(16)
@@ -74,7 +85,7 @@ class RiskGate(wiring.Component):
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         State of each slot's book.
     halted, restricted : In(geometry.slots)
-    market_open : In(1)
+    market_open, stale : In(1)
         Of `MarketStatus`.
     transmitter_ready : In(1)
         An order pair given in this clock leaves at once.
@@ -105,14 +116,17 @@ class RiskGate(wiring.Component):
 
     LATENCY = 5
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         slots = geometry.slots
         super().__init__(
             {
                 "request": In(stream.Signature(interfaces.order_pair(geometry))),
-                "allowed": In(geometry.pairs),
+                "allowed": In(1),
                 "limits": In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True)),
+                "ceilings": In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True)),
+                "ceilings_locked": Out(1),
+                "limits_refused": Out(1),
                 "trading_state": In(TradingState),
                 "mode": In(Mode),
                 "rate_tokens": In(16),
@@ -124,6 +138,7 @@ class RiskGate(wiring.Component):
                 "halted": In(slots),
                 "restricted": In(slots),
                 "market_open": In(1),
+                "stale": In(1),
                 "transmitter_ready": In(1),
                 "session_up": In(1),
                 "load_user_ref_num": In(stream.Signature(32, always_ready=True)),
@@ -173,21 +188,25 @@ class RiskGate(wiring.Component):
         columns = dict(self.limits.payload.row.shape().members)
         del columns["reference"], columns["collar_bps"]
         row_layout = data.StructLayout(columns)
-        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[], attrs={"ram_style": "block"})
+        # No row is read while it is written (below), so that the memory need not say what a read gives then.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[], attrs=attributes)
         m.submodules.references = references = Memory(shape=32, depth=geometry.slots, init=[])
         m.submodules.bps = bps = Memory(shape=len(self.limits.payload.row.collar_bps), depth=geometry.slots, init=[])
-        row_read, row_write = rows.read_port(), rows.write_port()
+        row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
         reference_write, bps_write = references.write_port(), bps.write_port()
 
         # Leg b's row is read a clock after all else, so nothing of a row is written in the clock in which a request is taken: no
         # request meets half of it. A sale goes before the row that waits, and is not undone by it.
         waiting = Signal(self.limits.payload.shape())
-        waits, write = Signal(), Signal()
+        waits, checked, write = Signal(), Signal(), Signal()
         trade = self.trade.payload
-        m.d.comb += write.eq(waits & ~taken & ~self.trade.valid)
+        above = self._ceilings(m, waiting.row, waits & checked)
+        m.d.sync += checked.eq(waits & ~self.limits.valid)
+        m.d.comb += write.eq(waits & checked & ~above & ~taken & ~self.trade.valid)
         with m.If(self.limits.valid):
             m.d.sync += [waiting.eq(self.limits.payload), waits.eq(1)]
-        with m.Elif(write):
+        with m.Elif(write | (checked & above)):
             m.d.sync += waits.eq(0)
         newest = Mux(self.limits.valid, self.limits.payload.index, waiting.index)
         with m.If(self.trade.valid & (trade.slot == newest)):
@@ -204,6 +223,8 @@ class RiskGate(wiring.Component):
             reference_write.en.eq(self.trade.valid | write),
         ]
 
+        row_data = Signal(row_layout, reset_less=True)
+        m.d.sync += row_data.eq(row_read.data)
         m.d.comb += row_read.addr.eq(Mux(step[1], request.legs[1].slot, self.request.payload.legs[0].slot))
         read = []
         for index, leg in enumerate(self.request.payload.legs):
@@ -213,9 +234,23 @@ class RiskGate(wiring.Component):
             m.d.comb += [reference_read.addr.eq(leg.slot), bps_read.addr.eq(leg.slot)]
             m.d.sync += [reference.eq(reference_read.data), share.eq(bps_read.data)]
             with m.If(step[1 + index]):
-                m.d.sync += row.eq(row_read.data)
+                m.d.sync += row.eq(row_data)
             read.append((row, reference, share))
         return read
+
+    def _ceilings(self, m: Module, row: data.View, judged: Value) -> Signal:
+        """Whether a row of limits is above a ceiling, a clock after the row stands; `judged` tells that it is asked for."""
+        names = [column.name for column in CEILINGS.columns]
+        shape = self.ceilings.payload.row.shape()
+        ceilings = Signal(shape, init={name: (1 << len(self.ceilings.payload.row[name])) - 1 for name in names})
+        above = Signal()
+        m.d.sync += [
+            above.eq(Cat(ceilings[name] < row[name] for name in names).any()),
+            self.limits_refused.eq((judged & above) | (self.ceilings.valid & self.ceilings_locked)),
+        ]
+        with m.If(self.ceilings.valid & ~self.ceilings_locked):
+            m.d.sync += [ceilings.eq(self.ceilings.payload.row), self.ceilings_locked.eq(1)]
+        return above
 
     def _crossed(self, m: Module) -> Signal:
         """One bit a slot: locked, crossed or one-sided."""
@@ -236,13 +271,16 @@ class RiskGate(wiring.Component):
     def _rate(self, m: Module) -> list:
         """Whether a leg lacks a token. Tokens in use are counted, so a new rate_tokens acts at once."""
         used = Signal(17)
-        timer = Signal(32)
-        back = Signal()
+        timer = Signal(32, init=1)
+        due, back, left = Signal(), Signal(), Signal()
         lacks = [Signal(name=f"lacks_{index}") for index in range(2)]
-        m.d.comb += back.eq((used != 0) & (self.rate_interval != 0) & (timer + 1 >= self.rate_interval))
+        # Both changes of `used` are a clock late; the next order is judged later than that.
+        m.d.comb += due.eq((used != back) & (self.rate_interval != 0) & (timer >= self.rate_interval))
         m.d.sync += [
-            timer.eq(Mux(back | (used == 0) | (self.rate_interval == 0), 0, timer + 1)),
-            used.eq(used + Mux(self.order.valid, 2, 0) - back),
+            back.eq(due),
+            left.eq(self.order.valid),
+            timer.eq(Mux(due | (used == back) | (self.rate_interval == 0), 1, timer + 1)),
+            used.eq(used + Mux(left, 2, 0) - back),
             lacks[0].eq(used >= self.rate_tokens),
             lacks[1].eq(used + 1 >= self.rate_tokens),
         ]
@@ -266,9 +304,18 @@ class RiskGate(wiring.Component):
             return value
 
         # Clock 0: the request stands on the stream; references, exposure and slot bits are fetched by its slot.
-        exposure = Signal(Exposure, name=f"{limit}_exposure")
+        # Turned round for a sale, so that one sum serves both sides. What it comes to is one less than the worst case, which
+        # makes "the order shrinks the position" its sign.
+        exposure = self.exposure[index]
+        asked_sale = asked.side == Side.SELL
+        held, opened = Signal(signed(32), name=f"{limit}_held"), Signal(32, name=f"{limit}_opened")
+        quantity = Signal(signed(33), name=f"{limit}_quantity")
         m.d.comb += self.lookup[index].eq(asked.slot)
-        m.d.sync += exposure.eq(self.exposure[index])
+        m.d.sync += [
+            held.eq(exposure.position ^ asked_sale.replicate(32)),
+            opened.eq(Mux(asked_sale, exposure.open_sells, exposure.open_buys)),
+            quantity.eq(asked.quantity - (asked.side == Side.BUY)),
+        ]
         m.submodules[f"notional_{index}"] = notional = Product(a=32, b=32)
         m.d.comb += [notional.a.eq(asked.quantity), notional.b.eq(asked.price)]
         inexact = Cat(self.integrity[slot] != Integrity.EXACT for slot in range(self._geometry.slots))
@@ -277,24 +324,29 @@ class RiskGate(wiring.Component):
             Refusal.INTEGRITY: inexact.bit_select(asked.slot, 1),
             Refusal.STOCK_HALTED: self.halted.bit_select(asked.slot, 1),
             Refusal.CROSSED: crossed.bit_select(asked.slot, 1),
-            Refusal.PAIR_DISABLED: ~self.allowed.bit_select(self.request.payload.pair, 1) | one_slot,
+            Refusal.PAIR_DISABLED: ~self.allowed | one_slot,
             Refusal.MARKET_CLOSED: ~self.market_open,
+            Refusal.STALE: self.stale,
         }
         restricted = delayed(self.restricted.bit_select(asked.slot, 1), 3, "restricted")
         reasons = {kind: delayed(value, 3, kind.name.lower()) for kind, value in fetched.items()}
+
+        off_tick = OffTick()
+        m.submodules[f"off_tick_{index}"] = off_tick
+        m.d.comb += off_tick.price.eq(asked.price)
+        reasons[Refusal.OFF_TICK] = off_tick.off_tick
 
         # Clock 1: reference and exposure are in registers.
         distance = Signal(32, name=f"{limit}_distance")
         above, below = Signal(33), Signal(33)
         m.d.comb += [above.eq(leg.price - reference), below.eq(reference - leg.price)]
         allowed_low, allowed_high = Signal(32, name=f"{limit}_allowed_low"), Signal(28, name=f"{limit}_allowed_high")
-        worst_long, worst_short = Signal(signed(36), name=f"{limit}_long"), Signal(signed(36), name=f"{limit}_short")
+        worst = Signal(signed(35), name=f"{limit}_worst")
         m.d.sync += [
             distance.eq(Mux(above[-1], below, above)),
             allowed_low.eq(reference[:18] * bps),
             allowed_high.eq(reference[18:] * bps),
-            worst_long.eq(exposure.position + exposure.open_buys + leg.quantity),
-            worst_short.eq(exposure.position - exposure.open_sells - leg.quantity),
+            worst.eq(held + opened + quantity),
         ]
         no_reference = delayed(reference == 0, 2, "no_reference")
         reasons[Refusal.NO_REFERENCE] = no_reference
@@ -309,12 +361,9 @@ class RiskGate(wiring.Component):
             far_high.eq(distance[18:] * _BPS),
             allowed.eq(allowed_low + (allowed_high << 18)),
         ]
-        shrinks = Mux(selling, worst_short >= 0, worst_long <= 0) & ~nothing
-        grows = delayed(~shrinks, 1, "grows")
-        is_short = delayed(selling & (worst_short < 0), 1, "is_short")
-        worst_long, worst_short, distance = (
-            delayed(value, 1, name) for value, name in ((worst_long, "long"), (worst_short, "short"), (distance, "distance"))
-        )
+        grows = delayed(~worst[-1] | nothing, 1, "grows")
+        is_short = delayed(selling & ~worst[-1], 1, "is_short")
+        worst, distance = delayed(worst, 1, "worst").as_signed(), delayed(distance, 1, "distance")
 
         # Clock 3: the rows are in registers; the last carry chains; everything comes together.
         room = (
@@ -323,11 +372,11 @@ class RiskGate(wiring.Component):
             - Cat(Const(0, 18), far_high, Const(0, 1)).as_signed()
         )
         reasons[Refusal.SLOT_DISABLED] = ~row.enabled
-        reasons[Refusal.QUANTITY] = delayed(nothing, 1, "none") | (leg.quantity > row.max_quantity)
-        reasons[Refusal.LONG_LIMIT] = ~selling & (worst_long.as_signed() > row.max_long)
-        reasons[Refusal.SHORT_LIMIT] = selling & (worst_short.as_signed() + row.max_short < 0)
-        reasons[Refusal.COLLAR] = ~no_reference & ((distance > row.collar) | (room < 0))
-        reasons[Refusal.NOTIONAL] = notional.product > row.max_notional
+        reasons[Refusal.QUANTITY] = delayed(nothing, 1, "none") | (row.max_quantity < leg.quantity)
+        reasons[Refusal.LONG_LIMIT] = ~selling & (worst >= row.max_long)
+        reasons[Refusal.SHORT_LIMIT] = selling & (worst >= row.max_short)
+        reasons[Refusal.COLLAR] = ~no_reference & ((row.collar < distance) | (room < 0))
+        reasons[Refusal.NOTIONAL] = row.max_notional < notional.product
         reasons[Refusal.SHORT_SALE] = restricted & is_short
         reasons[Refusal.RATE] = lacks_token
         reasons[Refusal.LEDGER_FULL] = self.ledger_full

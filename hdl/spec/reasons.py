@@ -112,6 +112,10 @@ class Refusal(enum.IntEnum):
     """The pair's other order was refused."""
     SHORT_SALE = 21
     """A sale would be short while the stock is under a short-sale restriction."""
+    STALE = 22
+    """No message came on the feed line for `stale_after` clocks."""
+    OFF_TICK = 23
+    """The price is not on the tick grid: 0.0001 below one dollar, 0.01 from there on."""
 
 
 class Miss(enum.IntEnum):

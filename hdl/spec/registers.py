@@ -161,6 +161,9 @@ def _names(kinds: type[enum.IntEnum]) -> tuple[str, ...]:
 MAGIC = 0x54325431
 """First word of the map: "T2T1"."""
 
+REARM_KEYS = (0x4F504552, 0x5249534B)
+"""What is written to `rearm`, in this order, to leave KILLED: "OPER" and "RISK", for the two people it takes."""
+
 IDENTITY = Block(
     "identity",
     "What this card is. The host refuses a card whose map or geometry is not the one it was built for.",
@@ -272,6 +275,25 @@ RISK = Block(
             ),
             "Limits of each slot. A write also sets the reference anew.",
         ),
+        Register("rearm", 32, Access.LOAD, "see REARM_KEYS; KILLED becomes HALTED, reads 1 between the keys"),
+        Register("orders_open", 16, Access.RO, "own orders that have not ended; KILLED is not left before it is 0"),
+        Register("heartbeat", 1, Access.PULSE, "the host lives"),
+        Register("watchdog", 32, Access.RW, "clocks without a heartbeat until REDUCE_ONLY, as many again until KILLED; 0: never"),
+        Register("stale_after", 32, Access.RW, "clocks without a message on the feed line until nothing may trade, 0: never"),
+        Register("ceilings_locked", 1, Access.RO, "1: ceilings were loaded and hold until reset"),
+        Table(
+            "ceilings",
+            lambda _: 1,
+            (
+                Column("max_quantity", 20, "see limits"),
+                Column("max_notional", 52, "see limits"),
+                Column("max_long", 31, "see limits"),
+                Column("max_short", 31, "see limits"),
+                Column("collar", 32, "see limits"),
+                Column("collar_bps", 14, "see limits"),
+            ),
+            "Highest limits of any slot. The first write after reset locks them; a row of limits above one is not taken over.",
+        ),
     ),
 )
 
@@ -312,6 +334,8 @@ STATUS = Block(
         Register("lost_after_use", 32, Access.RO, "packets that turned out bad after messages of them were used"),
         Register("gaps", 32, Access.RO, "gaps declared"),
         Register("heartbeats", 32, Access.RO, "MoldUDP64 heartbeats and ends of session"),
+        Register("limits_refused", 32, Access.RO, "rows of limits above a ceiling, and ceilings written when locked"),
+        Register("watchdog_expired", 32, Access.RO, "times the host's heartbeat was missed"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

@@ -1,12 +1,11 @@
 """From a changed touch to an order request."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
-from hdl.flags import one_hot
 from hdl.interfaces import Integrity, PairAction, PairOutcome, Side
 from hdl.spec import events, ouch, registers
 from hdl.spec.geometry import Geometry
@@ -28,7 +27,7 @@ class SpreadTrigger(wiring.Component):
 
     With touches and weights of legs a and b, ``S_sell = wa*bid_a - wb*ask_b`` and ``S_buy = wa*ask_a - wb*bid_b``, exact. Every
     pair of the changed slot's list is evaluated, and only while both books are EXACT and two-sided; a pair of a slot with itself,
-    or one that does not hold the slot, never is.
+    or one that does not hold the slot, never is. A pair that a list names twice within three entries is evaluated once.
 
     ==============  ================================================================================
     units held      action
@@ -39,17 +38,21 @@ class SpreadTrigger(wiring.Component):
     ==============  ================================================================================
 
     An action fires on its edge: it disarms itself and is armed again by an evaluation in which its threshold is not reached,
-    or when its request did not leave (dropped here, or `returned`). The re-arm on return leaves out a pair that is not
-    `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed. What else
-    stands in the way is a miss, one per evaluation, and leaves the action armed: PENDING, COOLDOWN, MAX_UNITS (entries),
-    SIZE, in this order.
+    or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair
+    that is not `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed.
+    What else stands in the way is a miss, one per evaluation, and leaves the action armed: PENDING, COOLDOWN, MAX_UNITS
+    (entries), SIZE, in this order.
 
     Limits are the touch less (sales) or plus (purchases) `slippage` ticks, a tick being 1 below a dollar and 100 from there on. A
     purchase below a dollar goes no higher than the dollar, where its ticks end; no limit leaves the range 1 to
     `ouch.HIGHEST_PRICE`.
 
-    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least 4 clocks before `bbo`; every clock by
-    which it came later adds one, without any `accept` it is 8. Every later pair of the list takes one clock more.
+    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`, 9 where it
+    came later or not at all. Every later pair of the list takes one clock more, and where the first one waited for its touch there
+    is one clock between it and the second.
+
+    What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each
+    clock: no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).
 
     Overload: the next change always wins. Pairs of the list that were not begun then are lost, Miss.OVERRUN. A request the gate
     does not take in the clock in which it is offered is dropped, Miss.GATE_BUSY. A table write begins the list under way anew.
@@ -87,13 +90,14 @@ class SpreadTrigger(wiring.Component):
         Record of a request that was taken, one clock later.
     miss : Out(len(Miss))
         One-clock pulses, a bit per `Miss`.
-    allowed : Out(geometry.pairs)
-        Pairs that are enabled and not latched off.
+    allowed : Out(1)
+        The pair of `request` is enabled and not latched off.
     """
 
     LATENCY = 4
+    LEAD = 5
 
-    def __init__(self, geometry: Geometry):
+    def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         pair = data.StructLayout({"pair": geometry.pair_bits})
         done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
@@ -117,21 +121,40 @@ class SpreadTrigger(wiring.Component):
                 "request": Out(stream.Signature(interfaces.order_pair(geometry))),
                 "trigger_event": Out(stream.Signature(interfaces.event(events.TRIGGER), always_ready=True)),
                 "miss": Out(len(Miss)),
-                "allowed": Out(geometry.pairs),
+                "allowed": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        head = self._walk(m)
-        evaluated = self._arithmetic(m, head)
-        self._decide(m, evaluated)
+        self._flush = Signal()
+        # What was decided a clock ago, on its way into memory.
+        self._decided = Signal(
+            data.StructLayout({"valid": 1, "pair": self._geometry.pair_bits, "state": self._fired_layout()})
+        )
+        self._sweep(m)
+        head, kill = self._walk(m)
+        evaluated = self._arithmetic(m, head, kill)
+        self._decide(m, evaluated, kill)
         return m
 
-    def _walk(self, m: Module) -> data.View:
+    def _sweep(self, m: Module) -> None:
+        """Memories outlive a reset: all that is remembered of touches and pairs is written over then, one row a clock. `clear`
+        does so with the touches alone."""
+        geometry = self._geometry
+        self._swept = swept = Signal(range(max(geometry.pairs, geometry.slots)))
+        self._sweeping, self._sweeps_pairs = Signal(init=1), Signal(init=1)
+        with m.If(self.clear):
+            m.d.sync += [swept.eq(0), self._sweeping.eq(1)]
+        with m.Elif(swept == max(geometry.pairs, geometry.slots) - 1):
+            m.d.sync += [self._sweeping.eq(0), self._sweeps_pairs.eq(0)]
+        with m.Else():
+            m.d.sync += swept.eq(swept + 1)
+
+    def _walk(self, m: Module) -> tuple[data.View, Signal]:
         """Fetch the pairs of a slot's list, one a clock, and hold the first until the slot's touch comes.
 
-        Gives the pair to evaluate in this clock.
+        Gives the pair to evaluate in this clock, and whether all that is under way is void.
         """
         geometry = self._geometry
         slot_bits, pair_bits = geometry.slot_bits, geometry.pair_bits
@@ -143,17 +166,19 @@ class SpreadTrigger(wiring.Component):
         m.submodules.index = index = Memory(shape=pair_bits, depth=2 * geometry.pairs, init=[])
         # The legs stand a second time in fast memory: with them the other touch is fetched while the row is.
         m.submodules.legs = legs = Memory(shape=legs_layout, depth=max(2, geometry.pairs), init=[])
-        m.submodules.rows = rows = Memory(shape=row_layout, depth=max(2, geometry.pairs), init=[])
+        # A write begins everything anew, so the memory need not say what a read of the same row gives.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.rows = rows = Memory(shape=row_layout, depth=max(2, geometry.pairs), init=[], attrs=attributes)
         touch_read, touch_write = touches.read_port(domain="comb"), touches.write_port()
         list_read, list_write = lists.read_port(domain="comb"), lists.write_port()
         index_read, index_write = index.read_port(domain="comb"), index.write_port()
         legs_read, legs_write = legs.read_port(domain="comb"), legs.write_port()
-        row_read, row_write = rows.read_port(), rows.write_port()
+        row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
         written = self.pairs.payload
         m.d.comb += [
-            touch_write.addr.eq(self.bbo.payload.slot),
-            touch_write.data.eq(self.bbo.payload.touch),
-            touch_write.en.eq(self.bbo.valid),
+            touch_write.addr.eq(Mux(self.bbo.valid, self.bbo.payload.slot, self._swept)),
+            touch_write.data.eq(Value.cast(self.bbo.payload.touch) & self.bbo.valid.replicate(len(touch_write.data.as_value()))),
+            touch_write.en.eq(self.bbo.valid | self._sweeping),
             list_write.addr.eq(self.pair_lists.payload.index),
             list_write.data.eq(self.pair_lists.payload.row),
             list_write.en.eq(self.pair_lists.valid),
@@ -168,54 +193,54 @@ class SpreadTrigger(wiring.Component):
             row_write.data.eq(written.row),
             row_write.en.eq(self.pairs.valid),
         ]
-        known = Signal(geometry.slots)
-        m.d.sync += known.eq(known | one_hot(m, self.bbo.payload.slot, geometry.slots, self.bbo.valid))
-        with m.If(self.clear):
-            m.d.sync += known.eq(0)
 
         # A row write is applied to the pair's state when no `done` is; everything in flight begins anew around it.
         self._reset, self._reset_pair, self._reset_allowed = Signal(), Signal(pair_bits), Signal()
-        writing, wrote = Signal(), Signal()
-        m.d.comb += writing.eq(self.pairs.valid | self.pair_lists.valid | self.pair_index.valid)
-        m.d.sync += wrote.eq(writing)
-        self._flush = Signal()
-        m.d.comb += self._flush.eq(writing | wrote | self._reset)
+        writing = Signal(2)
+        m.d.sync += writing.eq(Cat(self.pairs.valid | self.pair_lists.valid | self.pair_index.valid, writing))
+        m.d.comb += self._flush.eq(writing.any() | self._reset)
+        kill = self._flush | self.clear
 
-        active, go = Signal(), Signal()
+        # `fetch`: the list of `slot` is looked up. `go`: the touch has come, the pairs of the list follow each other.
+        active, fetch, go = Signal(), Signal(), Signal()
         slot = Signal(slot_bits)
         current = Signal(self.bbo.payload.shape())
         next_slot, next_valid = Signal(slot_bits), Signal()
+        self._cause = current
 
         pointer, left = Signal(range(2 * geometry.pairs)), Signal(len(list_read.data.count))
         one = Signal(data.StructLayout({"valid": 1, "pair": pair_bits}))
         two = Signal(data.StructLayout({"valid": 1, "pair": pair_bits, "legs": legs_layout}))
+        two_row = Signal(row_layout, reset_less=True)
         three = Signal(
             data.StructLayout(
                 {
                     "valid": 1,
                     "pair": pair_bits,
-                    "is_a": 1,
                     "held": 1,
-                    "other_known": 1,
-                    "other": interfaces.touch(),
+                    "a": interfaces.touch(),
+                    "b": interfaces.touch(),
+                    "awaits_a": 1,
+                    "awaits_b": 1,
                     "row": row_layout,
                 }
             )
         )
-        hit, take, advance, over, rerun = Signal(), Signal(), Signal(), Signal(), Signal()
+        hit, advance, over = Signal(), Signal(), Signal()
+        awaited = active & ~go & ~fetch & three.valid
         m.d.comb += [
-            hit.eq(self.bbo.valid & active & ~go & (self.bbo.payload.slot == slot) & ~self._flush),
-            take.eq(three.valid & (go | hit) & ~self._flush),
-            advance.eq(~three.valid | take),
-            over.eq(active & (go | hit) & (left == 0) & ~one.valid & ~two.valid & advance),
-            rerun.eq(self.bbo.valid & ~hit),
+            hit.eq(self.bbo.valid & awaited & (self.bbo.payload.slot == slot) & ~kill),
+            # Nothing wide hangs on the touch that comes in this clock: the pair it meets leaves its place empty for a clock.
+            advance.eq(~three.valid | go),
+            over.eq(active & go & ~fetch & (left == 0) & ~one.valid & ~two.valid),
         ]
-        other_slot = Mux(two.legs.a == slot, two.legs.b, two.legs.a)
+        is_a = two.legs.a == slot
+        other_slot = Mux(is_a, two.legs.b, two.legs.a)
         m.d.comb += [
+            list_read.addr.eq(slot),
             index_read.addr.eq(pointer),
             legs_read.addr.eq(one.pair),
             row_read.addr.eq(one.pair),
-            row_read.en.eq(advance),
             touch_read.addr.eq(other_slot),
         ]
         with m.If(advance):
@@ -227,99 +252,87 @@ class SpreadTrigger(wiring.Component):
                 two.valid.eq(one.valid),
                 two.pair.eq(one.pair),
                 two.legs.eq(legs_read.data),
+                two_row.eq(row_read.data),
                 three.valid.eq(two.valid),
                 three.pair.eq(two.pair),
-                three.is_a.eq(two.legs.a == slot),
-                three.held.eq((two.legs.a == slot) ^ (two.legs.b == slot)),
-                three.other_known.eq(known.bit_select(other_slot, 1)),
-                three.other.eq(touch_read.data),
-                three.row.eq(row_read.data),
+                three.held.eq(is_a ^ (two.legs.b == slot)),
+                three.a.eq(Mux(is_a, current.touch, touch_read.data)),
+                three.b.eq(Mux(is_a, touch_read.data, current.touch)),
+                three.awaits_a.eq(is_a & ~go),
+                three.awaits_b.eq(~is_a & ~go),
+                three.row.eq(two_row),
             ]
-        with m.If(hit):
-            m.d.sync += [go.eq(1), current.eq(self.bbo.payload)]
+        with m.If(fetch):
+            m.d.sync += [fetch.eq(0), pointer.eq(list_read.data.first), left.eq(list_read.data.count)]
+            m.d.sync += [one.valid.eq(0), two.valid.eq(0), three.valid.eq(0)]
         with m.If(over):
             m.d.sync += [active.eq(0), go.eq(0)]
+        with m.If(hit):
+            m.d.sync += [go.eq(1), three.valid.eq(0)]
+        with m.If(self.bbo.valid):
+            m.d.sync += current.eq(self.bbo.payload)
 
         start = Signal()
-        start_slot = Signal(slot_bits)
-        m.d.comb += list_read.addr.eq(start_slot)
-        prefetch = Signal()
-        # A slot that was accepted while a list is walked waits for the clock after its end: `over` comes too late in its own.
-        m.d.comb += prefetch.eq((self.accept.valid | next_valid) & ~(active & go) & ~hit)
-        with m.If(rerun):
-            m.d.comb += [start.eq(1), start_slot.eq(self.bbo.payload.slot)]
-            m.d.sync += [go.eq(1), current.eq(self.bbo.payload)]
-        with m.Elif(self._flush):
-            m.d.comb += [start.eq(active), start_slot.eq(slot)]
+        # A slot that was accepted while a list is walked waits for its end.
+        prefetch = (self.accept.valid | next_valid) & ~(active & go) & ~hit
+        with m.If(self.bbo.valid & ~hit):
+            m.d.comb += start.eq(1)
+            m.d.sync += [go.eq(1), slot.eq(self.bbo.payload.slot)]
+        with m.Elif(kill):
+            m.d.comb += start.eq(active)
         with m.Elif(prefetch):
-            m.d.comb += [start.eq(1), start_slot.eq(Mux(self.accept.valid, self.accept.payload.slot, next_slot))]
-            m.d.sync += [go.eq(0), next_valid.eq(0)]
-        with m.If(self.accept.valid & ~(prefetch & ~rerun & ~self._flush)):
+            m.d.comb += start.eq(1)
+            m.d.sync += [slot.eq(Mux(self.accept.valid, self.accept.payload.slot, next_slot)), go.eq(0), next_valid.eq(0)]
+        with m.If(self.accept.valid & (self.bbo.valid | kill | (active & go))):
             m.d.sync += [next_slot.eq(self.accept.payload.slot), next_valid.eq(1)]
         with m.If(start):
-            m.d.sync += [
-                active.eq(1),
-                slot.eq(start_slot),
-                pointer.eq(list_read.data.first),
-                left.eq(list_read.data.count),
-                one.valid.eq(0),
-                two.valid.eq(0),
-                three.valid.eq(0),
-            ]
+            m.d.sync += [active.eq(1), fetch.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [active.eq(0), go.eq(0), next_valid.eq(0), one.valid.eq(0), two.valid.eq(0), three.valid.eq(0)]
+            m.d.sync += [active.eq(0), go.eq(0), next_valid.eq(0)]
         self._overrun = Signal()
-        m.d.comb += self._overrun.eq(self.bbo.valid & active & go & ~over)
+        m.d.comb += self._overrun.eq(self.bbo.valid & active & go & ~(over & ~three.valid))
 
         head = Signal(
             data.StructLayout(
-                {
-                    "valid": 1,
-                    "pair": pair_bits,
-                    "a": interfaces.touch(),
-                    "b": interfaces.touch(),
-                    "row": row_layout,
-                    "cause": self.bbo.payload.shape(),
-                }
+                {"valid": 1, "pair": pair_bits, "a": interfaces.touch(), "b": interfaces.touch(), "row": row_layout}
             )
         )
-        mine = Mux(go, current.touch, self.bbo.payload.touch)
         m.d.comb += [
-            head.valid.eq(take & three.held & three.other_known & ~self.clear),
+            head.valid.eq(three.valid & three.held & ((go & ~self.bbo.valid & ~fetch) | hit) & ~kill),
             head.pair.eq(three.pair),
-            head.a.eq(Mux(three.is_a, mine, three.other)),
-            head.b.eq(Mux(three.is_a, three.other, mine)),
+            # The touch that comes in this clock has the shortest way; the pairs behind the first one got it with their rows.
+            head.a.eq(Mux(three.awaits_a, self.bbo.payload.touch, three.a)),
+            head.b.eq(Mux(three.awaits_b, self.bbo.payload.touch, three.b)),
             head.row.eq(three.row),
-            head.cause.eq(Mux(go, current, self.bbo.payload)),
         ]
-        return head
+        return head, kill
 
-    def _arithmetic(self, m: Module, head: data.View) -> data.View:
+    def _arithmetic(self, m: Module, head: data.View, kill) -> data.View:
         """Three clocks from touches to what the decision hangs on."""
         geometry = self._geometry
         row_layout = self.pairs.payload.row.shape()
-        common = {"valid": 1, "pair": geometry.pair_bits, "row": row_layout, "cause": self.bbo.payload.shape()}
-        kill = self._flush | self.clear
+        cause = data.StructLayout({name: self.bbo.payload.shape()[name].shape for name in ("type", "sequence", "som", "eot")})
+        first_has = {"valid": 1, "pair": geometry.pair_bits, "row": row_layout}
+        common = first_has | {"cause": cause}
 
-        def carry(late, early) -> None:
-            m.d.sync += [late[name].eq(early[name]) for name in common]
+        def carry(late, early, names) -> None:
+            m.d.sync += [late[name].eq(early[name]) for name in names]
             m.d.sync += late.valid.eq(early.valid & ~kill)
 
         # Clock 0: partial products of the four touches; prices are cut at 18 bits, the size of a multiplier.
         part = len(head.row.weight_a)
         first = Signal(
             data.StructLayout(
-                common
+                first_has
                 | {
                     "low": data.ArrayLayout(2 * part, 4),
                     "high": data.ArrayLayout(32, 4),
                     "price": data.ArrayLayout(32, 4),
                     "shares": data.ArrayLayout(32, 4),
-                    "two_sided": 1,
                 }
             )
         )
-        carry(first, head)
+        carry(first, head, first_has)
         prices = (head.a.bid_price, head.a.ask_price, head.b.bid_price, head.b.ask_price)
         shares = (head.a.bid_shares, head.a.ask_shares, head.b.bid_shares, head.b.ask_shares)
         weights = (head.row.weight_a, head.row.weight_a, head.row.weight_b, head.row.weight_b)
@@ -330,11 +343,8 @@ class SpreadTrigger(wiring.Component):
                 first.price[number].eq(price),
                 first.shares[number].eq(count),
             ]
-        m.d.sync += first.two_sided.eq(
-            (head.a.bid_price != 0) & (head.a.ask_price != 0) & (head.b.bid_price != 0) & (head.b.ask_price != 0)
-        )
 
-        # Clock 1: differences of the parts, allowances; what the pair's state has to say is read here.
+        # Clock 1: differences of the parts, allowances; what orders that ended left of the pair is read here.
         second = Signal(
             data.StructLayout(
                 common
@@ -345,11 +355,10 @@ class SpreadTrigger(wiring.Component):
                     "allowance": data.ArrayLayout(range(255 * _CENT + 1), 4),
                     "cheap": 4,
                     "covered": 4,
-                    "two_sided": 1,
-                    "units": signed(9),
+                    "usable": 1,
+                    "state": self._ended_layout(),
                     "elapsed": 32,
                     "cooling": 1,
-                    "was_pending": 1,
                 }
             )
         )
@@ -361,8 +370,11 @@ class SpreadTrigger(wiring.Component):
             m.d.sync += walker.eq(Mux(walker == geometry.pairs - 1, 0, walker + 1))
         rest_over = Signal()
         m.d.comb += rest_over.eq(second.cooling & (second.elapsed >= self.cooldown))
-        units, started = self._state(m, looked_up, one_hot(m, second.pair, geometry.pairs, rest_over))
-        carry(second, first)
+        struck, struck_pair = Signal(), Signal(geometry.pair_bits)
+        m.d.sync += [struck.eq(rest_over), struck_pair.eq(second.pair)]
+        ended, cooling, started = self._ended(m, looked_up, struck_pair, struck)
+        carry(second, first, first_has)
+        m.d.sync += [second.cause[name].eq(self._cause[name]) for name in cause.members]
         for number, (gain, cost) in enumerate(((_BID_A, _ASK_B), (_ASK_A, _BID_B))):
             m.d.sync += [
                 second.low[number].eq(first.low[gain] - first.low[cost]),
@@ -377,19 +389,20 @@ class SpreadTrigger(wiring.Component):
                 second.cheap[number].eq(cheap),
                 second.covered[number].eq(first.shares[number] >= size),
             ]
+        inexact = Signal(geometry.slots)
+        m.d.sync += inexact.eq(Cat(self.integrity[slot] != Integrity.EXACT for slot in range(geometry.slots)))
+        both_exact = ~(inexact.bit_select(first.row.slot_a[: geometry.slot_bits], 1)) & ~(
+            inexact.bit_select(first.row.slot_b[: geometry.slot_bits], 1)
+        )
         m.d.sync += [
             second.pair.eq(looked_up),
-            second.two_sided.eq(first.two_sided),
-            second.units.eq(units),
+            second.usable.eq(both_exact & Cat(price.any() for price in first.price).all()),
+            second.state.eq(ended),
             second.elapsed.eq(self.now - started),
-            # A rest that begins in this clock has another start than the one just read.
-            second.cooling.eq(
-                self._cooling.bit_select(looked_up, 1) & ~(self.done.valid & (self.done.payload.pair == looked_up))
-            ),
-            second.was_pending.eq(self._pending.bit_select(looked_up, 1)),
+            second.cooling.eq(cooling),
         ]
 
-        # Clock 2: spreads and thresholds, each in one carry chain; limits.
+        # Clock 2: spreads and thresholds, each in one carry chain; limits; what the pair's last evaluation left is read here.
         third = Signal(
             data.StructLayout(
                 common
@@ -397,18 +410,21 @@ class SpreadTrigger(wiring.Component):
                     "spread": data.ArrayLayout(signed(52), 2),
                     "reached": data.ArrayLayout(1, len(PairAction)),
                     "limit": data.ArrayLayout(signed(34), 4),
+                    "lowest": 4,
                     "cheap": 4,
                     "usable": 1,
                     "covers_sale": 1,
                     "covers_purchase": 1,
-                    "units": signed(9),
+                    "short": 1,
+                    "flat": 1,
                     "at_most": 1,
                     "resting": 1,
-                    "was_pending": 1,
+                    "pending": 1,
+                    "last": self._fired_layout(),
                 }
             )
         )
-        carry(third, second)
+        carry(third, second, common)
         sale, purchase = Signal(signed(52)), Signal(signed(52))
         for total, high, low in zip((sale, purchase), second.high, second.low, strict=True):
             m.d.comb += total.eq(Cat(Const(0, part), high).as_signed() + low)
@@ -417,111 +433,177 @@ class SpreadTrigger(wiring.Component):
             third.spread[0].eq(sale),
             third.spread[1].eq(purchase),
             third.reached[PairAction.SELL_SPREAD.value].eq(sale >= row.upper),
-            third.reached[PairAction.BUY_SPREAD.value].eq(purchase <= row.lower),
-            third.reached[PairAction.BUY_BACK.value].eq(purchase <= row.exit_short),
+            third.reached[PairAction.BUY_SPREAD.value].eq(row.lower >= purchase),
+            third.reached[PairAction.BUY_BACK.value].eq(row.exit_short >= purchase),
             third.reached[PairAction.SELL_OUT.value].eq(sale >= row.exit_long),
         ]
         for number in range(4):
             buying = number in (_ASK_A, _ASK_B)
             price, allowance = second.price[number], second.allowance[number]
-            m.d.sync += third.limit[number].eq(price + allowance if buying else price - allowance)
-        magnitude = Mux(second.units < 0, -second.units, second.units)
-        inexact = Cat(self.integrity[slot] != Integrity.EXACT for slot in range(geometry.slots))
-
-        def is_inexact(slot):
-            return inexact.bit_select(slot[: geometry.slot_bits], 1)
-
+            m.d.sync += [
+                third.limit[number].eq(price + allowance if buying else price - allowance),
+                third.lowest[number].eq(allowance >= price),
+            ]
+        fired = self._fired_read.data
+        m.d.comb += self._fired_read.addr.eq(second.pair)
+        units = second.state.units
+        magnitude = Mux(units < 0, -units, units)
+        # The action of a request that did not leave is armed again.
+        back = second.state.returns ^ fired.returns
+        last = Cat(fired.action == kind for kind in PairAction)
         m.d.sync += [
             third.cheap.eq(second.cheap),
-            third.usable.eq(second.two_sided & ~is_inexact(row.slot_a) & ~is_inexact(row.slot_b)),
+            # What was decided on a pair in this clock and the last one is not written yet.
+            third.usable.eq(
+                second.usable
+                & ~(third.valid & (third.pair == second.pair))
+                & ~(self._decided.valid & (self._decided.pair == second.pair))
+            ),
             third.covers_sale.eq(second.covered[_BID_A] & second.covered[_ASK_B]),
             third.covers_purchase.eq(second.covered[_ASK_A] & second.covered[_BID_B]),
-            third.units.eq(second.units),
+            third.short.eq(units < 0),
+            third.flat.eq(units == 0),
             third.at_most.eq(magnitude >= row.max_units),
             third.resting.eq(second.cooling & ~rest_over),
-            third.was_pending.eq(second.was_pending),
+            third.pending.eq(fired.sent ^ second.state.ended),
+            third.last.eq(fired),
+            third.last.returns.eq(second.state.returns),
+            third.last.disarmed.eq(fired.disarmed & ~(last & back.replicate(len(PairAction)))),
         ]
         return third
 
-    def _state(self, m: Module, pair, rest_over) -> tuple:
-        """What is remembered of each pair, and how orders that end change it.
+    def _ended_layout(self) -> data.StructLayout:
+        """What ends of orders leave: units held, and two bits that differ from their like in `_fired_layout` for "ended" and
+        "came back" to be seen without either side writing the other's memory."""
+        return data.StructLayout({"units": signed(9), "ended": 1, "returns": 1})
 
-        Gives the units of `pair` and the start of its rest; `rest_over` has a bit for each pair whose rest is to be struck off.
+    def _fired_layout(self) -> data.StructLayout:
+        """What evaluations leave: actions disarmed, the last action, ``sent`` (differs from ``ended`` while its orders live) and
+        ``returns`` (differs from the other side's where the last request came back and nothing was evaluated since)."""
+        return data.StructLayout({"disarmed": len(PairAction), "action": PairAction, "sent": 1, "returns": 1})
+
+    def _ended(self, m: Module, pair, struck_pair, struck) -> tuple:
+        """Remember how orders end. Gives what is known of `pair`: `_ended_layout`, whether it rests, and since when; the rest of
+        `struck_pair` is struck off where `struck`.
+
+        An end is taken in one clock, what it changes is read in the next and written in the third; what comes together waits.
         """
-        pairs = self._geometry.pairs
-        depth = max(2, pairs)
-        m.submodules.units = units = Memory(shape=signed(9), depth=depth, init=[])
+        geometry = self._geometry
+        depth = max(2, geometry.pairs)
+        layout = self._ended_layout()
+        m.submodules.ended = ended = Memory(shape=layout, depth=depth, init=[])
+        m.submodules.allowed = allowed = Memory(shape=1, depth=depth, init=[])
+        m.submodules.cooling = cooling = Memory(shape=1, depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
-        m.submodules.actions = actions = Memory(shape=PairAction, depth=depth, init=[])
-        units_read, units_own, units_write = units.read_port(domain="comb"), units.read_port(domain="comb"), units.write_port()
-        started_read, started_write = started.read_port(domain="comb"), started.write_port()
-        done_action, self._last_action = actions.read_port(domain="comb"), actions.read_port(domain="comb")
-        self._action_write = actions.write_port()
+        m.submodules.fired = fired = Memory(shape=self._fired_layout(), depth=depth, init=[])
+        ended_read, ended_own, ended_write = ended.read_port(domain="comb"), ended.read_port(domain="comb"), ended.write_port()
+        allowed_read, allowed_own = allowed.read_port(domain="comb"), allowed.read_port(domain="comb")
+        cooling_read, started_read = cooling.read_port(domain="comb"), started.read_port(domain="comb")
+        allowed_write, cooling_write, started_write = allowed.write_port(), cooling.write_port(), started.write_port()
+        fired_own, fired_write = fired.read_port(domain="comb"), fired.write_port()
+        self._fired_read = fired.read_port(domain="comb")
 
-        done = self.done.payload
-        sold = (done_action.data == PairAction.SELL_SPREAD) | (done_action.data == PairAction.SELL_OUT)
-        m.d.comb += [
-            units_read.addr.eq(pair),
-            started_read.addr.eq(pair),
-            done_action.addr.eq(done.pair),
-            units_own.addr.eq(done.pair),
-            started_write.addr.eq(done.pair),
-            started_write.data.eq(self.now),
-            started_write.en.eq(self.done.valid),
-            units_write.addr.eq(Mux(self.done.valid, done.pair, self._reset_pair)),
-            units_write.data.eq(Mux(self.done.valid, Mux(sold, units_own.data - 1, units_own.data + 1), 0)),
-            units_write.en.eq(Mux(self.done.valid, done.outcome == PairOutcome.FILLED, self._reset)),
-        ]
-
-        # One bit a pair. `back`: its last request did not leave, so what that disarmed is armed again.
-        self._pending, self._cooling, self._back = Signal(pairs), Signal(pairs), Signal(pairs)
-        self._fired, self._dropped, self._judged = Signal(pairs), Signal(pairs), Signal(pairs)
-        apply = Signal()
-        m.d.comb += apply.eq(self._reset & ~self.done.valid)
-        ended = one_hot(m, done.pair, pairs, self.done.valid)
-        legged = ended & (done.outcome == PairOutcome.LEGGED).replicate(pairs)
-        rewritten = one_hot(m, self._reset_pair, pairs, apply)
-        came_back = self._dropped | one_hot(m, self.returned.payload.pair, pairs, self.returned.valid)
-        m.d.sync += [
-            self._pending.eq((self._pending & ~(came_back | ended)) | self._fired),
-            self._cooling.eq(((self._cooling & ~rest_over) | ended) & ~rewritten),
-            self._back.eq((self._back & ~self._judged) | (came_back & self.allowed)),
-            self.allowed.eq((self.allowed & ~(legged | rewritten)) | (rewritten & self._reset_allowed.replicate(pairs))),
-        ]
-        with m.If(apply):
-            m.d.sync += self._reset.eq(0)
+        # Clock 0: who is next. Ends are at least as far apart as the gate's verdicts, so none is overtaken by its like.
+        came_back, came_back_pair = Signal(), Signal(geometry.pair_bits)
+        rewritten = Signal()
+        end = Signal(
+            data.StructLayout(
+                {
+                    "done": 1,
+                    "returned": 1,
+                    "rewritten": 1,
+                    "allow": 1,
+                    "pair": geometry.pair_bits,
+                    "outcome": PairOutcome,
+                    "cycle": 32,
+                }
+            )
+        )
+        m.d.comb += rewritten.eq(self._reset & ~self.done.valid & ~came_back & ~self._sweeping)
+        with m.If(self.returned.valid):
+            m.d.sync += [came_back.eq(1), came_back_pair.eq(self.returned.payload.pair)]
+        with m.Elif(~self.done.valid):
+            m.d.sync += came_back.eq(0)
         with m.If(self.pairs.valid):
             m.d.sync += [
                 self._reset.eq(1),
                 self._reset_pair.eq(self.pairs.payload.index),
                 self._reset_allowed.eq(self.pairs.payload.row.enabled),
             ]
-        return units_read.data, started_read.data
-
-    def _disarmed(self, m: Module, pair, judged, reached, fired):
-        """Actions of `pair` that are disarmed, one bit each; `judged` arms those not reached, `fired` disarms those it names.
-
-        They outlive a reset as the rows do; a pair is not allowed before its row is written again, which arms all of it.
-        """
-        m.submodules.disarmed = disarmed = Memory(shape=len(PairAction), depth=max(2, self._geometry.pairs), init=[])
-        read, write = disarmed.read_port(domain="comb"), disarmed.write_port()
-        last = Cat(self._last_action.data == kind for kind in PairAction)
-        now = read.data & ~(last & self._back.bit_select(pair, 1).replicate(len(PairAction)))
-        m.d.comb += [
-            read.addr.eq(pair),
-            self._last_action.addr.eq(pair),
-            write.addr.eq(Mux(self._reset, self._reset_pair, pair)),
-            write.data.eq(Mux(self._reset, 0, (now & reached) | fired)),
-            write.en.eq(self._reset | judged),
-            self._judged.eq(one_hot(m, pair, self._geometry.pairs, judged)),
+        with m.Elif(rewritten):
+            m.d.sync += self._reset.eq(0)
+        m.d.sync += [
+            end.done.eq(self.done.valid),
+            end.returned.eq(came_back & ~self.done.valid),
+            end.rewritten.eq(rewritten),
+            end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_pair, self._reset_pair))),
+            end.allow.eq(self._reset_allowed),
+            end.outcome.eq(self.done.payload.outcome),
+            end.cycle.eq(self.now),
         ]
-        return now
 
-    def _decide(self, m: Module, spread: data.View) -> None:
+        # Clock 1: what it changes is read.
+        late = Signal(end.shape())
+        before = Signal(layout)
+        had, own = Signal(self._fired_layout()), fired_own.data
+        sold, may = Signal(), Signal()
+        m.d.comb += [ended_own.addr.eq(end.pair), fired_own.addr.eq(end.pair), allowed_own.addr.eq(end.pair)]
+        m.d.sync += [
+            late.eq(end),
+            before.eq(ended_own.data),
+            had.eq(own),
+            sold.eq((own.action == PairAction.SELL_SPREAD) | (own.action == PairAction.SELL_OUT)),
+            may.eq(allowed_own.data),
+        ]
+
+        # Clock 2: changed and written.
+        sweeping = self._sweeping & self._sweeps_pairs
+        after, place = Signal(layout), Mux(sweeping, self._swept, late.pair)
+        m.d.comb += after.eq(before)
+        with m.If(late.rewritten):
+            m.d.comb += after.units.eq(0)
+        with m.If(late.done & (late.outcome == PairOutcome.FILLED)):
+            m.d.comb += after.units.eq(before.units + Mux(sold, -1, 1))
+        with m.If(late.done | late.returned):
+            m.d.comb += after.ended.eq(had.sent)
+        with m.If(late.returned):
+            m.d.comb += after.returns.eq(before.returns ^ may)
+        # What is struck off was looked up two clocks ago: a rest that began since is another one.
+        done_before = Signal(2)
+        m.d.sync += done_before.eq(Cat(late.done, done_before))
+        strikes = struck & ~late.done & ~late.rewritten & ~done_before.any()
+        m.d.comb += [
+            ended_write.addr.eq(place),
+            ended_write.data.eq(Mux(sweeping, 0, after)),
+            ended_write.en.eq(sweeping | late.done | late.returned | late.rewritten),
+            allowed_write.addr.eq(place),
+            allowed_write.data.eq(late.rewritten & late.allow),
+            allowed_write.en.eq(sweeping | late.rewritten | (late.done & (late.outcome == PairOutcome.LEGGED))),
+            cooling_write.addr.eq(Mux(strikes, struck_pair, place)),
+            cooling_write.data.eq(late.done),
+            cooling_write.en.eq(sweeping | late.done | late.rewritten | strikes),
+            # A row is rewritten while nothing is evaluated.
+            fired_write.addr.eq(Mux(self._decided.valid, self._decided.pair, place)),
+            fired_write.data.eq(Mux(self._decided.valid, self._decided.state, Mux(sweeping, 0, had))),
+            fired_write.en.eq(self._decided.valid | sweeping | late.rewritten),
+            started_write.addr.eq(late.pair),
+            started_write.data.eq(late.cycle),
+            started_write.en.eq(late.done),
+            ended_read.addr.eq(pair),
+            cooling_read.addr.eq(pair),
+            started_read.addr.eq(pair),
+            allowed_read.addr.eq(self.request.payload.pair),
+            self.allowed.eq(allowed_read.data),
+        ]
+        with m.If(~self._decided.valid):
+            m.d.comb += fired_write.data.disarmed.eq(0)
+        return ended_read.data, cooling_read.data, started_read.data
+
+    def _decide(self, m: Module, spread: data.View, kill) -> None:
         """Choose the action, and offer its orders or say why not."""
         row, pair = spread.row, spread.pair
         reached = spread.reached
-        short, flat = spread.units < 0, spread.units == 0
+        short, flat = spread.short, spread.flat
         leaving = Mux(short, reached[PairAction.BUY_BACK.value], ~flat & reached[PairAction.SELL_OUT.value])
         more_sales = reached[PairAction.SELL_SPREAD.value] & (short | flat)
         more_buys = reached[PairAction.BUY_SPREAD.value] & ~short
@@ -535,40 +617,30 @@ class SpreadTrigger(wiring.Component):
         )
         selling = Signal()
         m.d.comb += selling.eq((action == PairAction.SELL_SPREAD) | (action == PairAction.SELL_OUT))
-        counted = spread.valid & spread.usable
-        fire = Signal()
+        counted, fire = Signal(), Signal()
         chosen = Cat(action == kind for kind in PairAction)
-        disarmed = self._disarmed(m, pair, counted, Cat(*reached), chosen & fire.replicate(len(PairAction)))
-        wanted = counted & (leaving | more_sales | more_buys) & ~(disarmed & chosen).any()
-        pending = spread.was_pending | self._pending.bit_select(pair, 1)
+        m.d.comb += counted.eq(spread.valid & spread.usable & ~kill)
+        wanted = counted & (leaving | more_sales | more_buys) & ~(spread.last.disarmed & chosen).any()
         at_most = spread.at_most & ~leaving
         covered = Mux(selling, spread.covers_sale, spread.covers_purchase)
-        causes = {Miss.PENDING: pending, Miss.COOLDOWN: spread.resting, Miss.MAX_UNITS: at_most, Miss.SIZE: ~covered}
+        causes = {Miss.PENDING: spread.pending, Miss.COOLDOWN: spread.resting, Miss.MAX_UNITS: at_most, Miss.SIZE: ~covered}
         missed = Signal(len(Miss))
-        free = wanted & ~(self._flush | self.clear)
+        free = wanted
         for cause, holds in causes.items():
             m.d.comb += missed[cause].eq(free & holds)
             free = free & ~holds
         m.d.comb += fire.eq(free)
 
-        m.d.comb += [
-            self._action_write.addr.eq(pair),
-            self._action_write.data.eq(action),
-            self._action_write.en.eq(fire),
-            self._fired.eq(one_hot(m, pair, self._geometry.pairs, fire)),
-        ]
-
         asked = Signal(self.request.payload.shape())
-        value = Signal(signed(52))
         legs = ((row.slot_a, row.size_a, _BID_A, _ASK_A), (row.slot_b, row.size_b, _BID_B, _ASK_B))
         for number, (slot, size, bid, ask) in enumerate(legs):
             sale = selling if number == 0 else ~selling
             leg = asked.legs[number]
             lowest = Mux(
-                spread.limit[bid] < 1, 1, Mux(spread.limit[bid] > ouch.HIGHEST_PRICE, ouch.HIGHEST_PRICE, spread.limit[bid])
+                spread.lowest[bid], 1, Mux(spread.limit[bid] >= ouch.HIGHEST_PRICE + 1, ouch.HIGHEST_PRICE, spread.limit[bid])
             )
             ceiling = Mux(spread.cheap[ask], _DOLLAR, ouch.HIGHEST_PRICE)
-            highest = Mux(spread.limit[ask] > ceiling, ceiling, spread.limit[ask])
+            highest = Mux(ceiling < spread.limit[ask], ceiling, spread.limit[ask])
             m.d.comb += [
                 leg.slot.eq(slot),
                 leg.side.eq(Mux(sale, Side.SELL, Side.BUY)),
@@ -582,21 +654,38 @@ class SpreadTrigger(wiring.Component):
             asked.sequence.eq(spread.cause.sequence),
             asked.som.eq(spread.cause.som),
             asked.eot.eq(spread.cause.eot),
-            value.eq(Mux(selling, spread.spread[0], spread.spread[1])),
         ]
         offered_value = Signal(signed(52))
-        m.d.sync += [self.request.valid.eq(fire), self.request.payload.eq(asked), offered_value.eq(value)]
-
-        # Offered for one clock: what waited would be stale.
-        dropped = Signal()
-        offer = self.request.payload
-        m.d.comb += [
-            dropped.eq(self.request.valid & ~self.request.ready),
-            self._dropped.eq(one_hot(m, offer.pair, self._geometry.pairs, dropped)),
+        m.d.sync += [
+            self.request.valid.eq(fire),
+            self.request.payload.eq(asked),
+            offered_value.eq(Mux(selling, spread.spread[0], spread.spread[1])),
         ]
+
+        # Offered for one clock: what waited would be stale. Only then it is known whether the pair fired.
+        decided, last = self._decided, Signal(self._fired_layout())
+        m.d.sync += [
+            decided.valid.eq(counted),
+            decided.pair.eq(pair),
+            last.eq(spread.last),
+            last.disarmed.eq(spread.last.disarmed & Cat(*reached)),
+        ]
+        offer = self.request.payload
+        taken, dropped = Signal(), Signal()
+        m.d.comb += [
+            taken.eq(self.request.valid & self.request.ready),
+            dropped.eq(self.request.valid & ~self.request.ready),
+            decided.state.eq(last),
+            decided.state.sent.eq(last.sent ^ taken),
+        ]
+        with m.If(taken):
+            m.d.comb += [
+                decided.state.action.eq(offer.action),
+                decided.state.disarmed.eq(last.disarmed | Cat(offer.action == kind for kind in PairAction)),
+            ]
         record = self.trigger_event.payload
         m.d.sync += [
-            self.trigger_event.valid.eq(self.request.valid & self.request.ready),
+            self.trigger_event.valid.eq(taken),
             record.sequence.eq(offer.sequence),
             record.cycle.eq(self.now),
             record.spread.eq(offered_value),

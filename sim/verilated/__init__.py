@@ -54,7 +54,7 @@ def appliance(geometry: Geometry) -> Path:
             # In a process of its own: this one may hold modules from before a source was changed.
             program = (
                 "from hdl.appliance import Appliance; from hdl.spec.geometry import Geometry; from sim import tools; "
-                f"print(tools.verilog(Appliance({geometry!r}), name='appliance'))"
+                f"print(tools.verilog(Appliance(geometry={geometry!r}), name='appliance'))"
             )
             path = tools.run([sys.executable, "-c", program], cwd=ROOT, log=folder / "elaborate.log").splitlines()[-1]
             if _sources(geometry) != key:  # a source was changed meanwhile: good for now, not to be kept

@@ -18,7 +18,7 @@ from tests.support.stepper import Stepper
 
 GEOMETRY = Geometry(slots=4, pairs=4, open_orders=16)
 LATENCY = 9
-LEAD = 4
+LEAD = 5
 ROW = {
     "slot_a": 0,
     "slot_b": 1,
@@ -63,7 +63,7 @@ class Bench(Stepper):
     def __init__(self, dut):
         super().__init__(
             dut,
-            TradingCore(GEOMETRY),
+            TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
         )

@@ -4,4 +4,4 @@ from tests.support.bench import run_cocotb
 
 
 def test_trading_core():
-    run_cocotb(TradingCore(GEOMETRY), module="tests.hdl.cocotb_trading", name="trading_core")
+    run_cocotb(TradingCore(geometry=GEOMETRY), module="tests.hdl.cocotb_trading", name="trading_core")

@@ -12,7 +12,7 @@ from tests.support.simulation import simulate
 
 @pytest.mark.parametrize(("counters", "step"), [(3, 1), (4, 3), (24, 1), (22, 2)])
 def test_counts_every_gain(counters: int, step: int) -> None:
-    bank = CounterBank(counters=counters, step=step)
+    bank = CounterBank(steps=[step] * counters)
     expected = [0] * counters
     rng = random.Random(counters)
 
@@ -26,7 +26,7 @@ def test_counts_every_gain(counters: int, step: int) -> None:
             await ctx.tick()
         for index in range(counters):
             ctx.set(bank.gain[index], 0)
-        await ctx.tick().repeat(counters + 2)
+        await ctx.tick().repeat(counters + 3)
         for index in range(counters):
             ctx.set(bank.address, index)
             await ctx.tick().repeat(2)
@@ -37,7 +37,7 @@ def test_counts_every_gain(counters: int, step: int) -> None:
 
 @pytest.mark.parametrize(("counters", "spacing"), [(24, 3), (23, 12), (3, 7)])
 def test_counts_gains_as_close_as_they_may_come(counters: int, spacing: int) -> None:
-    bank = CounterBank(counters=counters, step=2, spacing=spacing)
+    bank = CounterBank(steps=[2] * counters, spacing=spacing)
     gains = 40
 
     async def bench(ctx):
@@ -47,7 +47,7 @@ def test_counts_gains_as_close_as_they_may_come(counters: int, spacing: int) -> 
             await ctx.tick()
         for index in range(counters):
             ctx.set(bank.gain[index], 0)
-        await ctx.tick().repeat(counters + 2)
+        await ctx.tick().repeat(counters + 3)
         for index in range(counters):
             ctx.set(bank.address, index)
             await ctx.tick().repeat(2)
@@ -57,8 +57,33 @@ def test_counts_gains_as_close_as_they_may_come(counters: int, spacing: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "least"), [("counters", 2, 3), ("step", 0, 1), ("spacing", 0, 1)]
+    ("parameters", "message"),
+    [
+        ({"steps": [1, 1]}, "steps: 2 was given, allowed is 3 and more"),
+        ({"steps": [1, 0, 1]}, "step: 0 was given, allowed is 1 and more"),
+        ({"steps": [1, 1, 1], "spacing": 0}, "spacing: 0 was given, allowed is 1 and more"),
+    ],
 )
-def test_refuses_sizes_that_mean_nothing(name: str, value: int, least: int) -> None:
-    with pytest.raises(ValueError, match=f"{name}: {value} was given, allowed is {least} and more"):
-        CounterBank(**({"counters": 4} | {name: value}))
+def test_refuses_sizes_that_mean_nothing(parameters: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        CounterBank(**parameters)
+
+
+def test_each_counter_has_its_own_step() -> None:
+    steps = [1, 9, 2]
+    bank = CounterBank(steps=steps)
+
+    async def bench(ctx):
+        for _ in range(50):
+            for index, step in enumerate(steps):
+                ctx.set(bank.gain[index], step)
+            await ctx.tick()
+        for index in range(len(steps)):
+            ctx.set(bank.gain[index], 0)
+        await ctx.tick().repeat(len(steps) + 3)
+        for index, step in enumerate(steps):
+            ctx.set(bank.address, index)
+            await ctx.tick().repeat(2)
+            assert ctx.get(bank.count) == 50 * step
+
+    simulate(bank, bench)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
-from hdl.control.event_writer import LUT_RAM_DEPTH, EventWriter
+from hdl.control.event_writer import QUEUE_DEPTH, EventWriter
 from hdl.spec import events
 from hdl.spec.layout import Kind
 from tests.support.simulation import put, simulate
@@ -96,15 +96,44 @@ def test_priority_and_first_word_latency() -> None:
         await collect(ctx, writer, records)
 
     simulate(writer, bench, background=(sink,))
-    assert "".join(chr(record[0]) for record in records) == "".join(events.RECORDS)
-    assert first_word == [LATENCY]
+    verdict = events.VERDICT.code
+    assert "".join(chr(record[0]) for record in records) == verdict + "".join(events.RECORDS).replace(verdict, "")
+    # `bench` counts from the clock after the event.
+    assert first_word == [VERDICT_LATENCY - 1]
 
 
-LATENCY = 5
-"""Clocks from the one after the event to its first word."""
+VERDICT_LATENCY = EventWriter.LATENCY - 1
 
 
-SENT = 3 * LUT_RAM_DEPTH
+def test_verdicts_may_come_one_a_clock_and_the_other_kinds_in_one_clock() -> None:
+    """Nothing is lost while the queue has room, whatever comes together."""
+    writer = EventWriter()
+    records: list[bytes] = []
+    lost = []
+
+    async def bench(ctx):
+        for index in range(10):
+            if index == 0:
+                for layout in events.RECORDS.values():
+                    ctx.set(getattr(writer, layout.name).valid, 1)
+            ctx.set(writer.verdict.payload.leg, index)
+            await ctx.tick()
+            for layout in events.RECORDS.values():
+                ctx.set(getattr(writer, layout.name).valid, int(layout is events.VERDICT and index < 6))
+            lost.append(ctx.get(writer.lost))
+        await ctx.tick().repeat(300)
+
+    async def sink(ctx):
+        await collect(ctx, writer, records)
+
+    simulate(writer, bench, background=(sink,))
+    verdicts = [values for layout, values in map(decode, records) if layout is events.VERDICT]
+    assert [values["leg"] for values in verdicts] == list(range(7))
+    assert len(records) == 7 + len(events.RECORDS) - 1
+    assert not any(lost)
+
+
+SENT = 3 * QUEUE_DEPTH
 
 
 def test_losses_are_counted_and_leave_a_hole() -> None:
@@ -119,7 +148,7 @@ def test_losses_are_counted_and_leave_a_hole() -> None:
             await ctx.tick().repeat(20)
         await ctx.tick().repeat(50)
         ctx.set(writer.words.ready, 1)
-        await ctx.tick().repeat(20 * LUT_RAM_DEPTH)
+        await ctx.tick().repeat(20 * QUEUE_DEPTH)
         await put(ctx, writer.bbo, {"slot": 99})
         await ctx.tick().repeat(100)
 

@@ -165,3 +165,20 @@ def test_counters_are_read_by_row() -> None:
         assert await read(ctx, registers, drop.address + drop.rows) == 0
 
     simulate(registers, bench)
+
+
+def test_totals_gain_what_they_are_told() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    gains = {"frames_received": 1, "orders_refused": 2, "events_lost": 9, "heartbeats": 1}
+
+    async def bench(ctx):
+        for clock in range(30):
+            for name, most in gains.items():
+                ctx.set(getattr(registers.status, name), most if clock % 10 == 0 else 0)
+            await ctx.tick()
+        await ctx.tick().repeat(20)
+        for name, most in gains.items():
+            assert await read(ctx, registers, registers.map["status", name].address) == 3 * most
+        assert await read(ctx, registers, registers.map["status", "messages"].address) == 0
+
+    simulate(registers, bench)

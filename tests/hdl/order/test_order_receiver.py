@@ -22,7 +22,7 @@ UNBOOKED = {"quantity": 0, "price": 0, "match_number": 0, "reason": 0, "order_st
 @pytest.mark.parametrize("width", [1, 8])
 def test_segments(width: int) -> None:
     run_cocotb(
-        OrderReceiver(Geometry(width=width), depth=DEPTH),
+        OrderReceiver(geometry=Geometry(width=width), depth=DEPTH),
         module="tests.hdl.order.cocotb_order_receiver",
         name=f"order_receiver_{width}",
         parameters={"WIDTH": str(width), "DEPTH": str(DEPTH)},
@@ -39,7 +39,7 @@ def captured(name: str) -> tuple[TCP, bytes]:
 
 def reports_of(tcp: TCP, payload: bytes, width: int) -> tuple[list[dict[str, int]], int]:
     """What the receiver makes of one real segment: reports, and where `receive_next` stands then."""
-    receiver = OrderReceiver(Geometry(width=width))
+    receiver = OrderReceiver(geometry=Geometry(width=width))
     reports: list[dict[str, int]] = []
     after = []
 
@@ -103,4 +103,4 @@ def test_real_enter_order_reads_as_the_fact_sheet_says() -> None:
 @pytest.mark.parametrize("depth", [0, 32, 100, 1 << 16])
 def test_refused_depth(depth: int) -> None:
     with pytest.raises(ValueError, match=f"depth: {depth} was given, allowed are powers of two from 64 to 32768"):
-        OrderReceiver(Geometry(), depth=depth)
+        OrderReceiver(geometry=Geometry(), depth=depth)

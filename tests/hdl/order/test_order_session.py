@@ -48,7 +48,7 @@ class Wire(wiring.Component):
     """The session between receiver and transmitter of a GMII port, wired as in the appliance."""
 
     def __init__(self) -> None:
-        self.session = OrderSession(Geometry(), acknowledge_delay=DELAY)
+        self.session = OrderSession(geometry=Geometry(), acknowledge_delay=DELAY)
         self.filter = FrameFilter(width=1)
         self.transmitter = GmiiTransmitter()
         super().__init__({"rxd": In(8), "rx_dv": In(1), "txd": Out(8), "tx_en": Out(1), "tx_er": Out(1)})
@@ -198,7 +198,7 @@ def test_on_the_wire() -> None:
 @pytest.mark.parametrize("width", [1, 8])
 def test_alone(width: int) -> None:
     """A report asks for an acknowledgment, which leaves with the right numbers at either width."""
-    session = OrderSession(Geometry(width=width), acknowledge_delay=DELAY)
+    session = OrderSession(geometry=Geometry(width=width), acknowledge_delay=DELAY)
     octets = bytearray()
     reports = []
 
@@ -242,7 +242,7 @@ def test_alone(width: int) -> None:
 
 
 def test_ports_are_those_of_the_parts() -> None:
-    session = OrderSession(Geometry())
+    session = OrderSession(geometry=Geometry())
     names = set(session.signature.members)
     assert "acknowledge" not in names
     assert {"segment", "report", "order", "frame", "ready", "send_next", "receive_next", "drop", "session_lost"} <= names

@@ -15,7 +15,7 @@ DELAY = 40
 @pytest.mark.parametrize("width", [1, 8])
 def test_frames(width: int) -> None:
     run_cocotb(
-        OrderTransmitter(Geometry(width=width), acknowledge_delay=DELAY),
+        OrderTransmitter(geometry=Geometry(width=width), acknowledge_delay=DELAY),
         module="tests.hdl.order.cocotb_order_transmitter",
         name=f"order_transmitter_{width}",
         parameters={"WIDTH": str(width), "DELAY": str(DELAY)},
@@ -31,4 +31,4 @@ def test_frames(width: int) -> None:
 )
 def test_refused_parameters(parameters: dict[str, int], text: str) -> None:
     with pytest.raises(ValueError, match=text):
-        OrderTransmitter(Geometry(), **parameters)
+        OrderTransmitter(geometry=Geometry(), **parameters)

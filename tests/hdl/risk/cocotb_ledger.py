@@ -23,10 +23,10 @@ class Bench(Stepper):
     def __init__(self, dut):
         super().__init__(
             dut,
-            Ledger(GEOMETRY),
+            Ledger(geometry=GEOMETRY),
             collect=("done", "fill_event", "order_state_event", "alarm_event"),
             pulses=("alarm", "halt"),
-            levels=("exposure", "booking", "full"),
+            levels=("exposure", "booking", "full", "live"),
         )
 
     # The ledger's memories outlive a reset, so the accounts go on from test to test.
@@ -82,6 +82,7 @@ class Bench(Stepper):
         self.tell(kind, number, quantity, **more)
         alarm = self.accounts.book(kind, number, quantity, price, state)
         await self.step(REPORT_CLOCKS)
+        assert self.get("live") == len(self.live())
         taken = {name: [payload for _, payload in self.taken(name)] for name in list(self.seen)}
         order = self.accounts.orders.get(number)
         for name in ("fill_event", "order_state_event", "alarm_event"):

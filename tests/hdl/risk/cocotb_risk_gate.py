@@ -23,10 +23,10 @@ class Bench(Stepper):
     def __init__(self, dut):
         super().__init__(
             dut,
-            RiskGate(GEOMETRY),
+            RiskGate(geometry=GEOMETRY),
             collect=("order", "returned", "verdict_event"),
-            pulses=("refusal", "passed", "refused"),
-            levels=("request__ready", "lookup", "next_user_ref_num"),
+            pulses=("refusal", "passed", "refused", "limits_refused"),
+            levels=("request__ready", "lookup", "next_user_ref_num", "ceilings_locked"),
         )
         self.written: dict[int, tuple] = {}
         self.touch: dict[int, tuple] = {}
@@ -58,7 +58,7 @@ class Bench(Stepper):
                         await self.step()
                     self.offer("trade", {"slot": index, "price": slot.reference})
                 # The host needs several clocks a row.
-                await self.step(2)
+                await self.step(3)
                 self.written[index] = row
             if self.touch.get(index) != (slot.bid, slot.ask):
                 self.offer("bbo", {"slot": index, "touch": {"bid_price": slot.bid, "ask_price": slot.ask}})
@@ -73,14 +73,14 @@ class Bench(Stepper):
         self.set("trading_state", int(world.state))
         self.set("mode", int(world.mode))
         self.set("rate_tokens", self.used + world.tokens)
-        for name in ("market_open", "transmitter_ready", "session_up", "ledger_full"):
+        for name in ("market_open", "stale", "transmitter_ready", "session_up", "ledger_full"):
             self.set(name, getattr(world, name))
 
     async def ask(self, orders: list[Order], world: World) -> list[set[Refusal]]:
         """Ask for both orders, check everything that comes of it against the rules, and give the reasons."""
         self.pair_number = (self.pair_number + 7) % GEOMETRY.pairs
         pair = self.pair_number
-        self.set("allowed", world.allowed << pair)
+        self.set("allowed", world.allowed)
         self.set(
             "exposure",
             [
@@ -236,12 +236,15 @@ EDGES = (
     (Refusal.NOTIONAL, (0,), on_slot(0, max_notional=99_990_000), on_slot(0, max_notional=99_989_999)),
     (Refusal.NOTIONAL, (1,), on_slot(1, max_notional=100_010_000), on_slot(1, max_notional=100_009_999)),
     (Refusal.COLLAR, (0,), on_slot(0, collar=100), on_slot(0, collar=99)),
-    (Refusal.COLLAR, (1,), far(1, 1_050_000), far(1, 1_050_001, collar=60_000)),
-    (Refusal.COLLAR, (0,), far(0, 950_000), far(0, 949_999, collar=60_000)),
+    (Refusal.COLLAR, (1,), far(1, 1_050_000), far(1, 1_050_000, reference=999_999, collar=60_000)),
+    (Refusal.COLLAR, (0,), far(0, 950_000), far(0, 950_000, reference=1_000_001, collar=60_000)),
+    (Refusal.OFF_TICK, (0,), far(0, 9_999, reference=9_999), far(0, 10_001, reference=9_999)),
+    (Refusal.OFF_TICK, (1,), far(1, 10_100, reference=10_000), far(1, 10_099, reference=10_000)),
+    (Refusal.STALE, (0, 1), on_world(), on_world(stale=1)),
     (
         Refusal.COLLAR,
         (1,),
-        far(1, 1_000_013, reference=999_983, collar_bps=1, collar=99),
+        far(1, 1_000_000, reference=999_901, collar_bps=1, collar=99),
         far(1, 1_000_100, reference=999_999, collar_bps=1, collar=200),
     ),
     (Refusal.NO_REFERENCE, (0,), on_world(), on_slot(0, reference=0)),
@@ -315,6 +318,8 @@ def draw(rng: random.Random) -> tuple[list[Order], World]:
         side = rng.choice((BUY, SELL)) if leg == 0 else 1 - orders[0].side
         quantity = rng.choice((1, 100, 4000, (1 << 20) - 1)) if not chance() else rng.choice((0, 1 << 20, (1 << 32) - 1))
         price = rng.choice((1, 9_999, 1_000_000, rng.randrange(1, 1 << 31), (1 << 32) - 1))
+        if price > 10_000 and not chance():
+            price -= price % 100
         position = (
             rng.choice((0, quantity, -quantity, rng.randint(-(1 << 21), 1 << 21)))
             if not chance()
@@ -357,7 +362,7 @@ def draw(rng: random.Random) -> tuple[list[Order], World]:
     world.allowed = int(not chance())
     world.tokens = rng.choice((0, 1, 2, 3)) if chance() else rng.choice((2, 3, 50))
     world.market_open, world.transmitter_ready, world.session_up = (int(not chance()) for _ in range(3))
-    world.ledger_full = int(chance())
+    world.ledger_full, world.stale = int(chance()), int(chance())
     return orders, world
 
 
@@ -430,8 +435,8 @@ async def a_row_counts_whole_or_not_at_all(dut):
                 reasons = {reason for reason in Refusal if verdict["refusals"] >> reason & 1}
                 assert reasons in (set(), refused) and bool(sent) == (not reasons), (leg, sale, early)
                 found.append(bool(reasons))
-            # From one clock on, and at most three clocks after it was written.
-            assert found == sorted(found) and not found[2] and found[5], (leg, sale, found)
+            # From one clock on, and at most four clocks after it was written.
+            assert found == sorted(found) and not found[2] and found[6], (leg, sale, found)
 
 
 @cocotb.test()
@@ -548,3 +553,54 @@ async def nothing_passes_after_reset_or_clear(dut):
         slot.bid = slot.ask = 0
     bench.touch = dict.fromkeys(world.slots, (0, 0))
     assert await bench.judged(orders, world) == [{Refusal.CROSSED, Refusal.OTHER_LEG}] * 2
+
+
+@cocotb.test()
+async def ceilings_hold_from_their_first_row_until_reset(dut):
+    bench = Bench(dut)
+    ceilings = {
+        "max_quantity": 1000,
+        "max_notional": 10**12,
+        "max_long": 5000,
+        "max_short": 5000,
+        "collar": 50_000,
+        "collar_bps": 500,
+    }
+    off = [{Refusal.SLOT_DISABLED}, {Refusal.OTHER_LEG}]
+
+    async def write(**changes) -> int:
+        """Write slot 3's row, the ceilings but for the changes; give how often it was refused."""
+        row = {name: getattr(Slot(), name) for name in LIMIT_COLUMNS} | ceilings | changes
+        bench.offer("limits", {"index": 3, "row": row})
+        await bench.step(6)
+        return len(bench.taken("limits_refused"))
+
+    async def verdict(enabled: int) -> None:
+        orders, world = plain()
+        world.slots[3].enabled = enabled
+        # What the gate holds is what was written by hand.
+        bench.written[3] = tuple(getattr(world.slots[3], name) for name in LIMIT_COLUMNS)
+        assert await bench.judged(orders, world) == ([set(), set()] if enabled else off)
+
+    for _ in range(2):
+        await bench.start()
+        await bench.step()
+        assert not bench.get("ceilings_locked")
+        # Before they are loaded there are none.
+        for name in ceilings:
+            assert await write(**{name: ceilings[name] + 1}) == 0
+        bench.offer("ceilings", {"row": ceilings})
+        await bench.step(2)
+        assert bench.get("ceilings_locked") and not bench.taken("limits_refused")
+        for name in ceilings:
+            assert await write() == 0
+            await verdict(1)
+            assert await write(enabled=0, **{name: ceilings[name] + 1}) == 1
+            await verdict(1)
+            assert await write(enabled=0) == 0
+            await verdict(0)
+        # A second row is too late.
+        bench.offer("ceilings", {"row": {name: value + 1 for name, value in ceilings.items()}})
+        await bench.step(3)
+        assert len(bench.taken("limits_refused")) == 1
+        assert await write(max_long=5001) == 1

@@ -51,6 +51,7 @@ class World:
     allowed: int = 1
     tokens: int = 100
     market_open: int = 1
+    stale: int = 0
     transmitter_ready: int = 1
     session_up: int = 1
     ledger_full: int = 0
@@ -98,6 +99,8 @@ def alone(order: Order, leg: int, world: World) -> set[Refusal]:
     refuse_if(slot.integrity != Integrity.EXACT, Refusal.INTEGRITY)
     refuse_if(bool(slot.halted), Refusal.STOCK_HALTED)
     refuse_if(not world.market_open, Refusal.MARKET_CLOSED)
+    refuse_if(bool(world.stale), Refusal.STALE)
+    refuse_if(order.price >= 10_000 and order.price % 100 != 0, Refusal.OFF_TICK)
     refuse_if(slot.bid == 0 or slot.ask == 0 or slot.bid >= slot.ask, Refusal.CROSSED)
     refuse_if(not world.transmitter_ready, Refusal.TRANSMITTER_BUSY)
     refuse_if(not world.session_up, Refusal.SESSION_DOWN)

@@ -61,7 +61,7 @@ async def check(ctx, dut, expected):
 @pytest.mark.parametrize("seed", range(3))
 def test_last_word_counts(seed):
     rng = random.Random(seed)
-    dut = MarketStatus(GEOMETRY)
+    dut = MarketStatus(geometry=GEOMETRY)
 
     async def bench(ctx):
         expected = Expected()
@@ -84,8 +84,33 @@ def test_last_word_counts(seed):
     simulate(dut, bench)
 
 
+def test_stale_to_the_clock():
+    dut = MarketStatus(geometry=GEOMETRY)
+    after = 6
+
+    async def bench(ctx):
+        assert not ctx.get(dut.stale)
+        ctx.set(dut.stale_after, after)
+        await ctx.tick().repeat(2)
+        # Nothing was ever heard.
+        assert ctx.get(dut.stale)
+        for _ in range(3):
+            # Of any type, watched or not.
+            await put(ctx, dut.decoded, message("P", watched=0))
+            found = []
+            for _ in range(3 * after):
+                await ctx.tick()
+                found.append(ctx.get(dut.stale))
+            assert found == [0] * (after - 1) + [1] * (2 * after + 1)
+        ctx.set(dut.stale_after, 0)
+        await ctx.tick().repeat(2)
+        assert not ctx.get(dut.stale)
+
+    simulate(dut, bench)
+
+
 def test_a_day():
-    dut = MarketStatus(GEOMETRY)
+    dut = MarketStatus(geometry=GEOMETRY)
 
     async def bench(ctx):
         async def tell(kind, **more):

@@ -4,4 +4,4 @@ from tests.support.bench import run_cocotb
 
 
 def test_risk_gate():
-    run_cocotb(RiskGate(Geometry()), module="tests.hdl.risk.cocotb_risk_gate", name="risk_gate")
+    run_cocotb(RiskGate(geometry=Geometry()), module="tests.hdl.risk.cocotb_risk_gate", name="risk_gate")

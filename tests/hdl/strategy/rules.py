@@ -106,6 +106,11 @@ class Pair:
             for name, side, touch in zip("ab", sides, (a, b), strict=True)
         ]
 
+    def dropped(self) -> None:
+        """The request was not taken."""
+        self.pending = False
+        self.armed.add(self.fired)
+
     def came_back(self) -> None:
         """The request did not leave."""
         self.pending = False

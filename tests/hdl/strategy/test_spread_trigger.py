@@ -4,4 +4,4 @@ from tests.support.bench import run_cocotb
 
 
 def test_spread_trigger():
-    run_cocotb(SpreadTrigger(GEOMETRY), module="tests.hdl.strategy.cocotb_spread_trigger", name="spread_trigger")
+    run_cocotb(SpreadTrigger(geometry=GEOMETRY), module="tests.hdl.strategy.cocotb_spread_trigger", name="spread_trigger")

