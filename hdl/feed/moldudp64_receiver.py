@@ -178,13 +178,19 @@ class MoldUdp64Receiver(wiring.Component):
         active, opening, over, fits = Signal(), Signal(), Signal(), Signal()
         fresh, used = Signal(), Signal()
         narrow = distance[: max(1, (width - 1).bit_length())]
+        # Whether `distance` lies in this beat; at one byte a beat known a clock before, as it is 1 then.
+        landed = Signal()
+        if width > 1:
+            m.d.comb += landed.eq(distance < width)
         empties = []
-        empty: Value = valid & (distance < width) & live & ~over
+        empty: Value = valid & landed & live & ~over
         for step in range((width + 1) // 2):
-            lane = distance + 2 * step
-            inside = (lane < width) & (lane < size)
-            is_zero = zero[(narrow + 2 * step)[: len(narrow)]] if width > 1 else zero[0]
-            empty = empty & inside & is_zero & (remaining != 0 if width == 1 else remaining > step)
+            if width == 1:
+                empty = empty & zero[0] & (remaining != 0)
+            else:
+                lane = distance + 2 * step
+                inside = (lane < width) & (lane < size)
+                empty = empty & inside & zero[(narrow + 2 * step)[: len(narrow)]] & (remaining > step)
             empties.append(empty)
         skipped = sum(empties, Const(0, 1))
         # At one byte a beat a length can only end where `distance` is 0: no adder stands behind the test for it.
@@ -195,11 +201,11 @@ class MoldUdp64Receiver(wiring.Component):
         # At one byte a beat a block is either empty or read, so nothing was passed over before one that is read.
         more, fresh_from = (remaining != 0, skip == 0) if width == 1 else (remaining > skipped, skip <= skipped)
         headed, short = Signal(), Signal()
-        near = place < width
+        near = landed & ~skipped[0] if width == 1 else place < width
         skipping, reading = Signal(18), Signal(18)
         m.d.comb += [
             headed.eq(
-                valid & live & ~over & near & (place < size) & more & (length != 0)
+                valid & live & ~over & near & (1 if width == 1 else place < size) & more & (length != 0)
             ),
             short.eq(headed & (length < width)),
             # Both next distances, so that the choice comes last. A length is only read in lane `narrow` of this beat.
@@ -207,7 +213,8 @@ class MoldUdp64Receiver(wiring.Component):
             reading.eq(length + (BLOCK.size - width) + (0 if width == 1 else place[: len(narrow)])),
         ]
         begins = headed & ~short & fresh_from
-        ends = valid & active & (distance >= BLOCK.size) & (distance <= size + 1)
+        in_reach = distance == BLOCK.size if width == 1 else (distance >= BLOCK.size) & (distance <= size + 1)
+        ends = valid & active & in_reach
         counted = Mux(fresh_from, skipped, 0) if width == 1 else Mux(skip >= skipped, 0, skipped - skip[:4])
         # At one byte a beat the next block begins two clocks later at the earliest, so the long counts may come a clock late.
         step, taken = Signal(range(width + 1)), Signal(range(width + 1))
@@ -221,6 +228,9 @@ class MoldUdp64Receiver(wiring.Component):
             remaining.eq(remaining - taken),
             skip.eq(Mux(skip > taken, skip - taken, 0)),
         ]
+        if width == 1:
+            with m.If(entry.valid):
+                m.d.sync += landed.eq(~now.first & ~headed & ~skipped[0] & (distance == 1))
         with m.If(entry.valid):
             with m.If(now.first):
                 m.d.sync += [
@@ -306,7 +316,7 @@ class MoldUdp64Receiver(wiring.Component):
             with m.If(self.message.valid):
                 m.d.sync += opening.eq(0)
             m.d.comb += [
-                self.message.valid.eq(valid & active & (distance >= BLOCK.size)),
+                self.message.valid.eq(valid & active & distance[1:].any()),  # BLOCK.size or more
                 self.message.payload.data.eq(now.data),
                 self.message.payload.count.eq(1),
                 self.message.payload.first.eq(opening),
