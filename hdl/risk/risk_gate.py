@@ -380,7 +380,7 @@ class RiskGate(wiring.Component):
         reasons[Refusal.SHORT_SALE] = restricted & is_short
         reasons[Refusal.RATE] = lacks_token
         reasons[Refusal.LEDGER_FULL] = self.ledger_full
-        m.d.sync += [mask[kind].eq(value) for kind, value in reasons.items()]
+        m.d.sync += [mask.eq(0), *(mask[kind].eq(value) for kind, value in reasons.items())]
         m.d.sync += [short.eq(is_short), growing.eq(grows)]
         return mask, short, growing
 

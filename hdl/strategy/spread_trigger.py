@@ -47,9 +47,9 @@ class SpreadTrigger(wiring.Component):
     purchase below a dollar goes no higher than the dollar, where its ticks end; no limit leaves the range 1 to
     `ouch.HIGHEST_PRICE`.
 
-    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`, 9 where it
-    came later or not at all. Every later pair of the list takes one clock more, and where the first one waited for its touch there
-    is one clock between it and the second.
+    Latency: `request` is valid 4 clocks after `bbo` where the slot's `accept` came at least `LEAD` clocks before `bbo`, 9 where
+    it came later or not at all. Every later pair of the list takes one clock more, and where the first one waited for its touch
+    there is one clock between it and the second.
 
     What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each
     clock: no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).

@@ -17,7 +17,7 @@ mode {mode}
 depth {depth}
 
 [engines]
-smtbmc z3
+smtbmc --nopresat z3
 
 [script]
 read_rtlil top.il
@@ -29,7 +29,7 @@ top.il
 
 
 def judge(harness: wiring.Component, *, depth: int, mode: str = "prove") -> str:
-    """What SymbiYosys says of a harness, kept by digest: PASS, FAIL (a state was found) or UNKNOWN (the induction does not close).
+    """What SymbiYosys says of a harness, kept by digest: PASS, FAIL (a fault was found) or UNKNOWN (the induction fails).
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def judge(harness: wiring.Component, *, depth: int, mode: str = "prove") -> str:
     depth : int
         Clocks of the base case, and of the induction.
     mode : str
-        ``prove``, or ``cover``: whether each `Cover` can be reached.
+        ``prove``; ``bmc``: the base case alone, to find a fault; ``cover``: whether each `Cover` can be reached.
     """
     text = tools.rtlil_text(harness, name="top")
     script = _SCRIPT.format(mode=mode, depth=depth)
@@ -78,5 +78,5 @@ def mutant(component: type, old: str, new: str) -> Any:
     source = Path(module.__file__).read_text()
     assert source.count(old) == 1, f"{module.__name__}: {source.count(old)} times {old!r}"
     changed = ModuleType(module.__name__)
-    exec(compile(source.replace(old, new), module.__file__, "exec"), vars(changed))
+    exec(compile(source.replace(old, new), module.__file__, "exec", dont_inherit=True), vars(changed))
     return vars(changed)[component.__name__]

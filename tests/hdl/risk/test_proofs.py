@@ -1,9 +1,9 @@
 """What must never happen, proved by k-induction for every state and every input, on a gate of two slots and two pairs.
 
-What is abstract: the limits of a slot are arbitrary but constant, in place of the memory they are kept in (`cocotb_risk_gate` tests
-that a row counts whole or not at all); the product of quantity and price is an arbitrary number that comes when `Product` promises
-one (`test_product` tests the multiplier); the reference price and the collar in basis points are fixed. None of these touches the
-rules proved here.
+What is abstract: the limits of a slot are arbitrary but constant, in place of the memory they are kept in (`cocotb_risk_gate`
+tests that a row counts whole or not at all); the product of quantity and price is an arbitrary number that comes when `Product`
+promises one (`test_product` tests the multiplier); the reference price is fixed, and the collar counts in whole references, which
+leaves no other multiplier. None of these touches the rules proved here.
 
 Every proof is run a second time on a gate with a fault that it has to find.
 """
@@ -16,7 +16,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
@@ -30,8 +30,12 @@ from hdl.spec.registers import REARM_KEYS
 from tests.support.proofs import constant, judge, mutant, out_of_reset
 
 GEOMETRY = Geometry(slots=2, pairs=2)
-REFERENCE, COLLAR_BPS = 1_000_000, 10_000
-DEPTH = RiskGate.LATENCY + 4
+REFERENCE = 1_000_000
+INDUCTION = RiskGate.LATENCY + 2
+"""Clocks after which nothing is left of what the gate may have been at before."""
+REACH = RiskGate.LATENCY + 6
+"""Clocks in which a first order can have left: both touches, the request, its verdict."""
+RULES = ("switches", "limits", "reduces", "verdicts")
 
 
 def with_constant_limits(gate: Any, rows: list) -> Any:
@@ -39,7 +43,7 @@ def with_constant_limits(gate: Any, rows: list) -> Any:
 
     class Gate(gate):
         def _tables(self, m: Module, request: Any, taken: Any, step: Any) -> list:
-            return [(Array(rows)[leg.slot], Const(REFERENCE, 32), Const(COLLAR_BPS, 14)) for leg in request.legs]
+            return [(Array(rows)[leg.slot], Const(REFERENCE, 32), Const(1, 14)) for leg in request.legs]
 
     return Gate
 
@@ -71,13 +75,13 @@ class Kept:
 
 
 class GateProof(wiring.Component):
-    """Watches a gate from outside and asserts one rule.
+    """Watches a gate from outside and asserts some rules.
 
     The request, and what it is judged by, are kept in the clock in which it is taken.
     """
 
-    def __init__(self, gate: Any, rule: str):
-        self._gate_class, self._rule = gate, rule
+    def __init__(self, gate: Any, rules: tuple[str, ...]):
+        self._gate_class, self._rules = gate, rules
         self._rows = [Signal(RiskGate(geometry=GEOMETRY).limits.payload.row.shape(), name=f"limits_{n}") for n in range(2)]
         self._products = [Signal(64, name=f"product_{n}") for n in range(2)]
         self.gate = with_constant_limits(gate, self._rows)(geometry=GEOMETRY)
@@ -91,7 +95,7 @@ class GateProof(wiring.Component):
         given = iter(self._products)
         module = sys.modules[RiskGate.__module__]
         names = vars(module) if self._gate_class is RiskGate else self._gate_class._leg.__globals__
-        with mock.patch.dict(names, {"Product": lambda a, b: GivenProduct(next(given))}):
+        with mock.patch.dict(names, {"Product": lambda a, b: GivenProduct(next(given)), "_BPS": 1}):
             return run()
 
     def elaborate(self, platform: Any) -> Module:
@@ -130,7 +134,8 @@ class GateProof(wiring.Component):
         leaves = gate.order.valid
         m.d.comb += Cover(leaves & (request.legs[0].slot != request.legs[1].slot))
         kept = Kept(leaves, request, limits, exposure, products, allowed, story)
-        getattr(self, f"_{self._rule}")(m, kept)
+        for rule in self._rules:
+            getattr(self, f"_{rule}")(m, kept)
         return m
 
     def _switches(self, m: Module, kept: Kept) -> None:
@@ -175,7 +180,6 @@ class GateProof(wiring.Component):
         gate = self.gate
         first, second = kept.story[RiskGate.LATENCY], kept.story[RiskGate.LATENCY + 1]
         record = gate.verdict_event.payload
-        leg = Mux(second, kept.request.legs[1].as_value(), kept.request.legs[0].as_value())
         m.d.comb += [
             Assert((kept.leaves | gate.returned.valid) == first),
             Assert(~(kept.leaves & gate.returned.valid)),
@@ -191,31 +195,92 @@ class GateProof(wiring.Component):
         ]
 
 
-def run(gate: Any, rule: str, *, mode: str = "prove") -> str:
-    proof = GateProof(gate, rule)
-    return proof.text(lambda: judge(proof, depth=DEPTH, mode=mode))
+def run(gate: Any, *rules: str, mode: str = "prove") -> str:
+    proof = GateProof(gate, rules)
+    return proof.text(lambda: judge(proof, depth=INDUCTION if mode == "prove" else REACH, mode=mode))
 
 
 def test_some_order_leaves() -> None:
     """The rules below are not true for want of orders."""
-    assert run(RiskGate, "switches", mode="cover") == "PASS"
+    assert run(RiskGate, mode="cover") == "PASS"
 
 
-@pytest.mark.parametrize("rule", ["switches", "limits", "reduces", "verdicts"])
-def test_holds(rule: str) -> None:
-    assert run(RiskGate, rule) == "PASS"
+def test_all_rules_hold() -> None:
+    """Together: that a verdict belongs to its request is what the induction of the other rules stands on."""
+    assert run(RiskGate, *RULES) == "PASS"
 
 
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [
-        ("switches", "self.trading_state == TradingState.KILLED)", "0)"),
-        ("switches", "Refusal.PAIR_DISABLED: ~self.allowed | one_slot", "Refusal.PAIR_DISABLED: one_slot"),
-        ("limits", "selling & (worst >= row.max_short)", "selling & (worst > row.max_short)"),
+        ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),
         ("limits", "row.max_notional < notional.product", "row.max_notional + 1 < notional.product"),
         ("reduces", "delayed(~worst[-1] | nothing, 1", "delayed(~worst[-1] & nothing, 1"),
         ("verdicts", "self.request.ready.eq(~busy & ~self.booking)", "self.request.ready.eq(~self.booking)"),
     ],
 )
-def test_finds_the_fault(rule: str, old: str, new: str) -> None:
-    assert run(mutant(RiskGate, old, new), rule) == "FAIL"
+def test_each_rule_finds_a_fault(rule: str, old: str, new: str) -> None:
+    assert run(mutant(RiskGate, old, new), rule, mode="bmc") == "FAIL"
+
+
+class HolderProof(wiring.Component):
+    """Watches the holder of the trading state: what raises it, and what leads out of KILLED."""
+
+    def __init__(self, holder: Any):
+        self.holder = holder()
+        super().__init__({name: member for name, member in self.holder.signature.members.items() if member.flow is In})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.holder = holder = self.holder
+        for name, member in self.signature.members.items():
+            if member.is_port:
+                m.d.comb += getattr(holder, name).eq(getattr(self, name))
+            else:
+                wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(holder, name))
+        # Two clocks of what was seen: the keys may lie apart, so the first one is only known by `rearming`.
+        begun = Signal()
+        before, armed = Signal(TradingState), Signal()
+        given, loads, wanted = Signal(32), Signal(), Signal(TradingState)
+        key, ended = Signal(), Signal()
+        lowered = Signal(3)
+        m.d.sync += [
+            begun.eq(1),
+            before.eq(holder.value),
+            armed.eq(holder.rearming),
+            key.eq(self.rearm.valid),
+            given.eq(self.rearm.payload),
+            loads.eq(self.load.valid),
+            wanted.eq(self.load.payload),
+            ended.eq(self.ended),
+            lowered.eq(Cat(self.reduce, self.halt, self.kill)),
+        ]
+        now = holder.value
+        raised = now.as_value() < before.as_value()
+        by_keys = armed & key & (given == REARM_KEYS[1]) & ended & ~loads & (now == TradingState.HALTED)
+        m.d.comb += [
+            Assert(~(begun & raised & (before == TradingState.KILLED)) | by_keys),
+            Assert(~(begun & raised & (before != TradingState.KILLED)) | (loads & (now == wanted)) | lowered.any()),
+            Assert(~(begun & lowered[2]) | (now == TradingState.KILLED)),
+            Assert(~(begun & lowered[1]) | (now.as_value() >= TradingState.HALTED.value)),
+            Assert(~(begun & lowered[0]) | (now.as_value() >= TradingState.REDUCE_ONLY.value)),
+            Assert(~(begun & holder.rearming & ~armed) | (key & (given == REARM_KEYS[0]))),
+        ]
+        return m
+
+
+def test_killed_is_left_by_the_keys_only() -> None:
+    assert judge(HolderProof(TradingStateHolder), depth=3) == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("with m.If(~killed):", "with m.If(1):"),
+        ("& self.ended & killed", "& killed"),
+        ("self.kill,\n                TradingState.KILLED", "self.kill,\n                TradingState.HALTED"),
+    ],
+)
+def test_the_holder_proof_finds_a_fault(old: str, new: str) -> None:
+    assert judge(HolderProof(mutant(TradingStateHolder, old, new)), depth=6, mode="bmc") == "FAIL"
