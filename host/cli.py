@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -30,8 +30,9 @@ from host.inputs.source import InputError, Source
 from host.loader import Loader, OrderSession
 from host.replay import Outputs, Replay
 from host.stimulus import Capture, Stimulus, Wanted, from_messages
-from host.summary import Summary, render
+from host.summary import MarketSummary, Summary, render
 from host.synth import synth
+from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
 from sim.tcp import Endpoint
@@ -80,6 +81,7 @@ class Engine(enum.StrEnum):
     """What runs the data path."""
 
     RTL = "rtl"
+    TWIN = "twin"
 
 
 class Preset(enum.StrEnum):
@@ -166,7 +168,7 @@ def _wanted(feed: str | None, session: str | None, first: int | None) -> Wanted:
 
 
 @contextmanager
-def _progress(replay: Replay, source: Source) -> Iterator[None]:
+def _progress(replay: Replay | TwinReplay, source: Source) -> Iterator[None]:
     """A bar on standard error while something runs there to be seen, nothing otherwise."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -178,7 +180,8 @@ def _progress(replay: Replay, source: Source) -> Iterator[None]:
 
         def show() -> None:
             done = replay.progress
-            bar.update(task, completed=source.position, description=f"{done.records:,} messages, {done.cycles:,} clocks")
+            clocks = f", {done.cycles:,} clocks" if done.cycles else ""
+            bar.update(task, completed=source.position, description=f"{done.records:,} messages{clocks}")
 
         replay.progress.show = show
         yield
@@ -194,7 +197,9 @@ def replay(
         list[Path] | None,
         typer.Option("--config", "-c", "--slots", "--pairs", "--limits", metavar="FILE", help="TOML file. May be repeated."),
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="What runs the data path: rtl is the gateware, simulated.")] = Engine.RTL,
+    engine: Annotated[
+        Engine, typer.Option(help="What runs the data path: the gateware, simulated, or its decoder and book in compiled Python.")
+    ] = Engine.RTL,
     preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
     bbo: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.csv", help="One row a BBO change.")] = None,
     orders: Annotated[
@@ -218,7 +223,7 @@ def replay(
         bool, typer.Option("--dry-run", help="Check call and files, show what would be loaded as the card's integers, and stop.")
     ] = False,
 ) -> None:
-    """Run market data through the gateware.
+    """Run market data through the gateware, or its twin.
 
     Takes ITCH 5.0 files (u16 length before each message) and captures (pcap, pcapng) of MoldUDP64, plain, gzip or zstd. Symbols
     are found by the directory messages, or by `NAME=LOCATE`. With no symbol and no configuration, every symbol is watched, up to
@@ -227,7 +232,10 @@ def replay(
         t2t replay day.itch.gz --symbol AAPL --bbo bbo.csv
         t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
         t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
+        t2t replay day.itch.gz --engine twin --bbo bbo.csv
     """
+    if engine is Engine.TWIN:
+        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave)
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     with ExitStack() as stack:
@@ -238,8 +246,12 @@ def replay(
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
                 return
             outputs = _outputs(stack, bbo, orders, pcap, geometry)
-            run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
-            summary = run.summary(file=str(file), form=given.form, engine=engine.value)
+            run: Replay | TwinReplay
+            if engine is Engine.TWIN:
+                run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
+            else:
+                run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
+            summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
         except InputError as error:
@@ -256,6 +268,25 @@ def replay(
         raise typer.Exit(Exit.INTERRUPTED)
     if summary.findings:
         raise typer.Exit(Exit.FINDINGS)
+
+
+def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
+    wanted = [f"--{name}" for name, path in files.items() if path is not None]
+    if wanted:
+        fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
+
+
+def run_twin(
+    configuration: Configuration, given: Input, geometry: Geometry, *, bbo: TextIO | None = None, hold_until_fcs: bool = False
+) -> TwinReplay:
+    """An input through the twin, to its end."""
+    replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs)
+    with _progress(replay, given.source):
+        if given.records is not None:
+            replay.run_file(given.source)
+        else:
+            replay.run_frames(given.stimuli)
+    return replay
 
 
 def _outputs(stack: ExitStack, bbo: Path | None, orders: Path | None, pcap: Path | None, geometry: Geometry) -> Outputs:
@@ -308,12 +339,15 @@ def _odd(given: Input) -> Iterator[str]:
         )
 
 
-def _report(summary: Summary, *, as_json: bool, seconds: float) -> None:
+def _report(summary: MarketSummary, *, as_json: bool, seconds: float) -> None:
     if as_json:
         print(summary.model_dump_json(indent=2))
     else:
         render(summary, data_console())
-    print(f"t2t: {summary.cycles:,} clocks in {seconds:.1f} s ({summary.cycles / seconds:,.0f}/s)", file=sys.stderr)
+    if isinstance(summary, Summary):
+        print(f"t2t: {summary.cycles:,} clocks in {seconds:.1f} s ({summary.cycles / seconds:,.0f}/s)", file=sys.stderr)
+    else:
+        print(f"t2t: {summary.records:,} messages in {seconds:.1f} s", file=sys.stderr)
     if as_json:
         for finding in summary.findings:
             print(f"t2t: {finding}", file=sys.stderr)
