@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
-from host import config, specification
+from host import compare, config, specification
 from host.card import CardError
 from host.config import ConfigError, Configuration
 from host.demo import demo
@@ -270,6 +270,58 @@ def replay(
         raise typer.Exit(Exit.FINDINGS)
 
 
+@app.command("compare", epilog="Exit codes: 0 equal. 1 different. Others as everywhere, see: t2t --help")
+def compare_engines(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, show_default=False, help="ITCH file or capture.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", "-s", metavar="NAME[=LOCATE]", help="Watch this symbol. May be repeated.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
+    pack: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Messages a packet, at most; ITCH files only.")] = 1,
+    hold_until_fcs: Annotated[
+        bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Run market data through gateware and twin, and show where they part first.
+
+    Best bids and offers, changes of integrity and counts must be the same, message for message.
+
+        t2t compare day.itch --symbol AAPL
+    """
+    geometry = PRESETS[preset.value]
+    recorder = compare.Recorder()
+    with ExitStack() as stack:
+        try:
+            configuration = config.load((), geometry, symbols=symbol or ())
+
+            def opened() -> Input:
+                return open_input(stack.enter_context(Source(file)), Wanted(), pack=pack)
+
+            given = opened()
+            twin = run_twin(configuration, given, geometry, hold_until_fcs=hold_until_fcs, keep_rows=True)
+            given = opened()
+            card = _run(
+                stack, configuration, given, Outputs(), geometry, wave=None, hold_until_fcs=hold_until_fcs, listen=recorder
+            )
+            summaries = [run.summary(file=str(file), form=given.form, engine="") for run in (card, twin)]
+            fresh = TwinReplay(geometry, configuration, given.feed, hold_until_fcs=hold_until_fcs)
+            result = compare.compare(summaries[0], recorder, summaries[1], twin, again=opened().stimuli, fresh=fresh)
+        except ConfigError as error:
+            fail(Exit.USAGE, *error.problems)
+        except InputError as error:
+            fail(Exit.INPUT, f"{file}: {error}")
+        except ToolError as error:
+            fail(Exit.TOOL, str(error))
+        except (CardError, simulated.CardError) as error:
+            fail(Exit.CARD, str(error))
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        compare.render(result, data_console())
+    raise typer.Exit(Exit.OK if result.equal else Exit.FINDINGS)
+
+
 def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
     wanted = [f"--{name}" for name, path in files.items() if path is not None]
     if wanted:
@@ -277,10 +329,16 @@ def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
 
 
 def run_twin(
-    configuration: Configuration, given: Input, geometry: Geometry, *, bbo: TextIO | None = None, hold_until_fcs: bool = False
+    configuration: Configuration,
+    given: Input,
+    geometry: Geometry,
+    *,
+    bbo: TextIO | None = None,
+    hold_until_fcs: bool = False,
+    keep_rows: bool = False,
 ) -> TwinReplay:
     """An input through the twin, to its end."""
-    replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs)
+    replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs, keep_rows=keep_rows)
     with _progress(replay, given.source):
         if given.records is not None:
             replay.run_file(given.source)
@@ -306,6 +364,7 @@ def _run(
     *,
     wave: Path | None,
     hold_until_fcs: bool,
+    listen: compare.Recorder | None = None,
 ) -> Replay:
     card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
     session = OrderSession()
@@ -314,7 +373,7 @@ def _run(
     loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
     loader.arm(configuration.mode)
     exchange = _exchange(configuration, session) if configuration.mode is Mode.LIVE else None
-    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs)
+    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, listen=listen)
     with _progress(replay, given.source):
         replay.run(given.stimuli)
     return replay

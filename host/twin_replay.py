@@ -73,11 +73,13 @@ class TwinReplay:
         Gets one CSV row a BBO change.
     hold_until_fcs : bool
         A packet that turns out bad is not used at all.
+    keep_rows : bool
+        Rows are kept in `rows`.
 
     Attributes
     ----------
     rows : list of numpy.ndarray
-        BBO changes, `sim.twin.ROW`, where `keep_rows` was set before the run.
+        BBO changes, `sim.twin.ROW`, as they came.
     """
 
     def __init__(
@@ -88,11 +90,12 @@ class TwinReplay:
         *,
         bbo: TextIO | None = None,
         hold_until_fcs: bool = False,
+        keep_rows: bool = False,
     ) -> None:
         self._feed = feed
         self._bbo = bbo
         self._hold = hold_until_fcs
-        self.keep_rows = False
+        self._keep = keep_rows
         self.rows: list[NDArray[Any]] = []
         self._loader = _Slots(geometry)
         self._watch = Watch(self._loader, configuration)
@@ -158,7 +161,7 @@ class TwinReplay:
         return self._watch.settled(message)
 
     def _take(self, rows: NDArray[Any]) -> None:
-        if self.keep_rows:
+        if self._keep:
             self.rows.append(rows)
         self._changes += np.bincount(rows["slot"], minlength=len(self._changes))
         if self._bbo is not None and len(rows):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hdl.book.order_book import ALL_SLOTS
+from hdl.book.ticks import CENT, DOLLAR, OFFSET
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Drop, Integrity, IntegrityCause
@@ -302,6 +303,28 @@ class Twin:
         sides = self._book.sides.reshape(-1, 2, int(kernel.SIDE_NUMBERS))[slot]
         (bid, bid_shares), (ask, ask_shares) = sides[:, [int(kernel.PRICE), int(kernel.SHARES)]].tolist()
         return bid, bid_shares, ask, ask_shares
+
+
+    def locate(self, slot: int) -> int | None:
+        """Stock locate that a slot listens to."""
+        return self._locates[slot]
+
+    def depth(self, slot: int, levels: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Price and shares of the best levels of bids and of offers, those off the grid and outside the windows too."""
+        book = self._book
+        sides = []
+        for at in (2 * slot, 2 * slot + 1):
+            marks = book.marks.astype(np.int64)
+            held = (marks | int(kernel.ON_TICK)) == int(kernel.LIVE) | int(kernel.ON_TICK) | at
+            ticks, shares = book.orders.reshape(-1, 2)[held].astype(np.int64).T
+            on_tick = (marks[held] & int(kernel.ON_TICK)) != 0
+            on_cents = on_tick & (ticks >= DOLLAR)
+            prices = np.where(on_cents, (ticks - OFFSET) * CENT, ticks)
+            found, place = np.unique(prices, return_inverse=True)
+            total = np.bincount(place, weights=shares, minlength=len(found)).astype(np.int64)
+            best = list(zip(found.tolist(), total.tolist(), strict=True))
+            sides.append(best[:levels] if at & 1 else best[: -levels - 1 : -1])
+        return sides[0], sides[1]
 
 
 @dataclass(frozen=True)
