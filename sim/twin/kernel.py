@@ -16,7 +16,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
 from sim.compiled import apart, entry, part
 from sim.twin import wire
-from sim.twin.machine import leading_zeros, load_big, pointer
+from sim.twin.machine import leading_zeros, load_big, pointer, prefetch
 
 U = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, EIGHT = U(0), U(1), U(2), U(3), U(4), U(8)
@@ -39,8 +39,14 @@ SLOT_BITS = U(0xFFFF)
 NOTICE = U(0x10000)
 """Stop before a message of this locate."""
 
+# A message of a watched slot that waits to be applied.
+BEGIN, ACTION, SLOT, NUMBER, REFERENCE, FIRST, SECOND, CELL, NEW_FIRST, NEW_SECOND = map(U, range(10))
+WAITING_NUMBERS = U(16)
+BATCH = U(32)
+"""Messages looked ahead: what they need of memory is asked for before any of them is applied."""
+
 # Why `run` came back.
-DONE, FULL, STOPPED, ENDED, TOO_LONG = range(5)
+DONE, FULL, STOPPED, ENDED, TOO_LONG, MORE = range(6)
 
 # Places in the counters.
 (
@@ -111,6 +117,8 @@ class Book(NamedTuple):
     counters: NDArray[np.uint64]
     kinds: NDArray[np.uint32]
     """`wire.KINDS`."""
+    waiting: NDArray[np.uint64]
+    """Messages looked ahead."""
 
 
 def sizes_of(geometry: Geometry) -> Sizes:
@@ -148,6 +156,7 @@ def book_of(geometry: Geometry) -> Book:
         types=np.zeros(len(wire.EVERY), np.uint64),
         counters=np.zeros(COUNTERS, np.uint64),
         kinds=wire.KINDS,
+        waiting=np.zeros(int(BATCH * WAITING_NUMBERS), np.uint64),
     )
 
 
@@ -364,11 +373,10 @@ def rebuild(book, at, sizes):
 
 
 @part
-def insert(book, at, reference, price, shares, sizes):
+def insert(book, at, reference, first, second, price, shares, sizes):
     """An order is added to table and ladder; what is wrong with it."""
     if shares == ZERO:
         return ZERO_SHARES
-    first, second = rows_of(reference, sizes)
     known, cell = vacancy(book.tags, reference, first, second, sizes)
     if known:
         return DUPLICATE_ORDER
@@ -385,9 +393,12 @@ def insert(book, at, reference, price, shares, sizes):
 
 
 @part
-def apply(book, data, begin, action, slot, rows, events, sizes):
-    """One message of a watched slot."""
-    reference = load_big(data, begin + wire.ORDER_REF)
+def apply(book, data, entry_at, rows, events, sizes):
+    """One message that waits."""
+    waiting = book.waiting
+    begin, action, slot = waiting[entry_at + BEGIN], waiting[entry_at + ACTION], waiting[entry_at + SLOT]
+    reference, number = waiting[entry_at + REFERENCE], waiting[entry_at + NUMBER]
+    first, second = waiting[entry_at + FIRST], waiting[entry_at + SECOND]
     named = reference
     cause = FINE
     at = slot * TWO
@@ -398,13 +409,15 @@ def apply(book, data, begin, action, slot, rows, events, sizes):
         price_before, shares_before = book.sides[side + PRICE], book.sides[side + SHARES]
         shares = load_big(data, begin + wire.ADDED_SHARES) & LOW32
         price = load_big(data, begin + wire.ADDED_PRICE) & LOW32
-        cause = insert(book, at, reference, price, shares, sizes)
+        cause = insert(book, at, reference, first, second, price, shares, sizes)
     else:
-        first, second = rows_of(reference, sizes)
-        cell = find(book.tags, reference, first, second, sizes)
+        cell = waiting[entry_at + CELL]
+        if cell == NONE or book.tags[cell] != reference:
+            # Messages between the look ahead and now may have brought it.
+            cell = find(book.tags, reference, first, second, sizes)
         mark = ZERO if cell == NONE else U(book.marks[cell])
         if (mark & (ON_TICK - TWO)) != at or mark == ZERO:
-            fault(book, begin, data, slot, reference, UNKNOWN_ORDER, events)
+            fault(book, number, slot, reference, UNKNOWN_ORDER, events)
             return
         at = mark & (ON_TICK - ONE)
         side = at * SIDE_NUMBERS
@@ -427,25 +440,25 @@ def apply(book, data, begin, action, slot, rows, events, sizes):
             named = load_big(data, begin + wire.NEW_ORDER_REF)
             shares = load_big(data, begin + wire.REPLACED_SHARES) & LOW32
             price = load_big(data, begin + wire.REPLACED_PRICE) & LOW32
-            cause = insert(book, at, named, price, shares, sizes)
+            first, second = waiting[entry_at + NEW_FIRST], waiting[entry_at + NEW_SECOND]
+            cause = insert(book, at, named, first, second, price, shares, sizes)
         ran_empty = book.sides[side + SUMMARY] == ZERO and book.sides[side + ORDERS] != ZERO
         if ran_empty and rebuild(book, at, sizes) and cause == FINE:
             cause = LEVEL_OVERFLOW
     if book.sides[side + PRICE] != price_before or book.sides[side + SHARES] != shares_before:
-        change(book, begin, data, slot, rows)
+        change(book, data, begin, number, slot, rows)
     if cause != FINE:
-        fault(book, begin, data, slot, named, cause, events)
+        fault(book, number, slot, named, cause, events)
 
 
 @part
-def change(book, begin, data, slot, rows):
+def change(book, data, begin, number, slot, rows):
     """A row for a new best bid and offer."""
-    number = book.counters[ROWS]
-    book.counters[ROWS] = number + ONE
+    at = book.counters[ROWS] * ROW_WORDS
+    book.counters[ROWS] += ONE
     sides, bid = book.sides, slot * TWO * SIDE_NUMBERS
     ask = bid + SIDE_NUMBERS
-    at = number * ROW_WORDS
-    rows[at] = book.counters[SEQUENCE]
+    rows[at] = number
     rows[at + ONE] = load_big(data, begin + wire.TIMESTAMP) & LOW48
     rows[at + TWO] = sides[bid + PRICE] | (sides[bid + SHARES] << HALF)
     rows[at + THREE] = sides[ask + PRICE] | (sides[ask + SHARES] << HALF)
@@ -453,34 +466,84 @@ def change(book, begin, data, slot, rows):
 
 
 @part
-def fault(book, begin, data, slot, reference, cause, events):
+def fault(book, number, slot, reference, cause, events):
     """A slot becomes DEAD, which is said once."""
     if book.integrity[slot] == DEAD:
         return
     book.integrity[slot] = DEAD
-    number = book.counters[EVENTS]
-    book.counters[EVENTS] = number + ONE
-    at = number * EVENT_WORDS
-    events[at] = book.counters[SEQUENCE]
+    at = book.counters[EVENTS] * EVENT_WORDS
+    book.counters[EVENTS] += ONE
+    events[at] = number
     events[at + ONE] = reference
     events[at + TWO] = slot | (U(DEAD) << U(16)) | (U(cause) << U(24))
 
 
-@entry
-def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, room, event_array):
-    """Messages with a 16-bit length before each, from the position in the counters to `end`, as far as they are whole."""
-    book = Book(
-        pointer(arrays.tags), pointer(arrays.orders), pointer(arrays.marks), pointer(arrays.sides), pointer(arrays.words),
-        pointer(arrays.levels), pointer(arrays.binding), pointer(arrays.integrity), pointer(arrays.types),
-        pointer(arrays.counters), pointer(arrays.kinds),
-    )  # fmt: skip
-    data, rows, events = pointer(raw), pointer(row_array), pointer(event_array)
+@part
+def ask(book, first, second, sizes):
+    """Have the two rows of a reference brought near."""
+    for row in (first * TWO * sizes.ways, (second * TWO + ONE) * sizes.ways):
+        prefetch(book.tags, row)
+        prefetch(book.orders, TWO * row)
+        prefetch(book.marks, row)
+
+
+@part
+def wait(book, data, begin, action, slot, entry_at, sizes):
+    """A message is put down to be applied, and the rows it needs are asked for."""
+    waiting = book.waiting
+    reference = load_big(data, begin + wire.ORDER_REF)
+    first, second = rows_of(reference, sizes)
+    ask(book, first, second, sizes)
+    prefetch(book.sides, slot * TWO * SIDE_NUMBERS)
+    prefetch(book.sides, (slot * TWO + ONE) * SIDE_NUMBERS)
+    waiting[entry_at + BEGIN], waiting[entry_at + ACTION], waiting[entry_at + SLOT] = begin, action, slot
+    waiting[entry_at + NUMBER], waiting[entry_at + REFERENCE] = book.counters[SEQUENCE], reference
+    waiting[entry_at + FIRST], waiting[entry_at + SECOND] = first, second
+    if action == wire.REPLACE:
+        first, second = rows_of(load_big(data, begin + wire.NEW_ORDER_REF), sizes)
+        ask(book, first, second, sizes)
+        waiting[entry_at + NEW_FIRST], waiting[entry_at + NEW_SECOND] = first, second
+
+
+@part
+def look(book, data, entry_at, sizes):
+    """The level that a message is about is asked for, as far as can be told before it is applied."""
+    waiting = book.waiting
+    begin, action, at = waiting[entry_at + BEGIN], waiting[entry_at + ACTION], waiting[entry_at + SLOT] * TWO
+    if action == wire.ADD:
+        if data[begin + wire.SIDE] == wire.SELL:
+            at |= ONE
+        tick, _ = tick_of(load_big(data, begin + wire.ADDED_PRICE) & LOW32)
+        ask_level(book, at, tick, sizes)
+        return
+    cell = find(book.tags, waiting[entry_at + REFERENCE], waiting[entry_at + FIRST], waiting[entry_at + SECOND], sizes)
+    waiting[entry_at + CELL] = cell
+    if cell != NONE:
+        at |= U(book.marks[cell]) & ONE
+        ask_level(book, at, U(book.orders[TWO * cell]), sizes)
+        if action == wire.REPLACE:
+            tick, _ = tick_of(load_big(data, begin + wire.REPLACED_PRICE) & LOW32)
+            ask_level(book, at, tick, sizes)
+
+
+@part
+def ask_level(book, at, tick, sizes):
+    """Have a level and its word brought near."""
+    key = key_of(tick, at)
+    prefetch(book.levels, at * sizes.ticks + (key & (sizes.ticks - ONE)))
+    prefetch(book.words, at * sizes.words + ((key >> sizes.bit_bits) & (sizes.words - ONE)))
+
+
+@part
+def gather(book, sizes, data, end, longest, of_file, watching, resume):
+    """Decode messages until a batch of them waits; how many do, and why no more."""
     counters = book.counters
     position = counters[POSITION]
+    entry_at = ZERO
     reason = DONE
     while position + TWO <= end:
-        if counters[ROWS] == room:
-            reason = FULL
+        if entry_at == BATCH * WAITING_NUMBERS:
+            reason = MORE
             break
         length = (U(data[position]) << EIGHT) | U(data[position + ONE])
         begin = position + TWO
@@ -522,12 +585,12 @@ def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, 
         if size == length:
             book.types[known >> wire.KIND_PLACE] += ONE
             action = (known >> wire.KIND_ACTION) & LOW8
-            if action:
-                slot = bound & SLOT_BITS
-                if slot:
-                    apply(book, data, begin, action, slot - ONE, rows, events, sizes)
-                else:
-                    counters[UNWATCHED] += ONE
+            slot = bound & SLOT_BITS
+            if action and slot:
+                wait(book, data, begin, action, slot - ONE, entry_at, sizes)
+                entry_at += WAITING_NUMBERS
+            elif action:
+                counters[UNWATCHED] += ONE
         else:
             if counters[ITCH_LENGTH] + counters[ITCH_TYPE] == ZERO:
                 counters[FIRST_ODD] = position
@@ -535,4 +598,25 @@ def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, 
         counters[SEQUENCE] += ONE
         position = after
     counters[POSITION] = position
-    return reason
+    return entry_at, reason
+
+
+@entry
+def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, room, event_array):
+    """Messages with a 16-bit length before each, from the position in the counters to `end`, as far as they are whole."""
+    book = Book(
+        pointer(arrays.tags), pointer(arrays.orders), pointer(arrays.marks), pointer(arrays.sides), pointer(arrays.words),
+        pointer(arrays.levels), pointer(arrays.binding), pointer(arrays.integrity), pointer(arrays.types),
+        pointer(arrays.counters), pointer(arrays.kinds), pointer(arrays.waiting),
+    )  # fmt: skip
+    data, rows, events = pointer(raw), pointer(row_array), pointer(event_array)
+    while book.counters[ROWS] + BATCH <= room:
+        waiting, reason = gather(book, sizes, data, end, longest, of_file, watching, resume)
+        resume = False
+        for entry_at in range(ZERO, waiting, WAITING_NUMBERS):
+            look(book, data, entry_at, sizes)
+        for entry_at in range(ZERO, waiting, WAITING_NUMBERS):
+            apply(book, data, entry_at, rows, events, sizes)
+        if reason != MORE:
+            return reason
+    return FULL
