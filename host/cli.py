@@ -19,11 +19,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
 from host import compare, config, specification
+from host.bench import bench
 from host.card import CardError
 from host.config import ConfigError, Configuration
 from host.demo import demo
 from host.doctor import doctor
 from host.framing import Feed
+from host.generate import generate
 from host.inputs import capture
 from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
@@ -448,6 +450,8 @@ def spec(
 app.command()(doctor)
 app.command()(synth)
 app.command()(demo)
+app.command()(generate)
+app.command()(bench)
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
 """ITCH files of any size with the statistics of a real day, quickly: for speed and for comparison, not for strategies.
 
 Where `sim.market` has a day with everything that can happen on it, this has the traffic: the mix of types, sizes, depths, bursts
-and live orders counted on real full days (types of 2019-01-30; depth of 489 million events; 240 live orders a symbol, most of all in
-few; references that are not monotonic and about half dense). Every reference named is live, no order has more taken than it has, no
-book is ever locked or crossed. Far from the touch of every symbol lie two stub quotes, as on the real feed. The same seed gives the
-same bytes.
+and live orders as counted on real full days (types of 2019-01-30; depth of 489 million events; 240 live orders a symbol, most of
+them in few; references that are not monotonic and about half dense). Every reference named is live, no order has more taken than
+it has, no book is ever locked or crossed. Far from the touch of every symbol lie two stub quotes, as on the real feed. The same
+seed gives the same bytes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hdl.book.ticks import CENT, DOLLAR, OFFSET
 from hdl.spec import itch
 from hdl.spec.layout import Layout, Value
 from hdl.spec.moldudp64 import BLOCK
-from sim.compiled import entry, part
+from sim.compiled import apart, entry
 from sim.market import CLOSE, OPEN, clock
 
 BLOCK_SIZE = BLOCK.size
@@ -101,12 +101,12 @@ class Traffic:
         for locate in range(1, self.symbols + 1):
             yield _stock(itch.REG_SHO_SHORT_SALE_PRICE_TEST, locate, clock(3, 9), reg_sho_action="0")
         for locate in range(1, self.symbols + 1):
-            state = {"mpid": "NITE", "primary_mm": "Y", "mm_mode": "N", "mp_state": "A"}
+            state: dict[str, Value] = {"mpid": "NITE", "primary_mm": "Y", "mm_mode": "N", "mp_state": "A"}
             yield _stock(itch.MARKET_PARTICIPANT_POSITION, locate, clock(3, 10), **state)
         yield _event("S", clock(4))
         for locate in range(1, self.symbols + 1):
             for number, (side, price) in enumerate(_STUBS):
-                order = {"order_ref": 2 * locate + number, "side": side, "shares": 100, "price": price}
+                order: dict[str, Value] = {"order_ref": 2 * locate + number, "side": side, "shares": 100, "price": price}
                 yield _stock(itch.ADD_ORDER_NO_MPID, locate, clock(4, 1), **order)
         yield _event("Q", OPEN)
 
@@ -188,7 +188,7 @@ _R11, _R27, _R30, _R31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(
 _UNIT = 2.0**-53
 
 
-@part
+@apart
 def _draw(random: Any) -> Any:
     """The next number from [0, 1): splitmix64, so that a seed gives the same bytes with every version of every package."""
     random[0] += _GOLDEN
@@ -198,7 +198,7 @@ def _draw(random: Any) -> Any:
     return ((mixed ^ (mixed >> _R31)) >> _R11) * _UNIT
 
 
-@part
+@apart
 def _below(random: Any, count: Any) -> Any:
     """An integer from 0 to `count` - 1."""
     return int(_draw(random) * count)
@@ -242,13 +242,13 @@ _I_PAIRED, _I_IMBALANCE, _I_DIRECTION, _I_STOCK, _I_FAR, _I_NEAR, _I_REF, _I_CRO
 _BUY, _SELL, _YES, _CLOSING, _SMALL, _LETTER = map(ord, (itch.BUY, itch.SELL, itch.PRINTABLE, "C", "L", "N"))
 
 
-@part
+@apart
 def _number(out: Any, at: Any, value: Any, size: Any) -> None:
     for byte in range(size):
         out[at + byte] = (value >> (8 * (size - 1 - byte))) & 255
 
 
-@part
+@apart
 def _head(out: Any, at: Any, code: Any, size: Any, symbol: Any, time: Any) -> Any:
     """Length and header of a message of zeros; where the next one begins."""
     out[at : at + BLOCK_SIZE + size] = 0
@@ -259,7 +259,7 @@ def _head(out: Any, at: Any, code: Any, size: Any, symbol: Any, time: Any) -> An
     return at + BLOCK_SIZE + size
 
 
-@part
+@apart
 def _name(out: Any, at: Any, names: Any, symbol: Any) -> None:
     for letter in range(8):
         out[at + letter] = names[symbol, letter]
@@ -268,13 +268,13 @@ def _name(out: Any, at: Any, names: Any, symbol: Any) -> None:
 # Orders.
 
 
-@part
+@apart
 def _price(symbols: Any, symbol: Any, tick: Any) -> Any:
     on_grid = symbols[symbol, _BASE] + tick
     return on_grid if on_grid < DOLLAR else (on_grid - OFFSET) * CENT
 
 
-@part
+@apart
 def _new_reference(waiting: Any, state: Any, random: Any) -> Any:
     """One of the next 64 in no order."""
     place = _below(random, len(waiting))
@@ -284,7 +284,7 @@ def _new_reference(waiting: Any, state: Any, random: Any) -> Any:
     return reference
 
 
-@part
+@apart
 def _size(random: Any) -> Any:
     """Mostly one round lot, sometimes several, sometimes odd."""
     kind = _draw(random)
@@ -293,7 +293,7 @@ def _size(random: Any) -> Any:
     return 100 * (1 + _below(random, 20)) if kind < 0.85 else 1 + _below(random, 400)
 
 
-@part
+@apart
 def _distance(random: Any) -> Any:
     """Ticks from the touch: half at it, three quarters within 6, nine tenths within 14, 99 % within 203."""
     chance = _draw(random)
@@ -308,7 +308,7 @@ def _distance(random: Any) -> Any:
     return 203 + _below(random, 1000)
 
 
-@part
+@apart
 def _place(symbols: Any, symbol: Any, sells: Any, random: Any) -> Any:
     """A tick for an order: at or behind the touch, now and then inside the spread; -1 where there is no room."""
     bid, ask = symbols[symbol, _BID], symbols[symbol, _ASK]
@@ -326,7 +326,7 @@ def _place(symbols: Any, symbol: Any, sells: Any, random: Any) -> Any:
     return touch - distance
 
 
-@part
+@apart
 def _enter(symbols: Any, orders: Any, depth: Any, symbol: Any, sells: Any, tick: Any, reference: Any, shares: Any) -> None:
     place = symbols[symbol, _FIRST] + symbols[symbol, _LIVE_NOW]
     symbols[symbol, _LIVE_NOW] += 1
@@ -340,7 +340,7 @@ def _enter(symbols: Any, orders: Any, depth: Any, symbol: Any, sells: Any, tick:
         symbols[symbol, _BID] = max(symbols[symbol, _BID], tick)
 
 
-@part
+@apart
 def _leave(symbols: Any, orders: Any, depth: Any, symbol: Any, place: Any) -> None:
     tick, sells = orders[place, _TICK], orders[place, _SELLS]
     symbols[symbol, _LIVE_NOW] -= 1
@@ -361,7 +361,7 @@ def _leave(symbols: Any, orders: Any, depth: Any, symbol: Any, place: Any) -> No
         symbols[symbol, _BID] = tick
 
 
-@part
+@apart
 def _pick(symbols: Any, symbol: Any, random: Any) -> Any:
     """Place of an order that something happens to: mostly one of the latest."""
     live = symbols[symbol, _LIVE_NOW]
@@ -369,7 +369,7 @@ def _pick(symbols: Any, symbol: Any, random: Any) -> Any:
     return symbols[symbol, _FIRST] + live - 1 - back
 
 
-@part
+@apart
 def _pick_best(symbols: Any, orders: Any, symbol: Any, random: Any) -> Any:
     """Place of an order at the touch, -1 where a few looks find none."""
     for _ in range(12):

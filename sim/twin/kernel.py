@@ -7,7 +7,7 @@ All numbers are unsigned 64-bit: numba makes a floating-point number of a signed
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,13 @@ def sizes_of(geometry: Geometry) -> Sizes:
     )
 
 
+def _cleared(count: int, dtype: type) -> NDArray[Any]:
+    """Zeros that lie in memory now, and not only when the first message needs them."""
+    array: NDArray[Any] = np.empty(count, dtype)
+    array.fill(0)
+    return array
+
+
 def book_of(geometry: Geometry) -> Book:
     """An empty book, every slot EXACT, nothing bound."""
     sizes = sizes_of(geometry)
@@ -146,17 +153,17 @@ def book_of(geometry: Geometry) -> Book:
     rows = np.arange(geometry.order_rows, dtype=np.uint64) ^ ONE
     return Book(
         tags=np.repeat(rows, 2 * geometry.order_ways),
-        orders=np.zeros(2 * geometry.order_capacity, np.uint32),
-        marks=np.zeros(geometry.order_capacity, np.uint16),
-        sides=np.zeros(sides * int(SIDE_NUMBERS), np.uint64),
-        words=np.zeros(sides * int(sizes.words), np.uint64),
-        levels=np.zeros(sides * geometry.ladder_ticks, np.uint32),
-        binding=np.zeros(1 << 16, np.uint32),
+        orders=_cleared(2 * geometry.order_capacity, np.uint32),
+        marks=_cleared(geometry.order_capacity, np.uint16),
+        sides=_cleared(sides * int(SIDE_NUMBERS), np.uint64),
+        words=_cleared(sides * int(sizes.words), np.uint64),
+        levels=_cleared(sides * geometry.ladder_ticks, np.uint32),
+        binding=_cleared(1 << 16, np.uint32),
         integrity=np.full(geometry.slots, EXACT, np.uint8),
-        types=np.zeros(len(wire.EVERY), np.uint64),
-        counters=np.zeros(COUNTERS, np.uint64),
+        types=_cleared(len(wire.EVERY), np.uint64),
+        counters=_cleared(COUNTERS, np.uint64),
         kinds=wire.KINDS,
-        waiting=np.zeros(int(BATCH * WAITING_NUMBERS), np.uint64),
+        waiting=_cleared(int(BATCH * WAITING_NUMBERS), np.uint64),
     )
 
 
@@ -185,12 +192,12 @@ def find(tags, reference, first, second, sizes):
     ways = sizes.ways
     one = first * TWO * ways
     other = (second * TWO + ONE) * ways
+    cell = NONE
+    # All of them are looked at: to stop where it is found costs more, as nobody can foretell where that is.
     for way in range(ways):
-        if tags[one + way] == reference:
-            return one + way
-        if tags[other + way] == reference:
-            return other + way
-    return NONE
+        cell = one + way if tags[one + way] == reference else cell
+        cell = other + way if tags[other + way] == reference else cell
+    return cell
 
 
 @part
@@ -330,10 +337,10 @@ def bring(book, at, tick, price, shares, replay, sizes):
     empty = summary == ZERO
     if not empty and place < sizes.words:
         word = book.words[word_at] if (summary >> place) & ONE else ZERO
-        if word & mask:
-            total += U(book.levels[level_at])
-            if total > LOW32:
-                return True
+        level = U(book.levels[level_at])
+        total += level if word & mask else ZERO
+        if total > LOW32:
+            return True
         book.words[word_at] = word | mask
         sides[side + SUMMARY] = summary | (ONE << place)
         leads = key >= sides[side + KEY]
@@ -352,8 +359,9 @@ def bring(book, at, tick, price, shares, replay, sizes):
     book.levels[level_at] = total
     if not replay:
         sides[side + ORDERS] += ONE
-    if leads:
-        sides[side + KEY], sides[side + PRICE], sides[side + SHARES] = key, price, total
+    sides[side + KEY] = key if leads else sides[side + KEY]
+    sides[side + PRICE] = price if leads else sides[side + PRICE]
+    sides[side + SHARES] = total if leads else sides[side + SHARES]
     return False
 
 
@@ -445,17 +453,18 @@ def apply(book, data, entry_at, rows, events, sizes):
         ran_empty = book.sides[side + SUMMARY] == ZERO and book.sides[side + ORDERS] != ZERO
         if ran_empty and rebuild(book, at, sizes) and cause == FINE:
             cause = LEVEL_OVERFLOW
-    if book.sides[side + PRICE] != price_before or book.sides[side + SHARES] != shares_before:
-        change(book, data, begin, number, slot, rows)
+    same = (book.sides[side + PRICE] == price_before) & (book.sides[side + SHARES] == shares_before)
+    write(book, data, begin, number, slot, rows)
+    # The row counts only if something changed: whether it does is a toss-up, which costs more to guess than to write.
+    book.counters[ROWS] += ZERO if same else ONE
     if cause != FINE:
         fault(book, number, slot, named, cause, events)
 
 
 @part
-def change(book, data, begin, number, slot, rows):
-    """A row for a new best bid and offer."""
+def write(book, data, begin, number, slot, rows):
+    """A row with the best bid and offer, behind those that count."""
     at = book.counters[ROWS] * ROW_WORDS
-    book.counters[ROWS] += ONE
     sides, bid = book.sides, slot * TWO * SIDE_NUMBERS
     ask = bid + SIDE_NUMBERS
     rows[at] = number
