@@ -138,7 +138,7 @@ class TwinReplay:
             self.seconds = time.perf_counter() - started
 
     def _records(self, source: Source) -> Iterator[NDArray[Any]]:
-        while not self.twin.ended and (raw := source.read(_CHUNK)):
+        while not self.twin.ended and (raw := source.some(_CHUNK)):
             yield from self.twin.batches(raw)
             self.progress.records = self.records
             self.progress.show()
