@@ -30,6 +30,9 @@ LAST = U(63)
 # An order's mark: its slot twice and side, and whether it is on the grid. 0 where there is no order.
 LIVE, ON_TICK = U(0x8000), U(0x4000)
 
+EACH_MARK = U(0x0001000100010001)
+MARKS_OF_BLOCK, BLOCK_WORDS = U(32), U(8)
+
 # Numbers of a slot and side.
 SUMMARY, BASE, ORDERS, KEY, PRICE, SHARES = map(U, range(6))
 SIDE_NUMBERS = U(8)
@@ -44,6 +47,8 @@ BEGIN, ACTION, SLOT, NUMBER, REFERENCE, FIRST, SECOND, CELL, NEW_FIRST, NEW_SECO
 WAITING_NUMBERS = U(16)
 BATCH = U(32)
 """Messages looked ahead: what they need of memory is asked for before any of them is applied."""
+ADDS, NAMED = BATCH * WAITING_NUMBERS, BATCH * WAITING_NUMBERS + BATCH
+"""Where the lists of those that add an order and of those that name one begin, behind the messages themselves."""
 
 # Why `run` came back.
 DONE, FULL, STOPPED, ENDED, TOO_LONG, MORE = range(6)
@@ -107,6 +112,8 @@ class Book(NamedTuple):
     """Tick (or price, off the grid) and shares by cell."""
     marks: NDArray[np.uint16]
     """Mark by cell."""
+    marks_by_four: NDArray[np.uint64]
+    """The same marks, four at a time."""
     sides: NDArray[np.uint64]
     words: NDArray[np.uint64]
     levels: NDArray[np.uint32]
@@ -150,11 +157,13 @@ def book_of(geometry: Geometry) -> Book:
     """An empty book, every slot EXACT, nothing bound."""
     sizes = sizes_of(geometry)
     sides = 2 * geometry.slots
+    marks = _cleared(geometry.order_capacity, np.uint16)
     rows = np.arange(geometry.order_rows, dtype=np.uint64) ^ ONE
     return Book(
         tags=np.repeat(rows, 2 * geometry.order_ways),
         orders=_cleared(2 * geometry.order_capacity, np.uint32),
-        marks=_cleared(geometry.order_capacity, np.uint16),
+        marks=marks,
+        marks_by_four=marks.view(np.uint64),
         sides=_cleared(sides * int(SIDE_NUMBERS), np.uint64),
         words=_cleared(sides * int(sizes.words), np.uint64),
         levels=_cleared(sides * geometry.ladder_ticks, np.uint32),
@@ -163,7 +172,7 @@ def book_of(geometry: Geometry) -> Book:
         types=_cleared(len(wire.EVERY), np.uint64),
         counters=_cleared(COUNTERS, np.uint64),
         kinds=wire.KINDS,
-        waiting=_cleared(int(BATCH * WAITING_NUMBERS), np.uint64),
+        waiting=_cleared(int(NAMED + BATCH), np.uint64),
     )
 
 
@@ -369,11 +378,20 @@ def bring(book, at, tick, price, shares, replay, sizes):
 def rebuild(book, at, sizes):
     """Every order of a side goes through `bring` again, in the order of the table; whether a level overflowed."""
     wanted = LIVE | ON_TICK | at
+    pattern = wanted * EACH_MARK
     overflow = False
-    for cell in range(sizes.cells):
-        if book.marks[cell] == wanted:
-            tick = U(book.orders[TWO * cell])
-            overflow |= bring(book, at, tick, price_of(tick), U(book.orders[TWO * cell + ONE]), True, sizes)
+    for block in range(ZERO, sizes.cells, MARKS_OF_BLOCK):
+        # Whether one of these marks is the wanted one, that is, whether one of its differences is zero.
+        hit = ZERO
+        for number in range(BLOCK_WORDS):
+            difference = book.marks_by_four[(block >> TWO) + number] ^ pattern
+            hit |= (difference - EACH_MARK) & ~difference & (EACH_MARK << U(15))
+        if hit == ZERO:
+            continue
+        for cell in range(block, block + MARKS_OF_BLOCK):
+            if book.marks[cell] == wanted:
+                tick = U(book.orders[TWO * cell])
+                overflow |= bring(book, at, tick, price_of(tick), U(book.orders[TWO * cell + ONE]), True, sizes)
     return overflow
 
 
@@ -411,8 +429,7 @@ def apply(book, data, entry_at, rows, events, sizes):
     cause = FINE
     at = slot * TWO
     if action == wire.ADD:
-        if data[begin + wire.SIDE] == wire.SELL:
-            at |= ONE
+        at |= ONE if data[begin + wire.SIDE] == wire.SELL else ZERO
         side = at * SIDE_NUMBERS
         price_before, shares_before = book.sides[side + PRICE], book.sides[side + SHARES]
         shares = load_big(data, begin + wire.ADDED_SHARES) & LOW32
@@ -515,22 +532,25 @@ def wait(book, data, begin, action, slot, entry_at, sizes):
 
 
 @part
-def look(book, data, entry_at, sizes):
-    """The level that a message is about is asked for, as far as can be told before it is applied."""
+def look_at_add(book, data, entry_at, sizes):
+    """The level of an order that is added is asked for."""
+    begin, at = book.waiting[entry_at + BEGIN], book.waiting[entry_at + SLOT] * TWO
+    at |= ONE if data[begin + wire.SIDE] == wire.SELL else ZERO
+    tick, _ = tick_of(load_big(data, begin + wire.ADDED_PRICE) & LOW32)
+    ask_level(book, at, tick, sizes)
+
+
+@part
+def look_at_named(book, data, entry_at, sizes):
+    """The level of an order that is named is asked for, if the order is there already; and that of the one that replaces it."""
     waiting = book.waiting
-    begin, action, at = waiting[entry_at + BEGIN], waiting[entry_at + ACTION], waiting[entry_at + SLOT] * TWO
-    if action == wire.ADD:
-        if data[begin + wire.SIDE] == wire.SELL:
-            at |= ONE
-        tick, _ = tick_of(load_big(data, begin + wire.ADDED_PRICE) & LOW32)
-        ask_level(book, at, tick, sizes)
-        return
+    begin, at = waiting[entry_at + BEGIN], waiting[entry_at + SLOT] * TWO
     cell = find(book.tags, waiting[entry_at + REFERENCE], waiting[entry_at + FIRST], waiting[entry_at + SECOND], sizes)
     waiting[entry_at + CELL] = cell
     if cell != NONE:
         at |= U(book.marks[cell]) & ONE
         ask_level(book, at, U(book.orders[TWO * cell]), sizes)
-        if action == wire.REPLACE:
+        if waiting[entry_at + ACTION] == wire.REPLACE:
             tick, _ = tick_of(load_big(data, begin + wire.REPLACED_PRICE) & LOW32)
             ask_level(book, at, tick, sizes)
 
@@ -545,10 +565,10 @@ def ask_level(book, at, tick, sizes):
 
 @part
 def gather(book, sizes, data, end, longest, of_file, watching, resume):
-    """Decode messages until a batch of them waits; how many do, and why no more."""
+    """Decode messages until a batch of them waits; where they end, how many add and name orders, and why no more."""
     counters = book.counters
     position = counters[POSITION]
-    entry_at = ZERO
+    entry_at = adds = named = ZERO
     reason = DONE
     while position + TWO <= end:
         if entry_at == BATCH * WAITING_NUMBERS:
@@ -597,6 +617,10 @@ def gather(book, sizes, data, end, longest, of_file, watching, resume):
             slot = bound & SLOT_BITS
             if action and slot:
                 wait(book, data, begin, action, slot - ONE, entry_at, sizes)
+                # Written to both lists and counted in one: a choice here would be a guess.
+                book.waiting[ADDS + adds] = book.waiting[NAMED + named] = entry_at
+                adds += ONE if action == wire.ADD else ZERO
+                named += ZERO if action == wire.ADD else ONE
                 entry_at += WAITING_NUMBERS
             elif action:
                 counters[UNWATCHED] += ONE
@@ -607,24 +631,26 @@ def gather(book, sizes, data, end, longest, of_file, watching, resume):
         counters[SEQUENCE] += ONE
         position = after
     counters[POSITION] = position
-    return entry_at, reason
+    return entry_at, adds, named, reason
 
 
 @entry
 def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, room, event_array):
     """Messages with a 16-bit length before each, from the position in the counters to `end`, as far as they are whole."""
     book = Book(
-        pointer(arrays.tags), pointer(arrays.orders), pointer(arrays.marks), pointer(arrays.sides), pointer(arrays.words),
-        pointer(arrays.levels), pointer(arrays.binding), pointer(arrays.integrity), pointer(arrays.types),
+        pointer(arrays.tags), pointer(arrays.orders), pointer(arrays.marks), pointer(arrays.marks_by_four), pointer(arrays.sides),
+        pointer(arrays.words), pointer(arrays.levels), pointer(arrays.binding), pointer(arrays.integrity), pointer(arrays.types),
         pointer(arrays.counters), pointer(arrays.kinds), pointer(arrays.waiting),
     )  # fmt: skip
     data, rows, events = pointer(raw), pointer(row_array), pointer(event_array)
     while book.counters[ROWS] + BATCH <= room:
-        waiting, reason = gather(book, sizes, data, end, longest, of_file, watching, resume)
+        last, adds, named, reason = gather(book, sizes, data, end, longest, of_file, watching, resume)
         resume = False
-        for entry_at in range(ZERO, waiting, WAITING_NUMBERS):
-            look(book, data, entry_at, sizes)
-        for entry_at in range(ZERO, waiting, WAITING_NUMBERS):
+        for number in range(adds):
+            look_at_add(book, data, book.waiting[ADDS + number], sizes)
+        for number in range(named):
+            look_at_named(book, data, book.waiting[NAMED + number], sizes)
+        for entry_at in range(ZERO, last, WAITING_NUMBERS):
             apply(book, data, entry_at, rows, events, sizes)
         if reason != MORE:
             return reason
