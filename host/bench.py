@@ -39,8 +39,12 @@ _USAGE, _TOOL, _INPUT, _CARD = 2, 3, 4, 5
 _GENERATED = 2_000_000
 _RTL_MESSAGES = 3_000
 _BOOK_TYPES = itch.BOOK_TYPES.encode()
-_WHOLE_MARKET = Geometry(slots=1024, order_rows=65536, order_ways=8, ladder_ticks=4096)
-"""The largest card there can be, for files that the preset is too small for."""
+_CARDS = (
+    PRESETS["large"],
+    Geometry(slots=1024, order_rows=65536, order_ways=4, ladder_ticks=4096),
+    Geometry(slots=1024, order_rows=65536, order_ways=8, ladder_ticks=4096),
+)
+"""The first that has room for a file is measured; the last one is the largest card there can be."""
 
 
 @dataclass(frozen=True)
@@ -152,13 +156,13 @@ class Sample:
 
     @classmethod
     def of(cls, raw: bytes) -> Sample:
-        """Look through the bytes, with the smallest card that has room for all of them, or else the largest."""
+        """Look through the bytes, with the first card that has room for all of them, or else the last."""
         orders: Counter[int] = Counter()
         for message in _records(raw):
             if message[0] in _BOOK_TYPES:
                 orders[int.from_bytes(message[1:3], "big")] += 1
         locates = tuple(locate for locate, _ in orders.most_common())
-        for geometry in (PRESETS["large"], _WHOLE_MARKET):
+        for geometry in _CARDS:
             twin = Twin(geometry, bindings=_bindings(locates, geometry))
             changes = sum(len(rows) for rows in twin.batches(raw))
             twin.finish()

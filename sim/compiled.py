@@ -9,7 +9,9 @@ import numba
 from sim.tools import BUILD, digest, version
 
 _ROOT = Path(__file__).resolve().parent.parent
-_SOURCES = ("hdl/spec/*.py", "hdl/book/ticks.py", "hdl/itch/itch_decoder.py", "sim/*.py", "sim/twin/*.py")
+_SOURCES = (
+    "hdl/spec/*.py", "hdl/book/ticks.py", "hdl/itch/itch_decoder.py", "sim/compiled.py", "sim/generator.py", "sim/twin/*.py",
+)  # fmt: skip
 _TEXTS = [path.read_bytes() for pattern in _SOURCES for path in sorted(_ROOT.glob(pattern))]
 
 # To tell whether what it kept is stale numba looks only at the file of a function; constants come from others too.

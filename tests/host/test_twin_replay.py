@@ -13,6 +13,7 @@ import zstandard
 from typer.testing import CliRunner
 
 from host import cli
+from tests.host.lobster import derived
 from tests.host.records import add, delete, directory, framed
 from tests.host.test_replay import judged, locates, written
 from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, blocks, captures, frames, records, require, udp_payload
@@ -65,6 +66,21 @@ def test_real_captures(tmp_path: Path, folder: str) -> None:
         summary = call(path, "--bbo", tmp_path / "bbo.csv")
         assert (summary["messages"], summary["records"], summary["findings"]) == (len(messages), len(messages), [])
         assert written(tmp_path / "bbo.csv", locates(summary)) == judged(framed(messages))
+
+
+def test_lobsters_own_book(tmp_path: Path) -> None:
+    """The touch after each of 999 real events equals the exchange book LOBSTER computed from the same day."""
+    messages, expected = derived()
+    path = tmp_path / "lobster.itch"
+    path.write_bytes(framed(messages))
+    summary = call(path, "--symbol", "AAPL=1", "--bbo", tmp_path / "bbo.csv")
+    assert (summary["findings"], summary["unknown_references"]) == ([], 0)
+    rows = {row[0]: row[3:] for row in written(tmp_path / "bbo.csv", {"AAPL": 1})}
+    touch: tuple[int, ...] = (0, 0, 0, 0)
+    for index in range(len(messages)):
+        touch = rows.get(index, touch)
+        assert touch == expected.get(index, touch), f"after message {index}"
+    assert len(expected) == 999 and max(expected) < len(messages)
 
 
 def test_every_directory_message_is_seen_wherever_it_stands(tmp_path: Path) -> None:
