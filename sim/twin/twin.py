@@ -18,7 +18,7 @@ from sim.twin import kernel
 from sim.twin.kernel import EVENT, ROW
 
 Raw = bytes | bytearray | memoryview | NDArray[np.uint8]
-_ROWS = 1 << 16
+_ROWS = 1 << 14
 """Rows taken from the kernel at a time."""
 _U = np.uint64
 
@@ -116,7 +116,8 @@ class Twin:
         self._book = kernel.book_of(geometry)
         self._counters = self._book.counters
         self._locates: list[int | None] = [None] * geometry.slots
-        self._rows = np.zeros(_ROWS, ROW)
+        # As words: numpy copies records of several fields field by field.
+        self._rows = np.zeros(_ROWS * int(kernel.ROW_WORDS), _U)
         self._events = np.zeros(geometry.slots, EVENT)
         self._rest = b""
         self._consumed = 0
@@ -222,14 +223,14 @@ class Twin:
         return int(
             kernel.run(
                 self._book, self._sizes, data, _U(end), self._longest, of_file, self._see is not None and of_file, resume,
-                self._rows.view(_U), _U(_ROWS), self._events.view(_U),
+                self._rows, _U(_ROWS), self._events.view(_U),
             )
         )  # fmt: skip
 
     def _taken(self) -> NDArray[Any]:
         """Rows of the last run; its events become transitions."""
         counters = self._counters
-        rows = self._rows[: int(counters[kernel.ROWS])].copy()
+        rows = self._rows[: int(counters[kernel.ROWS] * kernel.ROW_WORDS)].copy().view(ROW)
         for event in self._events[: int(counters[kernel.EVENTS])].tolist():
             sequence, order_ref, slot, integrity, cause = event
             self.transitions.append(Transition(slot, Integrity(integrity), IntegrityCause(cause), sequence, order_ref))
@@ -347,4 +348,4 @@ class Blocks:
 
 
 def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.zeros(0, ROW)
+    return np.concatenate([part.view(_U) for part in parts]).view(ROW) if parts else np.zeros(0, ROW)
