@@ -16,7 +16,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
 from sim.compiled import apart, entry, part
 from sim.twin import wire
-from sim.twin.machine import leading_zeros, load_big, pointer, prefetch
+from sim.twin.machine import equal_of_four, leading_zeros, load_big, ones, pointer, prefetch, trailing_zeros
 
 U = np.uint64
 ZERO, ONE, TWO, THREE, FOUR, EIGHT = U(0), U(1), U(2), U(3), U(4), U(8)
@@ -196,40 +196,40 @@ def rows_of(reference, sizes):
 
 
 @part
+def equal(tags, at, value, ways):
+    """A bit for each way of a row, set where its tag is the value. To stop at the first one would be a guess."""
+    if ways == FOUR:
+        return equal_of_four(tags, at, value)
+    if ways == EIGHT:
+        return equal_of_four(tags, at, value) | (equal_of_four(tags, at + FOUR, value) << FOUR)
+    found = ZERO
+    for way in range(ways):
+        found |= (ONE if tags[at + way] == value else ZERO) << way
+    return found
+
+
+@part
 def find(tags, reference, first, second, sizes):
     """Cell of a reference, `NONE` where it is not there."""
-    ways = sizes.ways
-    one = first * TWO * ways
-    other = (second * TWO + ONE) * ways
-    cell = NONE
-    # All of them are looked at: to stop where it is found costs more, as nobody can foretell where that is.
-    for way in range(ways):
-        cell = one + way if tags[one + way] == reference else cell
-        cell = other + way if tags[other + way] == reference else cell
-    return cell
+    one = first * TWO * sizes.ways
+    other = (second * TWO + ONE) * sizes.ways
+    in_one = equal(tags, one, reference, sizes.ways)
+    in_other = equal(tags, other, reference, sizes.ways)
+    cell = one + trailing_zeros(in_one) if in_one else other + trailing_zeros(in_other)
+    return cell if in_one | in_other else NONE
 
 
 @part
 def vacancy(tags, reference, first, second, sizes):
     """Where an order goes, the first free way of the emptier row, and whether its reference is there already."""
-    ways = sizes.ways
-    one = first * TWO * ways
-    other = (second * TWO + ONE) * ways
-    vacant_one, vacant_other = first ^ ONE, second ^ ONE
-    free_one = free_other = ZERO
-    place_one = place_other = NONE
-    known = False
-    for number in range(ways):
-        way = ways - ONE - number
-        tag_one, tag_other = tags[one + way], tags[other + way]
-        known |= (tag_one == reference) | (tag_other == reference)
-        if tag_one == vacant_one:
-            free_one += ONE
-            place_one = one + way
-        if tag_other == vacant_other:
-            free_other += ONE
-            place_other = other + way
-    return known, place_other if free_other > free_one else place_one
+    one = first * TWO * sizes.ways
+    other = (second * TWO + ONE) * sizes.ways
+    known = equal(tags, one, reference, sizes.ways) | equal(tags, other, reference, sizes.ways)
+    free_in_one = equal(tags, one, first ^ ONE, sizes.ways)
+    free_in_other = equal(tags, other, second ^ ONE, sizes.ways)
+    in_other = ones(free_in_other) > ones(free_in_one)
+    cell = other + trailing_zeros(free_in_other) if in_other else one + trailing_zeros(free_in_one)
+    return known != ZERO, cell if free_in_one | free_in_other else NONE
 
 
 @part

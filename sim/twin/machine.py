@@ -30,14 +30,41 @@ def load_big(typing_context: Any, data: Any, at: Any) -> Any:
     return types.uint64(data, types.uint64), generate
 
 
+def _counting(instruction: str, doc: str) -> Any:
+    """An instruction that counts bits of a number."""
+
+    def count(typing_context: Any, value: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            flags = [] if instruction == "ctpop" else [ir.Constant(ir.IntType(1), 0)]
+            return getattr(builder, instruction)(values[0], *flags)
+
+        return types.uint64(types.uint64), generate
+
+    count.__name__ = count.__qualname__ = instruction
+    count.__doc__ = doc
+    return intrinsic(count)
+
+
+leading_zeros = _counting("ctlz", "Zeros in front of the highest bit that is set, 64 where none is.")
+trailing_zeros = _counting("cttz", "Zeros behind the lowest bit that is set, 64 where none is.")
+ones = _counting("ctpop", "Bits that are set.")
+
+
 @intrinsic
-def leading_zeros(typing_context: Any, value: Any) -> Any:
-    """Zeros in front of the highest bit that is set, 64 where none is."""
+def equal_of_four(typing_context: Any, data: Any, at: Any, value: Any) -> Any:
+    """A bit for each of the four elements from `at` on, set where the element is the value."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.ctlz(values[0], ir.Constant(ir.IntType(1), 0))
+        pointer, place, wanted = values
+        four = ir.VectorType(wanted.type, 4)
+        start = builder.bitcast(builder.gep(pointer, [place]), four.as_pointer())
+        spread = ir.Constant(four, ir.Undefined)
+        for lane in range(4):
+            spread = builder.insert_element(spread, wanted, ir.Constant(ir.IntType(32), lane))
+        same = builder.icmp_unsigned("==", builder.load(start, align=8), spread)
+        return builder.zext(builder.bitcast(same, ir.IntType(4)), ir.IntType(64))
 
-    return types.uint64(types.uint64), generate
+    return types.uint64(data, types.uint64, types.uint64), generate
 
 
 @intrinsic
