@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TextIO
 
 import typer
 from rich.console import Console
@@ -18,20 +18,23 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
-from host import config, specification
+from host import compare, config, specification
+from host.bench import bench
 from host.card import CardError
 from host.config import ConfigError, Configuration
 from host.demo import demo
 from host.doctor import doctor
 from host.framing import Feed
+from host.generate import generate
 from host.inputs import capture
 from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
 from host.loader import Loader, OrderSession
 from host.replay import Outputs, Replay
 from host.stimulus import Capture, Stimulus, Wanted, from_messages
-from host.summary import Summary, render
+from host.summary import MarketSummary, Summary, render
 from host.synth import synth
+from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
 from sim.tcp import Endpoint
@@ -80,6 +83,7 @@ class Engine(enum.StrEnum):
     """What runs the data path."""
 
     RTL = "rtl"
+    TWIN = "twin"
 
 
 class Preset(enum.StrEnum):
@@ -166,7 +170,7 @@ def _wanted(feed: str | None, session: str | None, first: int | None) -> Wanted:
 
 
 @contextmanager
-def _progress(replay: Replay, source: Source) -> Iterator[None]:
+def _progress(replay: Replay | TwinReplay, source: Source) -> Iterator[None]:
     """A bar on standard error while something runs there to be seen, nothing otherwise."""
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -178,7 +182,8 @@ def _progress(replay: Replay, source: Source) -> Iterator[None]:
 
         def show() -> None:
             done = replay.progress
-            bar.update(task, completed=source.position, description=f"{done.records:,} messages, {done.cycles:,} clocks")
+            clocks = f", {done.cycles:,} clocks" if done.cycles else ""
+            bar.update(task, completed=source.position, description=f"{done.records:,} messages{clocks}")
 
         replay.progress.show = show
         yield
@@ -194,7 +199,9 @@ def replay(
         list[Path] | None,
         typer.Option("--config", "-c", "--slots", "--pairs", "--limits", metavar="FILE", help="TOML file. May be repeated."),
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="What runs the data path: rtl is the gateware, simulated.")] = Engine.RTL,
+    engine: Annotated[
+        Engine, typer.Option(help="What runs the data path: the gateware, simulated, or its decoder and book in compiled Python.")
+    ] = Engine.RTL,
     preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
     bbo: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.csv", help="One row a BBO change.")] = None,
     orders: Annotated[
@@ -218,7 +225,7 @@ def replay(
         bool, typer.Option("--dry-run", help="Check call and files, show what would be loaded as the card's integers, and stop.")
     ] = False,
 ) -> None:
-    """Run market data through the gateware.
+    """Run market data through the gateware, or its twin.
 
     Takes ITCH 5.0 files (u16 length before each message) and captures (pcap, pcapng) of MoldUDP64, plain, gzip or zstd. Symbols
     are found by the directory messages, or by `NAME=LOCATE`. With no symbol and no configuration, every symbol is watched, up to
@@ -227,7 +234,10 @@ def replay(
         t2t replay day.itch.gz --symbol AAPL --bbo bbo.csv
         t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
         t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
+        t2t replay day.itch.gz --engine twin --bbo bbo.csv
     """
+    if engine is Engine.TWIN:
+        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave)
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     with ExitStack() as stack:
@@ -238,8 +248,12 @@ def replay(
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
                 return
             outputs = _outputs(stack, bbo, orders, pcap, geometry)
-            run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
-            summary = run.summary(file=str(file), form=given.form, engine=engine.value)
+            run: Replay | TwinReplay
+            if engine is Engine.TWIN:
+                run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
+            else:
+                run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
+            summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
         except InputError as error:
@@ -256,6 +270,83 @@ def replay(
         raise typer.Exit(Exit.INTERRUPTED)
     if summary.findings:
         raise typer.Exit(Exit.FINDINGS)
+
+
+@app.command("compare", epilog="Exit codes: 0 equal. 1 different. Others as everywhere, see: t2t --help")
+def compare_engines(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, show_default=False, help="ITCH file or capture.")],
+    symbol: Annotated[
+        list[str] | None, typer.Option("--symbol", "-s", metavar="NAME[=LOCATE]", help="Watch this symbol. May be repeated.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
+    pack: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Messages a packet, at most; ITCH files only.")] = 1,
+    hold_until_fcs: Annotated[
+        bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Run market data through gateware and twin, and show where they part first.
+
+    Best bids and offers, changes of integrity and counts must be the same, message for message.
+
+        t2t compare day.itch --symbol AAPL
+    """
+    geometry = PRESETS[preset.value]
+    recorder = compare.Recorder()
+    with ExitStack() as stack:
+        try:
+            configuration = config.load((), geometry, symbols=symbol or ())
+
+            def opened() -> Input:
+                return open_input(stack.enter_context(Source(file)), Wanted(), pack=pack)
+
+            given = opened()
+            twin = run_twin(configuration, given, geometry, hold_until_fcs=hold_until_fcs, keep_rows=True)
+            given = opened()
+            card = _run(
+                stack, configuration, given, Outputs(), geometry, wave=None, hold_until_fcs=hold_until_fcs, listen=recorder
+            )
+            summaries = [run.summary(file=str(file), form=given.form, engine="") for run in (card, twin)]
+            fresh = TwinReplay(geometry, configuration, given.feed, hold_until_fcs=hold_until_fcs)
+            result = compare.compare(summaries[0], recorder, summaries[1], twin, again=opened().stimuli, fresh=fresh)
+        except ConfigError as error:
+            fail(Exit.USAGE, *error.problems)
+        except InputError as error:
+            fail(Exit.INPUT, f"{file}: {error}")
+        except ToolError as error:
+            fail(Exit.TOOL, str(error))
+        except (CardError, simulated.CardError) as error:
+            fail(Exit.CARD, str(error))
+    if as_json:
+        print(result.model_dump_json(indent=2))
+    else:
+        compare.render(result, data_console())
+    raise typer.Exit(Exit.OK if result.equal else Exit.FINDINGS)
+
+
+def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
+    wanted = [f"--{name}" for name, path in files.items() if path is not None]
+    if wanted:
+        fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
+
+
+def run_twin(
+    configuration: Configuration,
+    given: Input,
+    geometry: Geometry,
+    *,
+    bbo: TextIO | None = None,
+    hold_until_fcs: bool = False,
+    keep_rows: bool = False,
+) -> TwinReplay:
+    """An input through the twin, to its end."""
+    replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs, keep_rows=keep_rows)
+    with _progress(replay, given.source):
+        if given.records is not None:
+            replay.run_file(given.source)
+        else:
+            replay.run_frames(given.stimuli)
+    return replay
 
 
 def _outputs(stack: ExitStack, bbo: Path | None, orders: Path | None, pcap: Path | None, geometry: Geometry) -> Outputs:
@@ -275,6 +366,7 @@ def _run(
     *,
     wave: Path | None,
     hold_until_fcs: bool,
+    listen: compare.Recorder | None = None,
 ) -> Replay:
     card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
     session = OrderSession()
@@ -283,7 +375,7 @@ def _run(
     loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
     loader.arm(configuration.mode)
     exchange = _exchange(configuration, session) if configuration.mode is Mode.LIVE else None
-    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs)
+    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, listen=listen)
     with _progress(replay, given.source):
         replay.run(given.stimuli)
     return replay
@@ -308,12 +400,15 @@ def _odd(given: Input) -> Iterator[str]:
         )
 
 
-def _report(summary: Summary, *, as_json: bool, seconds: float) -> None:
+def _report(summary: MarketSummary, *, as_json: bool, seconds: float) -> None:
     if as_json:
         print(summary.model_dump_json(indent=2))
     else:
         render(summary, data_console())
-    print(f"t2t: {summary.cycles:,} clocks in {seconds:.1f} s ({summary.cycles / seconds:,.0f}/s)", file=sys.stderr)
+    if isinstance(summary, Summary):
+        print(f"t2t: {summary.cycles:,} clocks in {seconds:.1f} s ({summary.cycles / seconds:,.0f}/s)", file=sys.stderr)
+    else:
+        print(f"t2t: {summary.records:,} messages in {seconds:.1f} s", file=sys.stderr)
     if as_json:
         for finding in summary.findings:
             print(f"t2t: {finding}", file=sys.stderr)
@@ -355,6 +450,8 @@ def spec(
 app.command()(doctor)
 app.command()(synth)
 app.command()(demo)
+app.command()(generate)
+app.command()(bench)
 
 
 def main() -> None:

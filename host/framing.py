@@ -129,7 +129,10 @@ def pack_messages(messages: Iterable[bytes], *, most: int) -> Iterator[list[byte
                 group, used = [], 0
             group.append(message)
             used += size
-    finally:
-        # Also where the input breaks off: what came before it still goes out.
+    except Exception:
+        # Where the input breaks off, what came before it still goes out.
         if group:
             yield group
+        raise
+    if group:
+        yield group

@@ -99,14 +99,7 @@ class Loader:
         self._clear_book()
         self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
-        for number in range(geometry.slots):
-            self.unbind(number)
-        self.slots = {slot.symbol: number for number, slot in enumerate(configuration.slots)}
-        for symbol, number in self.slots.items():
-            self._name(number, symbol)
-        for slot in configuration.slots:
-            if slot.locate is not None:
-                self.bind(self.slots[slot.symbol], slot.locate)
+        self.load_slots(configuration)
         self._load_limits(configuration)
         self._load_pairs(configuration)
         self._set(
@@ -129,6 +122,17 @@ class Loader:
         )
         self._set("strategy", cooldown=config.clocks(configuration.strategy.cooldown_us, geometry))
         card.pulse("book", "declare_exact")
+
+    def load_slots(self, configuration: Configuration) -> None:
+        """Give every symbol of the watch list its slot, and bind those whose locate is known."""
+        for number in range(self._geometry.slots):
+            self.unbind(number)
+        self.slots = {slot.symbol: number for number, slot in enumerate(configuration.slots)}
+        for symbol, number in self.slots.items():
+            self._name(number, symbol)
+        for slot in configuration.slots:
+            if slot.locate is not None:
+                self.bind(self.slots[slot.symbol], slot.locate)
 
     def arm(self, mode: Mode) -> None:
         """Let orders out as the mode says: session up first, trading state last."""

@@ -110,8 +110,8 @@ class Fills(_Model):
     sold_shares: int = 0
 
 
-class SlotSummary(_Model):
-    """One watched symbol.
+class MarketSlot(_Model):
+    """What became of one watched symbol's book.
 
     Parameters
     ----------
@@ -127,10 +127,6 @@ class SlotSummary(_Model):
         How far its book can be trusted at the end.
     lowered_by : dict of str to int
         Records of lost integrity, by cause.
-    position : int
-        Shares held.
-    cash : int
-        1/10000 dollar.
     """
 
     slot: int
@@ -139,12 +135,25 @@ class SlotSummary(_Model):
     bbo_changes: int
     integrity: str
     lowered_by: dict[str, int]
+
+
+class SlotSummary(MarketSlot):
+    """One watched symbol with what is held of it.
+
+    Parameters
+    ----------
+    position : int
+        Shares held.
+    cash : int
+        1/10000 dollar.
+    """
+
     position: int
     cash: int
 
 
-class Summary(_Model):
-    """A whole run."""
+class MarketSummary(_Model):
+    """What a run made of its market data, whichever engine ran it."""
 
     file: str
     format: str
@@ -152,15 +161,41 @@ class Summary(_Model):
     engine: str
     geometry: dict[str, int]
     feed: dict[str, str | int]
-    mode: str
-    frames_in: int
-    frames_out: int
     records: int
     """Messages in the file, as far as it was read."""
     messages: int
     """Messages the card decoded."""
     messages_by_type: dict[str, int]
     bbo_changes: int
+    drops: dict[str, int]
+    gaps: int
+    missing_messages: int
+    lost_after_use: int
+    heartbeats: int
+    unknown_references: int
+    """Records of integrity lost by a reference to an order that is not in the table."""
+    live_orders: int
+    table_peak: int
+    slots: tuple[MarketSlot, ...]
+    unwatched_symbols: int
+    """Symbols seen for which the card had no slot."""
+    findings: tuple[str, ...]
+    """What is wrong with the input or the run; empty where nothing is."""
+
+
+class TwinSummary(MarketSummary):
+    """A run of the twin."""
+
+    not_modelled: tuple[str, ...]
+    """What the card does and the twin does not."""
+
+
+class Summary(MarketSummary):
+    """A whole run of the card."""
+
+    mode: str
+    frames_in: int
+    frames_out: int
     triggers: Triggers
     verdicts: Verdicts
     orders: Orders
@@ -168,22 +203,9 @@ class Summary(_Model):
     alarms: dict[str, int]
     eot_to_sof: Latency
     som_to_sof: Latency
-    drops: dict[str, int]
-    gaps: int
-    missing_messages: int
-    lost_after_use: int
-    heartbeats: int
     events_lost: int
-    unknown_references: int
-    """Records of integrity lost by a reference to an order that is not in the table."""
-    live_orders: int
-    table_peak: int
     slots: tuple[SlotSummary, ...]
-    unwatched_symbols: int
-    """Symbols seen for which the card had no slot."""
     cycles: int
-    findings: tuple[str, ...]
-    """What is wrong with the input or the run; empty where nothing is."""
 
 
 def geometry_of(geometry: Geometry) -> dict[str, int]:
@@ -199,39 +221,40 @@ def geometry_of(geometry: Geometry) -> dict[str, int]:
     }
 
 
-def render(summary: Summary, console: Console) -> None:
+def render(summary: MarketSummary, console: Console) -> None:
     """Write a summary as tables."""
     console.print(_counts("Run", _run(summary)))
     _print_nonzero(console, "Messages by type", {
         f"{code} {itch.MESSAGES[code].name}": count for code, count in summary.messages_by_type.items()
     })
     _print_nonzero(console, "Not used, by cause", summary.drops)
-    if summary.mode != "off" or summary.verdicts.passed or summary.verdicts.refused:
+    if isinstance(summary, Summary) and (summary.mode != "off" or summary.verdicts.passed or summary.verdicts.refused):
         console.print(_counts("Trading", _trading(summary)))
         _print_nonzero(console, "Refused orders, by reason", summary.verdicts.by_reason)
         _print_nonzero(console, "Triggers without orders, by cause", summary.triggers.misses)
         _print_nonzero(console, "Alarms", summary.alarms)
     console.print(_slots(summary))
-    if summary.eot_to_sof.count:
+    if isinstance(summary, Summary) and summary.eot_to_sof.count:
         console.print(_latency(summary))
         console.print(_histogram(summary.eot_to_sof, summary.geometry["clock_hz"]))
     for finding in summary.findings:
         console.print(f"finding: {finding}", style="bold red", markup=False, highlight=False)
 
 
-def _run(summary: Summary) -> Mapping[str, object]:
+def _run(summary: MarketSummary) -> Mapping[str, object]:
     feed = summary.feed
+    card = summary if isinstance(summary, Summary) else None
     return {
         "file": f"{summary.file} ({summary.format})",
         "feed": f"{feed['address']}:{feed['port']} session {feed['session']} from {feed['next_sequence']}",
-        "frames in, out": f"{summary.frames_in:,}, {summary.frames_out:,}",
+        **({"frames in, out": f"{card.frames_in:,}, {card.frames_out:,}"} if card else {}),
         "messages in the file": summary.records,
         "messages decoded": summary.messages,
         "BBO changes": summary.bbo_changes,
         "unknown references": summary.unknown_references,
         "gaps, messages missing": f"{summary.gaps:,}, {summary.missing_messages:,}",
         "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
-        "clocks": summary.cycles,
+        **({"clocks": card.cycles} if card else {}),
     }
 
 
@@ -265,12 +288,13 @@ def _print_nonzero(console: Console, title: str, counts: Mapping[str, int]) -> N
         console.print(_counts(title, rows))
 
 
-def _slots(summary: Summary) -> Table:
+def _slots(summary: MarketSummary) -> Table:
     """Symbols with something to tell: the rest are counted in the last line."""
     table = _table("Symbols")
-    for name in ("symbol", "locate", "BBO changes", "book", "position", "cash, $"):
+    held = isinstance(summary, Summary)
+    for name in ("symbol", "locate", "BBO changes", "book", *(("position", "cash, $") if held else ())):
         table.add_column(name, justify="left" if name in ("symbol", "book") else "right")
-    busiest = sorted(summary.slots, key=lambda slot: (-abs(slot.position), -slot.bbo_changes, slot.slot))
+    busiest = sorted(summary.slots, key=lambda slot: (-abs(_position(slot)), -slot.bbo_changes, slot.slot))
     for slot in busiest[:_ROWS]:
         causes = ", ".join(f"{cause} {count:,}" for cause, count in slot.lowered_by.items())
         table.add_row(
@@ -278,12 +302,15 @@ def _slots(summary: Summary) -> Table:
             str(slot.locate or "not found"),
             f"{slot.bbo_changes:,}",
             slot.integrity + (f": {causes}" if causes else ""),
-            f"{slot.position:,}",
-            f"{slot.cash / 10_000:,.2f}",
+            *((f"{slot.position:,}", f"{slot.cash / 10_000:,.2f}") if isinstance(slot, SlotSummary) else ()),
         )
     if len(busiest) > _ROWS:
         table.add_row(f"and {len(busiest) - _ROWS} more")
     return table
+
+
+def _position(slot: MarketSlot) -> int:
+    return slot.position if isinstance(slot, SlotSummary) else 0
 
 
 def _latency(summary: Summary) -> Table:

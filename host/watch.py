@@ -62,6 +62,10 @@ class Watch:
             if symbol in self.locates and not self.locates[symbol]:
                 self._bind(symbol, locate)
 
+    def settled(self, message: bytes) -> bool:
+        """Whether no other message of this one's locate has to be seen, but directory messages."""
+        return message[_LOCATE] in self._done
+
     @property
     def missing(self) -> list[str]:
         """Symbols of the watch list for which there is no locate."""

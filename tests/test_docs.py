@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
+from typer.main import get_command
 
 from hdl.spec.itch import SYSTEM_EVENT
+from host import cli
 from host.framing import Feed, Framer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -44,6 +46,12 @@ def test_make_targets_exist(command: str) -> None:
 @pytest.mark.parametrize("command", commands("t2t"))
 def test_t2t_commands_are_understood(command: str, tmp_path: Path) -> None:
     words = shlex.split(command)[1:]
+    if words[0] in ("compare", "generate", "bench"):
+        # These take their time: that the words are understood is enough.
+        (tmp_path / "day.itch").touch()
+        words = [str(tmp_path / word) if word == "day.itch" else word for word in words]
+        get_command(cli.app).commands[words[0]].make_context(words[0], words[1:])
+        return
     if words[0] == "replay":
         # The file is the reader's; everything else is checked without running the card.
         message = SYSTEM_EVENT.pack(stock_locate=0, tracking_number=0, timestamp=0, event_code="O")

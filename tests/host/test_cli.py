@@ -25,7 +25,7 @@ def itch(tmp_path: Path) -> Path:
 def test_help_names_commands_and_exit_codes() -> None:
     result = call("--help")
     assert result.exit_code == 0
-    for word in ("replay", "spec", "doctor", "synth", "demo", "Exit codes"):
+    for word in ("replay", "compare", "generate", "bench", "spec", "doctor", "synth", "demo", "Exit codes"):
         assert word in result.stdout
 
 
