@@ -1,6 +1,6 @@
 """A serial line as control port: registers in, answers and events out."""
 
-from amaranth import Cat, Module, Signal
+from amaranth import Cat, Module, Mux, Signal
 from amaranth.lib import enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -114,6 +114,9 @@ class ByteLink(wiring.Component):
         with m.If(self.control.read_valid):
             m.d.sync += [answered.eq(1), answer.eq(self.control.read_data)]
 
+        # Events come from a block RAM; a register takes them before anything is chosen.
+        taken = Signal()
+        event, event_last = Signal(WORD), Signal()
         out = Signal(8 + WORD)
         left = Signal(range(6))
         m.d.comb += [transmitter.byte.payload.eq(out[-8:]), transmitter.byte.valid.eq(left != 0)]
@@ -122,12 +125,9 @@ class ByteLink(wiring.Component):
                 m.d.sync += [out.eq(out << 8), left.eq(left - 1)]
         with m.Elif(answered):
             m.d.sync += [out.eq(Cat(answer, Answer.DATA)), left.eq(5), answered.eq(0)]
+        with m.Elif(taken):
+            m.d.sync += [out.eq(Cat(event, Mux(event_last, Answer.LAST, Answer.EVENT))), left.eq(5), taken.eq(0)]
         with m.Else():
             m.d.comb += self.events.ready.eq(1)
-            with m.If(self.events.valid):
-                kind = Signal(Answer, init=Answer.EVENT)
-                m.d.comb += kind.eq(Answer.EVENT)
-                with m.If(self.events.payload.last):
-                    m.d.comb += kind.eq(Answer.LAST)
-                m.d.sync += [out.eq(Cat(self.events.payload.data, kind)), left.eq(5)]
+            m.d.sync += [taken.eq(self.events.valid), event.eq(self.events.payload.data), event_last.eq(self.events.payload.last)]
         return m

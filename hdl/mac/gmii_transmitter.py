@@ -64,10 +64,11 @@ class GmiiTransmitter(wiring.Component):
         count = Signal(range(network.MINIMUM_FRAME + 1))
         byte, enable, error = Signal(8), Signal(), Signal()
         step = Signal(count.shape())
+        idle = Signal(init=1)  # beside `state`, for who waits for it decides in the same clock
         preamble, delimiter = network.PREAMBLE[0], network.PREAMBLE[-1]
         data, last = self.frame.payload.data[0], self.frame.payload.last
 
-        m.d.comb += [step.eq(count + 1), self.idle.eq(state == _State.IDLE)]
+        m.d.comb += [step.eq(count + 1), self.idle.eq(idle)]
         m.d.comb += check.start.eq((state == _State.IDLE) | (state == _State.PREAMBLE))
         m.d.sync += [self.txd.eq(byte), self.tx_en.eq(enable), self.tx_er.eq(error), self.underrun.eq(0)]
 
@@ -75,7 +76,7 @@ class GmiiTransmitter(wiring.Component):
             with m.Case(_State.IDLE):
                 with m.If(self.frame.valid):
                     m.d.comb += [byte.eq(preamble), enable.eq(1)]
-                    m.d.sync += [state.eq(_State.PREAMBLE), count.eq(1)]
+                    m.d.sync += [state.eq(_State.PREAMBLE), count.eq(1), idle.eq(0)]
             with m.Case(_State.PREAMBLE):
                 final = step == len(network.PREAMBLE)
                 m.d.comb += [byte.eq(Mux(final, delimiter, preamble)), enable.eq(1)]
@@ -111,5 +112,5 @@ class GmiiTransmitter(wiring.Component):
             with m.Case(_State.GAP):
                 m.d.sync += count.eq(step)
                 with m.If(step == network.INTERFRAME_GAP + 1):
-                    m.d.sync += state.eq(_State.IDLE)
+                    m.d.sync += [state.eq(_State.IDLE), idle.eq(1)]
         return m

@@ -434,20 +434,23 @@ class FrameFilter(wiring.Component):
             self.segment.valid.eq(out_valid & is_segment),
         ]
         if self.width == 1:
-            passing, fresh = Signal(), Signal()
-            # Decided one byte before the payload, which then passes through one gate.
+            passing, fresh, final, more = Signal(), Signal(), Signal(), Signal()
+            wanted, segment = Signal(), Signal()
+            # All but the place is settled more than a byte before; decided one byte before the payload, which then passes through
+            # one gate.
+            m.d.sync += [wanted.eq(ip_ok & (take_feed | (placed & take_segment))), segment.eq(take_segment)]
             with m.If(valid):
-                m.d.sync += fresh.eq(0)
-                with m.If(now.first | now.last | over | out.last):
+                m.d.sync += [fresh.eq(0), final.eq(left == 2), more.eq(left > 2)]
+                with m.If(now.first | now.last | over | final):
                     m.d.sync += passing.eq(0)
-                with m.Elif((payload == -1) & (left > 1) & ip_ok & (take_feed | (placed & take_segment))):
-                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(take_segment)]
+                with m.Elif((payload == -1) & more & wanted):
+                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(segment)]
             m.d.comb += [
                 out_valid.eq(going & passing & ~over),
                 out.data.eq(now.data),
                 out.count.eq(1),
                 out.first.eq(fresh),
-                out.last.eq(left == 1),
+                out.last.eq(final),
             ]
             return
 

@@ -29,8 +29,8 @@ class OrderReceiver(wiring.Component):
 
     Bad segments change nothing.
 
-    Latency: `receive_next` moves two clocks after `segment_end`, the first byte is read four clocks after it, and the report of a
-    message of n bytes, alone in its segment, stands 8 + n clocks after it (``width`` 1; up to seven more at 8).
+    Latency: `receive_next` moves two clocks after `segment_end`, the first byte is read five clocks after it, and the report of a
+    message of n bytes, alone in its segment, stands 9 + n clocks after it (``width`` 1; up to seven more at 8).
     Throughput: a byte a clock, where beats are full. Overload: at ``width`` 8 the line can be faster. A segment that finds the
     buffer full is not used and not acknowledged (`overflow`), so that the exchange sends it again: nothing is lost.
 
@@ -105,11 +105,15 @@ class OrderReceiver(wiring.Component):
 
         ended = Signal()
         good = Signal()
-        header = Signal(interfaces.TcpHeader)
+        flags = Signal.like(self.segment_header.flags)
+        acknowledgment = Signal(32)
+        in_order = Signal()
         m.d.sync += [
             ended.eq(self.segment_end.valid),
             good.eq(self.segment_end.valid & self.segment_end.p.ok),
-            header.eq(self.segment_header),
+            flags.eq(self.segment_header.flags),
+            acknowledgment.eq(self.segment_header.acknowledgment),
+            in_order.eq(self.segment_header.sequence == self.receive_next),
         ]
 
         tcp_header = Signal()
@@ -125,9 +129,9 @@ class OrderReceiver(wiring.Component):
         use = Signal()
         m.d.comb += buffer.discard.eq(ended & ~buffer.keep)
         with m.If(good):
-            with m.If((header.flags & ~network.TCP_PSH) != network.TCP_ACK):
-                m.d.sync += [tcp_header.eq(1), lost.eq((header.flags & (network.TCP_RST | network.TCP_FIN)).any())]
-            with m.Elif(header.sequence != self.receive_next):
+            with m.If((flags & ~network.TCP_PSH) != network.TCP_ACK):
+                m.d.sync += [tcp_header.eq(1), lost.eq((flags & (network.TCP_RST | network.TCP_FIN)).any())]
+            with m.Elif(~in_order):
                 m.d.sync += [tcp_order.eq(1), self.acknowledge.eq(1)]
             with m.Else():
                 m.d.comb += use.eq(1)
@@ -139,7 +143,7 @@ class OrderReceiver(wiring.Component):
             m.d.sync += self.receive_next.eq(self.load_receive_next.payload)
         with m.Elif(buffer.keep):
             m.d.sync += self.receive_next.eq(self.receive_next + buffer.length)
-        self._acknowledged(m, use, header.acknowledgment)
+        self._acknowledged(m, use, acknowledgment)
 
         m.d.comb += [
             self.session_lost.eq(lost | soupbintcp.session_lost),

@@ -140,12 +140,10 @@ class OrderTransmitter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        start, bare = self._start(m)
-        started = Signal()
+        start, started, bare = self._start(m)
         pair = Signal(interfaces.order_pair(self.geometry))
         sequence = Signal(32)
         acknowledgment = Signal(32)
-        m.d.sync += started.eq(start)
         with m.If(~self.frame.valid):
             m.d.sync += [pair.eq(self.order.payload), sequence.eq(self.send_next), acknowledgment.eq(self.receive_next)]
         with m.If(self.load_send_next.valid):
@@ -163,9 +161,10 @@ class OrderTransmitter(wiring.Component):
         self._event(m, started & ~bare, pair)
         return m
 
-    def _start(self, m: Module) -> tuple[Signal, Signal]:
-        """Decide when a frame starts; returns that and whether it is a bare acknowledgment (from the next clock on)."""
+    def _start(self, m: Module) -> tuple[Signal, Signal, Signal]:
+        """Decide when a frame starts; returns that, the same a clock later, and whether it is bare (from then on)."""
         start = Signal()
+        started = Signal()
         bare = Signal()
         pending = Signal()
         due = Signal()
@@ -175,15 +174,17 @@ class OrderTransmitter(wiring.Component):
             self.order_lost.eq(self.order.valid & ~self.ready),
             start.eq(self.ready & (self.order.valid | (due & ~self.reserve))),
         ]
+        m.d.sync += started.eq(start)
         with m.If(start):
-            m.d.sync += [bare.eq(~self.order.valid), pending.eq(0), due.eq(0)]
-        with m.Elif(~pending):
-            m.d.sync += [pending.eq(self.acknowledge), timer.eq(self._acknowledge_delay - 1)]
+            m.d.sync += bare.eq(~self.order.valid)
+        # What is acknowledged from the clock behind the start on is not in the frame any more.
+        with m.If(started | ~pending):
+            m.d.sync += [pending.eq(self.acknowledge), timer.eq(self._acknowledge_delay - 1), due.eq(0)]
         with m.Elif(timer != 0):
             m.d.sync += timer.eq(timer - 1)
         with m.Else():
             m.d.sync += due.eq(1)
-        return start, bare
+        return start, started, bare
 
     def _symbols(self, m: Module, started: Signal) -> tuple[list[Signal], list[Signal]]:
         """Symbol of each leg and its checksum terms, two clocks after the order; the terms are added up when a row is written."""

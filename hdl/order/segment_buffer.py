@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,7 +15,7 @@ class SegmentBuffer(wiring.Component):
 
     A ring of rows of one beat each. What is not kept is written over. Kept segments follow each other without a border.
 
-    Latency: the first byte stands at `octets` three clocks after `keep` (up to ``width - 1`` more). Throughput: a row in `width`
+    Latency: the first byte stands at `octets` four clocks after `keep` (up to ``width - 1`` more). Throughput: a row in `width`
     clocks. Overload: a segment that found no room for a beat does not `fit` and must be discarded.
 
     Parameters
@@ -92,7 +92,8 @@ class SegmentBuffer(wiring.Component):
                 m.d.sync += kept.eq(next_row)
 
         issue = Signal()
-        landed = Signal()
+        landed = Signal(2)
+        fetched = Signal(row)
         turn = Signal(range(max(2, self._width)))
         left = Signal(range(self._width + 1))
         current = Signal(8 * self._width)
@@ -104,9 +105,9 @@ class SegmentBuffer(wiring.Component):
             self.octets.valid.eq(left != 0),
             self.octets.payload.eq(current[:8]),
         ]
-        m.d.sync += [read.eq(read + issue), landed.eq(issue)]
-        with m.If(landed):
-            m.d.sync += [current.eq(reader.data.data), left.eq(reader.data.count)]
+        m.d.sync += [read.eq(read + issue), landed.eq(Cat(issue, landed)), fetched.eq(reader.data)]
+        with m.If(landed[1]):
+            m.d.sync += [current.eq(fetched.data), left.eq(fetched.count)]
         with m.Elif(left != 0):
             m.d.sync += [current.eq(current >> 8), left.eq(left - 1)]
         return m

@@ -167,11 +167,11 @@ class Ledger(wiring.Component):
         money_read, money_write = money.read_port(domain="comb"), money.write_port()
         m.submodules.product = product = Product(a=32, b=32)
 
-        # Reports and bookings use the first port while the gate does not.
-        own, own_slot = Signal(), Signal(geometry.slot_bits)
+        # Reports and bookings use the first port while the gate does not; their slot is known a clock before they read.
+        own_slot = Signal(geometry.slot_bits)
         own_exposure = lookups[0].data
         m.d.comb += [
-            lookups[0].addr.eq(Mux(own, own_slot, self.lookup[0])),
+            lookups[0].addr.eq(Mux(self.looking, self.lookup[0], own_slot)),
             lookups[1].addr.eq(self.lookup[1]),
             *(self.exposure[index].eq(port.data) for index, port in enumerate(lookups)),
         ]
@@ -261,6 +261,7 @@ class Ledger(wiring.Component):
         outcome = Signal(tally_layout)
         with m.FSM():
             with m.State("IDLE"):
+                m.d.sync += own_slot.eq(leg.slot)
                 with m.If(self.booking):
                     m.next = "ENTER_READ"
                 with m.Elif(queue.r_rdy):
@@ -269,7 +270,6 @@ class Ledger(wiring.Component):
                     m.next = "FETCH"
 
             with m.State("ENTER_READ"):
-                m.d.comb += [own.eq(1), own_slot.eq(leg.slot)]
                 m.d.sync += held.eq(own_exposure)
                 m.next = "ENTER_WRITE"
             with m.State("ENTER_WRITE"):
@@ -299,7 +299,7 @@ class Ledger(wiring.Component):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
                 with m.Else():
                     m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
-                m.d.sync += leg_index.eq(1)
+                m.d.sync += [leg_index.eq(1), own_slot.eq(sent.legs[1].slot)]
                 with m.If(leg_index):
                     m.d.sync += self.booking.eq(0)
                     m.next = "IDLE"
@@ -309,10 +309,9 @@ class Ledger(wiring.Component):
             with m.State("FETCH"):
                 m.next = "ROW"
             with m.State("ROW"):
-                m.d.sync += order.eq(row)
+                m.d.sync += [order.eq(row), own_slot.eq(row.slot)]
                 m.next = "JUDGE"
             with m.State("JUDGE"):
-                m.d.comb += [own.eq(~self.looking), own_slot.eq(order.slot)]
                 m.d.sync += [
                     held.eq(own_exposure),
                     cash.eq(money_read.data),

@@ -190,7 +190,7 @@ async def reports_by_the_library(dut) -> None:
         at, got = bench.reports[-1]
         assert got == blank | report
         latency = at - bench.ended
-        assert 8 + len(message) <= latency <= 8 + len(message) + WIDTH - 1, latency
+        assert 9 + len(message) <= latency <= 9 + len(message) + WIDTH - 1, latency
     assert len(bench.reports) == 4
     await bench.check()
 

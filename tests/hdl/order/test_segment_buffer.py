@@ -77,7 +77,7 @@ def test_latency_and_throughput(width: int) -> None:
 
     simulate(buffer, bench)
     start = seen[0][0]
-    assert 3 <= start < 3 + width
+    assert 4 <= start < 4 + width
     assert seen == [(start + byte, byte) for byte in range(32)]
 
 
