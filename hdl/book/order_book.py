@@ -70,10 +70,11 @@ class OrderBook(wiring.Component):
 
     Notes
     -----
-    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 8 for E, C, X, D and U,
-    whether or not the best level goes and whether or not the window moves. The next message may come in 13 clocks after a U, 9
-    after any other. If a removal empties the window of a slot and side that has orders below it, the book is rebuilt from the
-    table first, about one clock a table row and ten an order found; what arrives meanwhile waits.
+    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
+    or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
+    and whether or not the window moves. The next message may come in 13 clocks after a U, 9 after any other. If a removal empties
+    the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one clock a table row
+    and four an order found; what arrives meanwhile waits.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
 
@@ -152,8 +153,9 @@ class OrderBook(wiring.Component):
             table.lookup.valid.eq(take | phase[1]),
             table.lookup.p.order_ref.eq(Mux(phase[1], message.new_order_ref, head.order_ref)),
             table.lookup.p.replaces.eq(phase[1]),
-            ladder.load.valid.eq(take),
+            ladder.load.valid.eq(~busy),
             ladder.load.p.slot.eq(head.slot),
+            ladder.begin.eq(take),
             ticks.price.eq(message.price),
         ]
 
@@ -189,7 +191,7 @@ class OrderBook(wiring.Component):
             taken.eq(Mux(ends, named.shares, message.shares)),
         ]
 
-        # clock 4: the best is weighed against; clock 5 (add) or 7: settled
+        # clock 4: the best is weighed against; clock 5 (add), 6 or 7: settled
         m.d.comb += [
             ladder.weigh.valid.eq(phase[4]),
             ladder.weigh.p.side.eq(Mux(adds, message.side, answer.order.side)),
@@ -198,7 +200,7 @@ class OrderBook(wiring.Component):
             ladder.weigh.p.new_tick.eq(ticks.tick),
             ladder.weigh.p.shares.eq(message.shares),
             ladder.part.eq(~ends),
-            ladder.settle.valid.eq(Mux(adds, phase[5], phase[7])),
+            ladder.settle.valid.eq(Mux(adds, phase[5], Mux(ladder.early, phase[6], phase[7]))),
             ladder.settle.p.leaves.eq(known & named.on_tick),
             ladder.settle.p.comes.eq(inserts & ticks.on_tick),
             ladder.settle.p.price.eq(message.price),
@@ -244,7 +246,7 @@ class OrderBook(wiring.Component):
         self._give_bbo(m, ladder, message, rebuilt)
         self._give_trade(m, prices, message, phase, named, known)
 
-        fault, flawed, cause = Signal(), Signal(), Signal(IntegrityCause)
+        fault, cause = Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
         m.d.comb += fault.eq(1)
         with m.If(names & ~known):
@@ -261,9 +263,8 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
         with m.Else():
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
-        m.d.sync += flawed.eq(fault)
         lower = Signal()
-        m.d.comb += lower.eq((phase[7] & flawed) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
+        m.d.comb += lower.eq((phase[6] & fault) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
         by_new = replaces & known
         self._keep_integrity(m, message, lower, cause, by_new, overrun)
         return m
@@ -361,8 +362,8 @@ class OrderBook(wiring.Component):
             m.d.sync += due.eq(ladder.rebuild)
         resting = Signal(ladder.latency - 1)
         side = Signal(Side)
-        with m.If(ladder.operation.valid):
-            m.d.sync += side.eq(ladder.operation.p.side)
+        with m.If(ladder.weigh.valid):
+            m.d.sync += side.eq(ladder.weigh.p.side)
         m.d.comb += [
             table.scan.p.slot.eq(message.slot),
             table.scan.p.side.eq(side),

@@ -16,6 +16,8 @@ from hdl.spec.geometry import Geometry
 SIDES = (Side.BUY, Side.SELL)
 Ports = tuple[Signal, Signal, memory.WritePort]
 """Address and data of the read port, a clock apart, and the write port."""
+LevelPorts = tuple[Signal, Signal, Signal, Signal, Signal, memory.WritePort]
+"""Address and data of two read ports, where to write, and the write port."""
 
 
 class Action(enum.Enum, shape=1):
@@ -78,15 +80,19 @@ class PriceLadder(wiring.Component):
     Members
     -------
     load : In(stream.Signature({slot}, always_ready=True))
-        Begins the work on a slot; the state left by the last one must have been stored.
+        The slot that may be worked on next; in every clock without work. The state left by the last one must have been stored.
+    begin : In(1)
+        The work on the slot that is loaded begins.
+    early : Out(1)
+        From the next clock on: that slot was loaded or stored in the clock before, so the second best is known a clock sooner.
     weigh : In(stream.Signature(weighed(), always_ready=True))
-        `load_latency` clocks after the load.
+        `begin_latency` clocks after the beginning.
     part : In(1)
         Only ``shares`` of the order named leave; one clock after `weigh`.
     settle : In(stream.Signature(settlement(), always_ready=True))
-        One clock after `weigh` or later where nothing leaves, three clocks after it otherwise.
+        One clock after `weigh` or later where nothing leaves, otherwise three clocks after it, or two if it began `early`.
     operation : In(stream.Signature(operation(), always_ready=True))
-        First one with or after `weigh`, each `latency` clocks after the one before.
+        First one with or after `weigh` and on its side, each `latency` clocks after the one before.
     amount : In(amount())
         Of the operation given two clocks before.
     touch : Out(touch())
@@ -98,7 +104,7 @@ class PriceLadder(wiring.Component):
     overflows : Out(1)
         An ADD is not done because its level would overflow; 3 clocks after it.
     overflow : Out(1)
-        The same, from the next clock to the next load.
+        The same, from the next clock until after the store.
     store : In(1)
         Keeps the state of the slot; a load may come in the next clock.
     clear : In(1)
@@ -107,7 +113,7 @@ class PriceLadder(wiring.Component):
         Low during a clear, which is also made after reset.
     """
 
-    load_latency = 4
+    begin_latency = 4
     latency = 4
 
     def __init__(self, *, geometry: Geometry) -> None:
@@ -129,6 +135,8 @@ class PriceLadder(wiring.Component):
         super().__init__(
             {
                 "load": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits}), always_ready=True)),
+                "begin": In(1),
+                "early": Out(1),
                 "weigh": In(stream.Signature(weighed(), always_ready=True)),
                 "part": In(1),
                 "settle": In(stream.Signature(settlement(), always_ready=True)),
@@ -163,22 +171,28 @@ class PriceLadder(wiring.Component):
         m = Module()
         slot = Signal(self._slot_bits)
         state = [Signal(self._state, name=f"state_{side.name}") for side in SIDES]
-        loaded = Signal(8)  # bit n: the load was n + 1 clocks ago
         stored = self._keep_states(m, slot, state)
         with m.If(self.load.valid):
             m.d.sync += [slot.eq(self.load.p.slot), *(state[side].eq(stored[side]) for side in range(2))]
-        m.d.sync += loaded.eq(Cat(self.load.valid, loaded))
+        fresh, stands, late = (Signal(name=name) for name in ("fresh", "stands", "late"))
+        steps = Signal(6)  # bit n: step n of the search for the second best
+        m.d.sync += [
+            fresh.eq((self.load.valid | self.store) & self.ready),
+            late.eq(self.begin & ~stands),
+            steps.eq(Cat(0, (self.begin & stands) | late, steps[1:])),
+        ]
+        m.d.comb += stands.eq(fresh & (slot == self.load.p.slot))
+        with m.If(self.begin):
+            m.d.sync += self.early.eq(stands)
 
         side = Signal(Side)
         with m.If(self.weigh.valid):
             m.d.sync += side.eq(self.weigh.p.side)
-        with m.Elif(self.operation.valid):
-            m.d.sync += side.eq(self.operation.p.side)
         key = Signal(TICK_BITS)
         m.d.comb += key.eq(self._key(self.operation.p.tick, self.operation.p.side))
 
         words, levels = self._words_memory(m), self._levels_memory(m)
-        second = self._second_best(m, slot, state, loaded, side, key, words, levels)
+        second = self._second_best(m, slot, state, steps, late, side, key, words, levels)
         self._operate(m, slot, state, side, key, words, levels)
         self._settle(m, state, side, second)
 
@@ -217,8 +231,21 @@ class PriceLadder(wiring.Component):
     def _words_memory(self, m: Module) -> list[Ports]:
         return self._memories(m, "words", 1 << self._bit_bits, self._word_bits)
 
-    def _levels_memory(self, m: Module) -> list[Ports]:
-        return self._memories(m, "levels", 32, self._ticks_bits)
+    def _levels_memory(self, m: Module) -> list[LevelPorts]:
+        """Two reads at once, as nothing is read in a clock with a write: the memory needs no third port for it."""
+        ports = []
+        for side in SIDES:
+            ram = memory.Memory(shape=unsigned(32), depth=self._slots << self._ticks_bits, init=[])
+            m.submodules[f"levels_{side.name}"] = ram
+            write = ram.write_port()
+            one, two, written = (Signal.like(write.addr, name=f"levels_{name}_{side.name}") for name in ("one", "two", "written"))
+            m.d.comb += write.addr.eq(Mux(write.en, written, two))
+            answers = [
+                quiet_read(m, ram, write, address=address, name=f"levels_data_{number}_{side.name}")
+                for number, address in enumerate((one, write.addr))
+            ]
+            ports.append((one, answers[0], two, answers[1], written, write))
+        return ports
 
     def _memories(self, m: Module, name: str, width: int, bits: int) -> list[Ports]:
         """One memory a side, `2**bits` rows a slot."""
@@ -236,19 +263,19 @@ class PriceLadder(wiring.Component):
         m: Module,
         slot: Signal,
         state: list[data.View],
-        loaded: Signal,
+        steps: Signal,
+        late: Signal,
         side: Signal,
         key: Signal,
         words: list[Ports],
-        levels: list[Ports],
+        levels: list[LevelPorts],
     ) -> data.View:
         """Finds, while the order is looked up, what is best when the best level goes; drives the read addresses.
 
-        Clocks after the load: 1 look for the next word, read that of the best; 2 find and read the next word; 3 take the best out
-        of its word; 4 highest bit of what is left, or of the next word (the side is known); 5 read the level; 7 all known.
+        Steps, from the clock of the beginning on, or from the next one: 0 look for the next word, read that of the best; 1 find
+        and read the next word; 2 take the best out of its word; 3 highest bit of what is left, or of the next word; 4 read the
+        level (the side is known); 6 all known. Step 0 is made anew until work begins.
         """
-        rest_key = Signal(TICK_BITS)  # of the second best
-        second_some = Signal()
         word_size = 1 << self._bit_bits
         candidates = []
         for number, one in enumerate(state):
@@ -266,9 +293,9 @@ class PriceLadder(wiring.Component):
 
             address, content, _ = words[number]
             within = Signal(self._word_bits, name=f"word_address_{name}")
-            with m.If(loaded[0]):
+            with m.If(self.load.valid | late):
                 m.d.comb += within.eq(self._number(best))
-            with m.Elif(loaded[1]):
+            with m.Elif(steps[1]):
                 m.d.comb += within.eq(next_number)
             with m.Else():
                 m.d.comb += within.eq(self._number(key))
@@ -291,26 +318,32 @@ class PriceLadder(wiring.Component):
             m.submodules[f"in_word_{name}"] = first = PriorityEncoder(width=word_size)
             m.submodules[f"in_next_{name}"] = other = PriorityEncoder(width=word_size)
             m.d.comb += [first.bits.eq(in_word), other.bits.eq(in_next)]
-            found = Mux(first.some, Cat(first.index, self._number(best)), Cat(other.index, other_number))
-            candidates.append((found, first.some | in_some))
-        with m.If(loaded[3]):
-            bid, ask = candidates
-            sell = self.weigh.p.side == Side.SELL
-            m.d.sync += [rest_key.eq(Mux(sell, ask[0], bid[0])), second_some.eq(Mux(sell, ask[1], bid[1]))]
+            rest_key, rest_some = Signal(TICK_BITS, name=f"rest_key_{name}"), Signal(name=f"rest_some_{name}")
+            with m.If(steps[3]):
+                m.d.sync += [
+                    rest_key.eq(Mux(first.some, Cat(first.index, self._number(best)), Cat(other.index, other_number))),
+                    rest_some.eq(first.some | in_some),
+                ]
+            candidates.append((rest_key, rest_some))
+            one, _, two, _, _, _ = levels[number]
+            m.d.comb += [one.eq(Cat(key[: self._ticks_bits], slot)), two.eq(Cat(rest_key[: self._ticks_bits], slot))]
 
-        # 5 to 7: its shares and price
+        # its shares and price
+        (bid_key, bid_some), (ask_key, ask_some) = candidates
+        side_now = Signal(Side)
         m.submodules.price = price = PriceOfTick()
-        m.d.comb += price.tick.eq(self._key(rest_key, side))
-        for address, _, _ in levels:
-            place = Mux(loaded[4], rest_key[: self._ticks_bits], key[: self._ticks_bits])
-            m.d.comb += address.eq(Cat(place, slot))
+        m.d.comb += [
+            side_now.eq(Mux(self.weigh.valid, self.weigh.p.side, side)),
+            price.tick.eq(self._key(Mux(side_now == Side.SELL, ask_key, bid_key), side_now)),
+        ]
+        sell = side == Side.SELL
         second_shares = Signal(32)
-        with m.If(loaded[5]):
-            m.d.sync += second_shares.eq(Mux(side == Side.SELL, levels[1][1], levels[0][1]))
+        with m.If(steps[5]):
+            m.d.sync += second_shares.eq(Mux(sell, levels[1][3], levels[0][3]))
         second = Signal(data.StructLayout({"some": 1, "best": self._best}))
         m.d.comb += [
-            second.some.eq(second_some),
-            second.best.key.eq(rest_key),
+            second.some.eq(Mux(sell, ask_some, bid_some)),
+            second.best.key.eq(Mux(sell, ask_key, bid_key)),
             second.best.price.eq(price.price),
             second.best.shares.eq(second_shares),
         ]
@@ -340,7 +373,7 @@ class PriceLadder(wiring.Component):
         side: Signal,
         key: Signal,
         words: list[Ports],
-        levels: list[Ports],
+        levels: list[LevelPorts],
     ) -> None:
         """An operation's stages: 0 read level and word, 1 and 2 place it in the window, 2 new level, 3 write."""
         word_size = 1 << self._bit_bits
@@ -452,14 +485,16 @@ class PriceLadder(wiring.Component):
         ]
         for number, kept in enumerate(state):
             here = Value.cast(side) == number
-            for write, value in ((words[number][2], word_after), (levels[number][2], three.shares)):
-                bits = len(write.addr) - self._slot_bits
-                first = self._ticks_bits - bits
-                m.d.comb += [
-                    write.addr.eq(Cat(three.key[first : self._ticks_bits], slot)),
-                    write.data.eq(value),
-                    write.en.eq(takes & here),
-                ]
+            _, _, word_write = words[number]
+            *_, level_place, level_write = levels[number]
+            m.d.comb += [
+                word_write.addr.eq(Cat(three.key[self._bit_bits : self._ticks_bits], slot)),
+                level_place.eq(Cat(three.key[: self._ticks_bits], slot)),
+                word_write.data.eq(word_after),
+                level_write.data.eq(three.shares),
+                word_write.en.eq(takes & here),
+                level_write.en.eq(takes & here),
+            ]
             with m.If(here & takes):
                 m.d.sync += kept.summary.eq(now)
                 with m.If(adds & (fresh | three.above)):
@@ -513,7 +548,7 @@ class PriceLadder(wiring.Component):
             alone.eq(Mux(sell, state[1].live, state[0].live) == 1),
         ]
 
-        # three clocks later: which of them it is
+        # two or three clocks later: which of them it is
         hit, gone, leads, joins = (Signal(name=name) for name in ("hit", "gone", "leads", "joins"))
         total = Signal(33)
         m.d.comb += [

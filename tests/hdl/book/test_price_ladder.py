@@ -30,6 +30,7 @@ class Ladder:
         self.ctx, self.dut, self.pick = ctx, dut, pick
         self.orders: dict[tuple[int, Side], list[Order]] = defaultdict(list)
         self.rebuilds = 0
+        self.slot: int | None = None
 
     def touch(self, slot: int) -> tuple[int, ...]:
         """Prices and shares that must be shown."""
@@ -61,12 +62,19 @@ class Ladder:
         overflow = new is not None and sum(shares for tick, shares in orders if tick == new[0]) + new[1] >= 1 << 32
         if new and not overflow:
             orders.append(new)
-        settled, comes = 7 if old else 5, 8 if old else 4
+        loaded = self.pick.random() < 0.5
+        early = loaded or slot == self.slot
+        self.slot = slot
+        settled, comes = (6 if early else 7) if old else 5, 8 if old else 4
         rebuild = False
+        ctx.set(dut.load.payload.slot, slot)
+        if loaded:
+            ctx.set(dut.load.valid, 1)
+            await ctx.tick()
         for clock in range(13 if old and new else 9):
             ctx.set(dut.load.valid, clock == 0)
-            ctx.set(dut.load.payload.slot, slot)
-            ctx.set(dut.weigh.valid, clock == dut.load_latency)
+            ctx.set(dut.begin, clock == 0)
+            ctx.set(dut.weigh.valid, clock == dut.begin_latency)
             ctx.set(dut.operation.valid, 0)
             if clock == 4:
                 weighed = {"old_tick": old[0] if old else 0, "old_shares": old[1] if old else 0}
