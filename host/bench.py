@@ -225,7 +225,7 @@ def _software(market: Sample, rounds: int) -> Iterator[Figure]:
     yield Figure("twin, decode and book", per_message["whole"], "ns/message", "with rows of all BBO changes")
     yield Figure("twin, busiest symbol alone", alone, "ns/message", "its messages about orders, as a file of their own")
     memory = max(0.0, per_message["whole"] - alone)
-    yield Figure("twin, more than that", memory, "ns/message", "what many symbols cost: tables and levels leave the cache, windows run empty")
+    yield Figure("twin, more than that", memory, "ns/message", "what many symbols cost: memory out of cache, rebuilds")
     if judge is None:
         yield Figure("itch-book", 0, "ns/message", "not installed; it is in the extra `test`")
     else:
