@@ -223,9 +223,9 @@ def _software(market: Sample, rounds: int) -> Iterator[Figure]:
     alone = best["one"] * 1e9 / max(1, sum(1 for _ in _records(market.busiest)))
     yield Figure("twin, decode", per_message["decode"], "ns/message", "framing, type, length, slot; nothing is watched")
     yield Figure("twin, decode and book", per_message["whole"], "ns/message", "with rows of all BBO changes")
-    yield Figure("twin, busiest symbol alone", alone, "ns/message", "its messages about orders, as their own file: all in cache")
+    yield Figure("twin, busiest symbol alone", alone, "ns/message", "its messages about orders, as a file of their own")
     memory = max(0.0, per_message["whole"] - alone)
-    yield Figure("twin, more than that", memory, "ns/message", "what many symbols cost: tables and levels that leave the cache")
+    yield Figure("twin, more than that", memory, "ns/message", "what many symbols cost: memory out of cache, rebuilds")
     if judge is None:
         yield Figure("itch-book", 0, "ns/message", "not installed; it is in the extra `test`")
     else:
