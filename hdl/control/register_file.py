@@ -152,9 +152,10 @@ class RegisterFile(wiring.Component):
             port = self._port(place)
             if isinstance(entry, Table):
                 # A table begins at a multiple of its size, so its rows are plain address bits.
+                low = _log2(entry.stride)
                 m.d.sync += [
                     port.valid.eq(hit),
-                    port.payload.index.eq(row[_log2(entry.stride) :]),
+                    port.payload.index.eq(row[low : low + (place.rows - 1).bit_length()]),
                     Value.cast(port.payload.row).eq(value),
                 ]
             elif entry.access is Access.PULSE:
