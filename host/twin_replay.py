@@ -15,7 +15,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.network import ETHERNET, IPV4, UDP, VLAN_TAG
 from hdl.spec.reasons import Drop, IntegrityCause
 from host.config import Configuration
-from host.framing import LARGEST_PACKET, Feed, ones_complement
+from host.framing import LARGEST_PACKET, Feed
 from host.inputs.itch_file import LONGEST_RECORD
 from host.inputs.source import InputError, Source
 from host.loader import Loader
@@ -24,6 +24,7 @@ from host.stimulus import Index, Stimulus
 from host.summary import MarketSlot, TwinSummary, geometry_of
 from host.tally import BBO_HEADER, Tally
 from host.watch import Watch
+from sim.checksum import internet_checksum
 from sim.twin import FramingError, Receiver, Twin
 
 NOT_MODELLED = (
@@ -268,7 +269,7 @@ def feed_payload(frame: bytes, feed: Feed) -> tuple[bytes | None, bool]:
     total = _number(frame, ip + IPV4.offset("total_length"), 2)
     udp = ip + 4 * words
     length = total - 4 * words
-    shaped = version == 4 and 4 * words >= IPV4.size and ones_complement(frame[ip:udp]) == 0xFFFF
+    shaped = version == 4 and 4 * words >= IPV4.size and internet_checksum(frame[ip:udp]) == 0
     whole_datagram = not _number(frame, ip + IPV4.offset("flags_fragment"), 2) & 0x3FFF
     ours = (
         _number(frame, ip + IPV4.offset("protocol"), 1) == network.PROTOCOL_UDP
@@ -281,7 +282,7 @@ def feed_payload(frame: bytes, feed: Feed) -> tuple[bytes | None, bool]:
     datagram = frame[udp : ip + total]
     pseudo = frame[ip + IPV4.offset("source") : ip + IPV4.size] + bytes([0, network.PROTOCOL_UDP]) + length.to_bytes(2, "big")
     unused = not _number(datagram, UDP.offset("checksum"), 2)
-    ok = len(datagram) == length and len(frame) <= _LONGEST_FRAME and (unused or ones_complement(pseudo + datagram) == 0xFFFF)
+    ok = len(datagram) == length and len(frame) <= _LONGEST_FRAME and (unused or internet_checksum(pseudo + datagram) == 0)
     return datagram[UDP.size :], ok
 
 
