@@ -218,7 +218,8 @@ def test_latency_of_each_type(tmp_path: Path) -> None:
 
 def test_latency_where_the_slot_comes_with_the_message(tmp_path: Path) -> None:
     """An add does not wait for the slot's state, all else a clock longer."""
-    flow: Flow = [(0, add(1, "B", 9, 100)), (1, add(2, "B", 9, 100)), (0, cancel(1, 1)), (1, replace(2, 3, 9, 101)), (0, delete(1))]
+    adds: Flow = [(0, add(1, "B", 9, 100)), (1, add(2, "B", 9, 100))]
+    flow: Flow = [*adds, (0, cancel(1, 1)), (1, replace(2, 3, 9, 101)), (0, delete(1))]
     seen = run(TINY, flow, tmp_path, gap=24)
     judge(flow, seen)
     assert [seen.latency(number) for number in range(1, 6)] == [6, 6, 8, 8, 8]
