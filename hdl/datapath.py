@@ -128,6 +128,8 @@ class DataPath(wiring.Component):
         m.d.comb += [
             frames.feed_address.eq(registers.address),
             frames.feed_port.eq(registers.port),
+            frames.feed_b_address.eq(registers.address_b),
+            frames.feed_b_port.eq(registers.port_b),
             hold.hold.eq(registers.hold_until_fcs),
             mold.session.eq(registers.session),
             registers.next_sequence.value.eq(mold.expected),

@@ -29,6 +29,8 @@ class Feed:
         MoldUDP64 session, ten bytes.
     next_sequence : int
         Number of the first message.
+    address_b, port_b : int
+        Line B, which may carry the same messages; address 0: there is none.
     source_address, source_port : int
         Sender; the card does not look at them.
     """
@@ -39,10 +41,15 @@ class Feed:
     next_sequence: int = 1
     source_address: int = int(IPv4Address("206.200.127.138"))
     source_port: int = 49653
+    address_b: int = 0
+    port_b: int = 0
 
     def __post_init__(self) -> None:
         if len(self.session) != moldudp64.HEADER.by_name["session"].size:
             raise ValueError(f"session: {self.session!r} was given, allowed are ten bytes")
+        if self.address_b and not IPv4Address(self.address_b).is_multicast:
+            group = IPv4Address(self.address_b)
+            raise ValueError(f"address_b: {group} was given, allowed are 0 and 224.0.0.0 to 239.255.255.255")
 
     def described(self) -> dict[str, str | int]:
         """The feed in words, for reports."""

@@ -98,6 +98,7 @@ class Loader:
         self.disarm()
         self._clear_book()
         self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
+        self._set("feed", address_b=feed.address_b, port_b=feed.port_b)
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self.load_slots(configuration)
         self._load_limits(configuration)

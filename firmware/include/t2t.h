@@ -17,9 +17,11 @@
 #define T2T_IDENTITY_CYCLES 0x00008u /* ro, 64 bits */
 #define T2T_FEED_ADDRESS 0x0000Au /* rw, 32 bits */
 #define T2T_FEED_PORT 0x0000Bu /* rw, 16 bits */
-#define T2T_FEED_SESSION 0x0000Cu /* rw, 80 bits */
-#define T2T_FEED_NEXT_SEQUENCE 0x0000Fu /* load, 64 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x00011u /* rw, 1 bits */
+#define T2T_FEED_ADDRESS_B 0x0000Cu /* rw, 32 bits */
+#define T2T_FEED_PORT_B 0x0000Du /* rw, 16 bits */
+#define T2T_FEED_SESSION 0x0000Eu /* rw, 80 bits */
+#define T2T_FEED_NEXT_SEQUENCE 0x00011u /* load, 64 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x00013u /* rw, 1 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 32u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */

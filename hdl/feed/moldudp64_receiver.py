@@ -25,6 +25,33 @@ def message_width(width: int) -> int:
     return 1 if width == 1 else 2 * width
 
 
+class _State:
+    """What is known of the packet that passes.
+
+    ``session_ok``, ``sequence``, ``count``: its header. ``decide``: a pulse, in its last bit when they are settled. ``idle``:
+    it has no blocks; ``known``, ``number``: session and idle, and the sequence, once ``decided``, until the verdict: the next
+    header may have begun by then. ``live``: blocks are read, of which ``remaining`` are left (``more``, ``unread``: not 0) and
+    ``skip`` were seen before (``reached``: 0). ``active``: a message is being given. ``over``: no further block is read.
+    ``fits``: blocks and packet ended together. ``fresh``, ``used``: a number was new, a message was given whole. ``base``: the
+    number expected before the packet, once it is ``decided``; ``ahead``: the packet lay ahead of it.
+    """
+
+    def __init__(self, skew: int) -> None:
+        self.sequence, self.count = Signal(64), Signal(16)
+        self.session_ok = Signal()
+        self.decide = Signal(1 if skew == 0 else 3)
+        self.idle = (self.count == moldudp64.HEARTBEAT) | (self.count == moldudp64.END_OF_SESSION)
+        self.known, self.number, self.unread = Signal(2), Signal(64), Signal()
+        self.live, self.decided, self.ahead, self.base = Signal(), Signal(), Signal(), Signal(64)
+        self.remaining, self.more, self.skip, self.reached = Signal(16), Signal(), Signal(16), Signal()
+        self.active, self.over, self.fits, self.fresh, self.used = Signal(), Signal(), Signal(), Signal(), Signal()
+
+    @property
+    def at_first(self) -> tuple[Signal, ...]:
+        """What a packet begins with at 0."""
+        return self.live, self.decided, self.ahead, self.active, self.over, self.fits, self.fresh, self.used
+
+
 class MoldUdp64Receiver(wiring.Component):
     """Takes packets apart and keeps the count of messages.
 
@@ -45,7 +72,7 @@ class MoldUdp64Receiver(wiring.Component):
     Members
     -------
     payload, payload_end : In(...)
-        Packets and the verdicts on them, as `FrameFilter.feed` and `feed_end`. A packet begins no earlier than 8 clocks after the
+        Packets and the verdicts on them, as `FrameFilter.feed` and `feed_end`. A packet begins no earlier than 4 clocks after the
         verdict on the one before.
     session : In(80)
         Session wanted, first character most significant.
@@ -102,17 +129,26 @@ class MoldUdp64Receiver(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        width = self.width
+        state = _State(self._skew)
+        self._header(m, state)
+        entry = self._late(m)
+        if self.width == 1:
+            self._bytewise(m, state, entry)
+        else:
+            self._wide(m, state, entry)
+        self._place(m, state, entry)
+        self._load(m, self._verdict(m, state, entry))
+        return m
 
-        # Header. Bytes are taken where they stand; `index` counts beats.
+    def _header(self, m: Module, state: _State) -> None:
+        """Bytes of the header are taken where they stand; `index` counts beats."""
+        width = self.width
         given, given_valid = self.payload.payload, self.payload.valid
         index = Signal(range(HEADER.size // width + 2))
-        sequence, count = Signal(64), Signal(16)
-        session_ok, header_ok = Signal(), Signal()
         here = Mux(given.first, 0, index)
         with m.If(given_valid):
             with m.If(given.first):
-                m.d.sync += [index.eq(1), session_ok.eq(1), header_ok.eq(0)]
+                m.d.sync += [index.eq(1), state.session_ok.eq(1)]
             with m.Elif(index != HEADER.size // width + 1):
                 m.d.sync += index.eq(index + 1)
 
@@ -122,8 +158,8 @@ class MoldUdp64Receiver(wiring.Component):
         for offset in range(HEADER.by_name["session"].size):
             hit, value = at(HEADER.offset("session") + offset)
             with m.If(hit & (value != self.session.word_select(9 - offset, 8))):
-                m.d.sync += session_ok.eq(0)
-        for field, register in (("sequence_number", sequence), ("message_count", count)):
+                m.d.sync += state.session_ok.eq(0)
+        for field, register in (("sequence_number", state.sequence), ("message_count", state.count)):
             size = HEADER.by_name[field].size
             for offset in range(size):
                 hit, value = at(HEADER.offset(field) + offset)
@@ -131,33 +167,15 @@ class MoldUdp64Receiver(wiring.Component):
                     m.d.sync += register.word_select(size - 1 - offset, 8).eq(value)
         final = HEADER.size - 1
         complete = at(final)[0] & (given.count > final % width)
-        with m.If(complete):
-            m.d.sync += header_ok.eq(1)
+        m.d.sync += state.decide.eq(Cat(complete, state.decide))
 
-        # How far behind or ahead the packet is, in two steps of one carry chain each.
-        expected = self.expected
-        low, difference = Signal(33), Signal(65)
-        sequence_high, expected_high = Signal(32), Signal(32)
-        m.d.sync += [
-            low.eq(expected[:32] - sequence[:32]),
-            sequence_high.eq(sequence[32:]),
-            expected_high.eq(expected[32:]),
-            difference.eq(Cat(low[:32], expected_high - sequence_high - low[32])),
-        ]
-        behind = ~difference[64]
-        decide = Signal(1 if width == 1 else 3)
-        m.d.sync += decide.eq(Cat(complete, decide))
-        idle_count = (count == moldudp64.HEARTBEAT) | (count == moldudp64.END_OF_SESSION)
-        skip, remaining, live = Signal(16), Signal(16), Signal()
-        base, decided, ahead = Signal(64), Signal(), Signal()
-        m.d.sync += self.gap.valid.eq(0)
-
-        # Blocks, on beats that come `_skew` clocks later.
-        line = data.StructLayout({"valid": 1, "beat": beat(width), "end": 1, "ok": 1})
+    def _late(self, m: Module) -> data.View:
+        """What comes in, `_skew` clocks later: blocks are read from it."""
+        line = data.StructLayout({"valid": 1, "beat": beat(self.width), "end": 1, "ok": 1})
         entry = Signal(line)
         m.d.comb += [
             entry.valid.eq(self.payload.valid),
-            entry.beat.eq(given),
+            entry.beat.eq(self.payload.payload),
             entry.end.eq(self.payload_end.valid),
             entry.ok.eq(self.payload_end.payload.ok),
         ]
@@ -165,8 +183,78 @@ class MoldUdp64Receiver(wiring.Component):
             later = Signal(line, name=f"line{stage}")
             m.d.sync += later.eq(entry)
             entry = later
+        return entry
+
+    def _bytewise(self, m: Module, state: _State, entry: data.View) -> None:
+        """Blocks, one byte a beat. What a byte means is known before it comes: each test of `distance` is a register."""
+        expected = self.expected
         valid, now = entry.valid & ~entry.beat.first, entry.beat
-        size = Const(1) if width == 1 else now.count
+        previous = Signal(8)
+        with m.If(entry.valid):
+            m.d.sync += previous.eq(now.data[0])
+        length = Cat(now.data[0], previous)
+
+        # From this byte to the low byte of the next block's length.
+        distance = Signal(18)
+        at_length, at_end, opening = Signal(), Signal(), Signal()
+        due = at_length & state.live & ~state.over & state.more
+        headed, empty = valid & due & (length != 0), valid & due & (length == 0)
+        begins, counted = headed & state.reached, empty & state.reached
+        ends = valid & state.active & at_end
+        with m.If(entry.valid):
+            with m.If(now.first):
+                m.d.sync += distance.eq(HEADER.size + BLOCK.size - 2)
+            with m.Elif(headed):
+                m.d.sync += distance.eq(length + (BLOCK.size - 1))
+            with m.Else():
+                m.d.sync += distance.eq(Mux(empty, BLOCK.size - 1, distance - 1))
+            m.d.sync += [
+                at_length.eq(~now.first & ~headed & ~empty & (distance == 1)),
+                at_end.eq(~now.first & Mux(headed, length == 1, ~empty & (distance == BLOCK.size + 1))),
+            ]
+        with m.If(valid):
+            m.d.sync += [
+                state.over.eq(state.over | (at_length & ~due & ~now.last)),
+                state.fits.eq(now.last & ~state.over & (at_end | empty)),
+                state.fresh.eq(state.fresh | begins | counted),
+                state.used.eq(state.used | ends),
+            ]
+            with m.If(ends | now.last):
+                m.d.sync += state.active.eq(0)
+            with m.If(begins & ~now.last):
+                m.d.sync += state.active.eq(1)
+
+        # The next length ends two clocks later at the earliest, so the long counts may come a clock late.
+        given, taken = Signal(), Signal()
+        m.d.sync += [given.eq(ends | counted), taken.eq(headed | empty)]
+        with m.If(given):
+            m.d.sync += expected.eq(expected + 1)
+        with m.If(taken):
+            m.d.sync += [
+                state.remaining.eq(state.remaining - 1),
+                state.more.eq(state.remaining != 1),
+                state.skip.eq(Mux(state.reached, 0, state.skip - 1)),
+                state.reached.eq(state.reached | (state.skip == 1)),
+            ]
+
+        with m.If(begins):
+            m.d.sync += opening.eq(1)
+        with m.If(self.message.valid):
+            m.d.sync += opening.eq(0)
+        out = self.message.payload
+        m.d.comb += [
+            self.message.valid.eq(valid & state.active),
+            out.data.eq(now.data),
+            out.count.eq(1),
+            out.first.eq(opening),
+            out.last.eq(at_end),
+            out.sequence.eq(expected),
+        ]
+
+    def _wide(self, m: Module, state: _State, entry: data.View) -> None:
+        """Blocks, several bytes a beat."""
+        width, expected = self.width, self.expected
+        valid, now, size = entry.valid & ~entry.beat.first, entry.beat, entry.beat.count
         previous = Signal(8)
         with m.If(entry.valid):
             m.d.sync += previous.eq(now.data[width - 1])
@@ -175,103 +263,93 @@ class MoldUdp64Receiver(wiring.Component):
 
         # `distance` is what defines everything: from lane 0 to the low byte of the next block's length.
         distance = Signal(18)
-        active, opening, over, fits = Signal(), Signal(), Signal(), Signal()
-        fresh, used = Signal(), Signal()
-        narrow = distance[: max(1, (width - 1).bit_length())]
-        # Whether `distance` lies in this beat; at one byte a beat known a clock before, as it is 1 then.
-        landed = Signal()
-        if width > 1:
-            m.d.comb += landed.eq(distance < width)
+        remaining, skip, over = state.remaining, state.skip, state.over
+        lane_bits = (width - 1).bit_length()
         empties = []
-        empty: Value = valid & landed & live & ~over
+        empty: Value = valid & (distance < width) & state.live & ~over
         for step in range((width + 1) // 2):
-            if width == 1:
-                empty = empty & zero[0] & (remaining != 0)
-            else:
-                lane = distance + 2 * step
-                inside = (lane < width) & (lane < size)
-                empty = empty & inside & zero[(narrow + 2 * step)[: len(narrow)]] & (remaining > step)
+            lane = distance + 2 * step
+            inside = (lane < width) & (lane < size)
+            empty = empty & inside & zero[(distance[:lane_bits] + 2 * step)[:lane_bits]] & (remaining > step)
             empties.append(empty)
         skipped = sum(empties, Const(0, 1))
-        # At one byte a beat a length can only end where `distance` is 0: no adder stands behind the test for it.
         place = Signal(18)
-        m.d.comb += place.eq(Mux(skipped[0], BLOCK.size, distance) if width == 1 else distance + (skipped << 1))
         length = Signal(16)
-        m.d.comb += length.eq(lengths[place[: len(narrow)]] if width > 1 else lengths[0])
-        # At one byte a beat a block is either empty or read, so nothing was passed over before one that is read.
-        more, fresh_from = (remaining != 0, skip == 0) if width == 1 else (remaining > skipped, skip <= skipped)
         headed, short = Signal(), Signal()
-        near = landed & ~skipped[0] if width == 1 else place < width
-        skipping, reading = Signal(18), Signal(18)
+        near = place < width
         m.d.comb += [
-            headed.eq(
-                valid & live & ~over & near & (1 if width == 1 else place < size) & more & (length != 0)
-            ),
+            place.eq(distance + (skipped << 1)),
+            length.eq(lengths[place[:lane_bits]]),
+            headed.eq(valid & state.live & ~over & near & (place < size) & (remaining > skipped) & (length != 0)),
             short.eq(headed & (length < width)),
-            # Both next distances, so that the choice comes last. A length is only read in lane `narrow` of this beat.
-            skipping.eq(Mux(skipped[0], BLOCK.size - 1, distance - 1) if width == 1 else place - width),
-            reading.eq(length + (BLOCK.size - width) + (0 if width == 1 else place[: len(narrow)])),
         ]
-        begins = headed & ~short & fresh_from
-        in_reach = distance == BLOCK.size if width == 1 else (distance >= BLOCK.size) & (distance <= size + 1)
-        ends = valid & active & in_reach
-        counted = Mux(fresh_from, skipped, 0) if width == 1 else Mux(skip >= skipped, 0, skipped - skip[:4])
-        # At one byte a beat the next block begins two clocks later at the earliest, so the long counts may come a clock late.
-        step, taken = Signal(range(width + 1)), Signal(range(width + 1))
-        counting = entry.valid & ~now.first
-        m.d["sync" if width == 1 else "comb"] += [
-            step.eq(Mux(counting, ends + counted, 0)),
-            taken.eq(Mux(counting, skipped + headed, 0)),
-        ]
-        m.d.sync += [
-            expected.eq(expected + step),
-            remaining.eq(remaining - taken),
-            skip.eq(Mux(skip > taken, skip - taken, 0)),
-        ]
-        if width == 1:
-            with m.If(entry.valid):
-                m.d.sync += landed.eq(~now.first & ~headed & ~skipped[0] & (distance == 1))
-        with m.If(entry.valid):
-            with m.If(now.first):
-                m.d.sync += [
-                    distance.eq(HEADER.size + BLOCK.size - 1 - width),
-                    active.eq(0), over.eq(0), fits.eq(0), fresh.eq(0), used.eq(0),
-                ]  # fmt: skip
-            with m.Else():
-                m.d.sync += [
-                    distance.eq(Mux(headed, reading, skipping)),
-                    over.eq(over | short | (~headed & near & ~now.last)),
-                    fits.eq(now.last & ~over & ~headed & (place == size + BLOCK.size - 1)),
-                    fresh.eq(fresh | begins | (counted != 0)),
-                    used.eq(used | ends),
-                ]
-                with m.If(ends | now.last):
-                    m.d.sync += active.eq(0)
-                with m.If(begins & ~now.last):
-                    m.d.sync += active.eq(1)
-
-        # A new packet's place in the count, before its first block is read.
+        begins = headed & ~short & (skip <= skipped)
+        ends = valid & state.active & (distance >= BLOCK.size) & (distance <= size + 1)
+        counted = Mux(skip >= skipped, 0, skipped - skip[:4])
         with m.If(entry.valid & now.first):
-            m.d.sync += [live.eq(0), decided.eq(0), ahead.eq(0)]
-        with m.If(decide[-1]):
+            m.d.sync += distance.eq(HEADER.size + BLOCK.size - 1 - width)
+        with m.If(valid):
+            # Both next distances stand before the choice between them.
+            reading = length + (BLOCK.size - width) + place[:lane_bits]
             m.d.sync += [
-                live.eq(session_ok & ~idle_count),
-                remaining.eq(Mux(idle_count, 0, count)),
-                skip.eq(Mux(~behind, 0, Mux(difference[16:64].any(), 0xFFFF, difference[:16]))),
-                base.eq(expected),
-                decided.eq(1),
-                ahead.eq(~behind),
+                distance.eq(Mux(headed, reading, place - width)),
+                over.eq(over | short | (~headed & near & ~now.last)),
+                state.fits.eq(now.last & ~over & ~headed & (place == size + BLOCK.size - 1)),
+                remaining.eq(remaining - skipped - headed),
+                skip.eq(Mux(skip > skipped + headed, skip - skipped - headed, 0)),
+                state.fresh.eq(state.fresh | begins | (counted != 0)),
+                state.used.eq(state.used | ends),
+                expected.eq(expected + ends + counted),
             ]
-            with m.If(session_ok & ~idle_count & ~behind):
-                m.d.sync += [
-                    self.gap.valid.eq(1),
-                    self.gap.payload.first.eq(expected),
-                    self.gap.payload.next.eq(sequence),
-                    expected.eq(sequence),
-                ]
+            with m.If(ends | now.last):
+                m.d.sync += state.active.eq(0)
+            with m.If(begins & ~now.last):
+                m.d.sync += state.active.eq(1)
+        self._gather(m, valid, now, state.active, begins, ends, distance, place)
 
-        # The verdict, two clocks late so that a header that ends the packet is settled.
-        busy, wanted, wanted_valid = Signal(), Signal(64), Signal()
+    def _place(self, m: Module, state: _State, entry: data.View) -> None:
+        """A new packet's place in the count, settled before its first block is read."""
+        # How far behind or ahead, in two steps of one carry chain each.
+        expected, sequence = self.expected, state.sequence
+        low, difference = Signal(33), Signal(65)
+        sequence_high, expected_high = Signal(32), Signal(32)
+        m.d.sync += [
+            low.eq(expected[:32] - sequence[:32]),
+            sequence_high.eq(sequence[32:]),
+            expected_high.eq(expected[32:]),
+            difference.eq(Cat(low[:32], expected_high - sequence_high - low[32])),
+            self.gap.valid.eq(0),
+        ]
+        behind = ~difference[64]
+        with m.If(entry.valid & entry.beat.first):
+            m.d.sync += [signal.eq(0) for signal in state.at_first]
+        with m.If(state.decide[-1]):
+            m.d.sync += [
+                state.live.eq(state.session_ok & ~state.idle),
+                state.remaining.eq(Mux(state.idle, 0, state.count)),
+                state.more.eq(~state.idle),
+                state.skip.eq(Mux(~behind, 0, Mux(difference[16:64].any(), 0xFFFF, difference[:16]))),
+                state.reached.eq(~behind | (difference[:64] == 0)),
+                state.base.eq(expected),
+                state.decided.eq(1),
+                state.known.eq(Cat(state.session_ok, state.idle)),
+                state.number.eq(sequence),
+                state.ahead.eq(~behind),
+            ]
+            with m.If(state.session_ok & ~state.idle & ~behind):
+                self._declare(m, sequence)
+
+    def _declare(self, m: Module, sequence: Value) -> None:
+        """What lies between the number expected and `sequence` is missing."""
+        m.d.sync += [
+            self.gap.valid.eq(1),
+            self.gap.payload.first.eq(self.expected),
+            self.gap.payload.next.eq(sequence),
+            self.expected.eq(sequence),
+        ]
+
+    def _verdict(self, m: Module, state: _State, entry: data.View) -> Value:
+        """What the end tells, two clocks late so that a header that ends the packet is settled. Returns when."""
         late_end, late_ok = Signal(2), Signal(2)
         m.d.sync += [
             late_end.eq(Cat(entry.end, late_end)),
@@ -279,53 +357,38 @@ class MoldUdp64Receiver(wiring.Component):
             self.drop.eq(0),
             self.heartbeat.eq(0),
             self.lost_after_use.eq(0),
+            state.unread.eq(state.remaining != 0),
         ]
         with m.If(late_end[-1]):
-            m.d.sync += busy.eq(0)
             with m.If(~late_ok[-1]):
-                m.d.sync += self.lost_after_use.eq(used)
-                with m.If(decided):
-                    m.d.sync += expected.eq(base)
-            with m.Elif(~header_ok):
+                m.d.sync += self.lost_after_use.eq(state.used)
+                with m.If(state.decided):
+                    m.d.sync += self.expected.eq(state.base)
+            with m.Elif(~state.decided):
                 m.d.sync += self.drop[Drop.MOLD_HEADER].eq(1)
-            with m.Elif(~session_ok):
+            with m.Elif(~state.known[0]):
                 m.d.sync += self.drop[Drop.SESSION].eq(1)
-            with m.Elif(~fits | (remaining != 0)):
+            with m.Elif(~state.fits | state.unread):
                 m.d.sync += self.drop[Drop.BLOCK_LENGTH].eq(1)
-            with m.Elif(idle_count):
+            with m.Elif(state.known[1]):
                 m.d.sync += self.heartbeat.eq(1)
-                with m.If(ahead):
-                    m.d.sync += [
-                        self.gap.valid.eq(1),
-                        self.gap.payload.first.eq(expected),
-                        self.gap.payload.next.eq(sequence),
-                        expected.eq(sequence),
-                    ]
-            with m.Elif(~fresh):
+                with m.If(state.ahead):
+                    self._declare(m, state.number)
+            with m.Elif(~state.fresh):
                 m.d.sync += self.drop[Drop.DUPLICATE].eq(1)
+        return late_end[-1]
+
+    def _load(self, m: Module, ended: Value) -> None:
+        """A number the host sets waits for the end of the packet now passing."""
+        busy, wanted, wanted_valid = Signal(), Signal(64), Signal()
+        with m.If(ended):
+            m.d.sync += busy.eq(0)
         with m.If(self.payload.valid):
             m.d.sync += busy.eq(1)
         with m.If(self.load.valid):
             m.d.sync += [wanted.eq(self.load.payload), wanted_valid.eq(1)]
-        with m.Elif(wanted_valid & ~busy & ~self.payload.valid):
-            m.d.sync += [expected.eq(wanted), wanted_valid.eq(0)]
-
-        if width == 1:
-            with m.If(begins):
-                m.d.sync += opening.eq(1)
-            with m.If(self.message.valid):
-                m.d.sync += opening.eq(0)
-            m.d.comb += [
-                self.message.valid.eq(valid & active & distance[1:].any()),  # BLOCK.size or more
-                self.message.payload.data.eq(now.data),
-                self.message.payload.count.eq(1),
-                self.message.payload.first.eq(opening),
-                self.message.payload.last.eq(distance == BLOCK.size),
-                self.message.payload.sequence.eq(expected),
-            ]
-        else:
-            self._gather(m, valid, now, active, begins, ends, distance, place)
-        return m
+        with m.Elif(wanted_valid & ~busy):
+            m.d.sync += [self.expected.eq(wanted), wanted_valid.eq(0)]
 
     def _gather(
         self,

@@ -34,6 +34,14 @@ ORDER = (
 then what the end tells of the payload."""
 
 
+class _Line:
+    """A line of the feed: where it goes, and whether the frame's address (``hit``) and port (``fits``) are those."""
+
+    def __init__(self, address: Value, port: Value) -> None:
+        self.address, self.port = address, port
+        self.hit, self.fits = Signal(), Signal()
+
+
 class FrameFilter(wiring.Component):
     """Checks headers as they pass and gives the payload of the feed's datagrams and of the order session's segments.
 
@@ -53,8 +61,8 @@ class FrameFilter(wiring.Component):
     -------
     frame : In(frame_signature(width))
         Frames from the MAC.
-    feed_address, feed_port : In(32), In(16)
-        Destination of the feed. Its MAC address is not looked at.
+    feed_address, feed_port, feed_b_address, feed_b_port : In(32), In(16), In(32), In(16)
+        Destinations of the feed's lines A and B, address 0 where there is no line B. Their MAC addresses are not looked at.
     local_mac, local_address, local_port, peer_address, peer_port : In(48), In(32), In(16), In(32), In(16)
         The order session, all of which must match.
     feed : Out(stream.Signature(beat(width), always_ready=True))
@@ -96,6 +104,8 @@ class FrameFilter(wiring.Component):
                 "frame": In(frame_signature(width)),
                 "feed_address": In(32),
                 "feed_port": In(16),
+                "feed_b_address": In(32),
+                "feed_b_port": In(16),
                 "local_mac": In(48),
                 "local_address": In(32),
                 "local_port": In(16),
@@ -176,7 +186,9 @@ class FrameFilter(wiring.Component):
         tagged, ipv4 = Signal(), Signal()
         ethertype = -ETHERNET.by_name["ethertype"].size
         typed, kind = word(ip, ethertype)
-        is_ipv4 = ipv4 | (typed & (kind == network.ETHERTYPE_IPV4))
+        ipv4_now = typed & (kind == network.ETHERTYPE_IPV4)
+        # A beat of several bytes can hold the type and what follows it.
+        is_ipv4 = ipv4 if width == 1 else ipv4 | ipv4_now
         tag = Signal()
         if width == 1:
             m.d.comb += tag.eq(typed & (kind == network.ETHERTYPE_VLAN) & ~tagged)
@@ -206,7 +218,10 @@ class FrameFilter(wiring.Component):
         # IPv4.
         shaped, total, words = Signal(), Signal(16), Signal(4)
         fragment, udp, tcp = Signal(), Signal(), Signal()
-        feed_hit, local_hit, peer_hit = Signal(), Signal(), Signal()
+        local_hit, peer_hit = Signal(), Signal()
+        lines = [_Line(self.feed_address, self.feed_port), _Line(self.feed_b_address, self.feed_b_port)]
+        line_b = Signal()
+        m.d.sync += line_b.eq(self.feed_b_address.any())
         begun, version_ihl = word(ip, IPV4.offset("version_ihl"))
         shape_ok = (version_ihl[12:] == 4) & (version_ihl[8:12] >= IPV4.size // 4)
         sized, total_now = word(ip, IPV4.offset("total_length"))
@@ -214,7 +229,7 @@ class FrameFilter(wiring.Component):
         known, protocol = word(ip, IPV4.offset("protocol") - 1)
 
         # UDP and TCP.
-        session_ports, feed_port = Signal(), Signal()
+        session_ports = Signal()
         length_ok, unused_sum = Signal(), Signal()
         offset_ok, placed, offset = Signal(), Signal(), Signal(4)
         header = Signal(TcpHeader)
@@ -232,14 +247,15 @@ class FrameFilter(wiring.Component):
         with m.If(valid & now.first):
             m.d.sync += [
                 tagged.eq(0), ipv4.eq(0), shaped.eq(0), fragment.eq(0), udp.eq(0), tcp.eq(0),
-                feed_hit.eq(1), local_hit.eq(1), peer_hit.eq(1), session_ports.eq(1), feed_port.eq(1),
+                lines[0].hit.eq(1), lines[1].hit.eq(line_b), lines[0].fits.eq(1), lines[1].fits.eq(1),
+                local_hit.eq(1), peer_hit.eq(1), session_ports.eq(1),
                 length_ok.eq(0), unused_sum.eq(0), offset_ok.eq(0), placed.eq(0),
                 transport.eq(far), payload.eq(far), left.eq(1 << 16),
             ]  # fmt: skip
         with m.Elif(valid & ~over):
             with m.If(transport != far):
                 m.d.sync += [transport.eq(transport + width), payload.eq(payload + width)]
-            m.d.sync += [left.eq(left - width), tagged.eq(tagged | tag), ipv4.eq(is_ipv4)]
+            m.d.sync += [left.eq(left - width), tagged.eq(tagged | tag), ipv4.eq(ipv4 | ipv4_now)]
             with m.If(begun & is_ipv4 & shape_ok):
                 start = ip + width - (version_ihl[8:12] << 2)
                 # A datagram's payload is where UDP has it, until a TCP header says where it ends.
@@ -258,14 +274,16 @@ class FrameFilter(wiring.Component):
                     m.d.sync += peer_hit.eq(0)
                 with m.If(target_hit & (target != self.local_address[part])):
                     m.d.sync += local_hit.eq(0)
-                with m.If(target_hit & (target != self.feed_address[part])):
-                    m.d.sync += feed_hit.eq(0)
+                for line in lines:
+                    with m.If(target_hit & (target != line.address[part])):
+                        m.d.sync += line.hit.eq(0)
             with m.If(ported & (source_port != self.peer_port)):
                 m.d.sync += session_ports.eq(0)
             with m.If(ported_too & (destination_port != self.local_port)):
                 m.d.sync += session_ports.eq(0)
-            with m.If(ported_too & (destination_port != self.feed_port)):
-                m.d.sync += feed_port.eq(0)
+            for line in lines:
+                with m.If(ported_too & (destination_port != line.port)):
+                    m.d.sync += line.fits.eq(0)
             with m.If(measured):
                 m.d.sync += length_ok.eq((udp_length == segment_length) & (udp_length >= UDP.size))
             with m.If(summed):
@@ -319,9 +337,15 @@ class FrameFilter(wiring.Component):
 
         session_hit = local_hit & peer_hit & mac_ok
         sound = shaped & (segment_length >= 0) & ~fragment
-        take_feed = sound & udp & feed_hit & feed_port & length_ok
         tcp_ok = offset_ok & (content_length >= 0)
-        take_segment = sound & tcp & session_hit & session_ports & placed & tcp_ok
+        feed_hit = lines[0].hit | lines[1].hit
+        feed_fits = (lines[0].hit & lines[0].fits) | (lines[1].hit & lines[1].fits)
+        take_feed, take_segment = Signal(), Signal()
+        # At one byte a beat all of it is settled two bytes before the payload.
+        m.d["sync" if width == 1 else "comb"] += [
+            take_feed.eq(sound & udp & feed_fits & length_ok),
+            take_segment.eq(sound & tcp & session_hit & session_ports & placed & tcp_ok),
+        ]
 
         self._give(m, valid, now, going, over, count, payload, left, placed, ip_ok, take_feed, take_segment)
         given_feed, given_segment = Signal(), Signal()
@@ -360,7 +384,7 @@ class FrameFilter(wiring.Component):
             Drop.IP_HEADER: ~shaped | (segment_length < 0),
             Drop.FRAGMENT: fragment,
             Drop.ADDRESS: ~feed_hit & ~session_hit,
-            Drop.PORT: ~((udp & feed_hit & feed_port) | (tcp & session_hit & session_ports)),
+            Drop.PORT: ~((udp & feed_fits) | (tcp & session_hit & session_ports)),
             Drop.UDP_LENGTH: udp & ~length_ok,
             Drop.TCP_HEADER: tcp & ~tcp_ok,
             Drop.TRUNCATED: left_end > -fcs,

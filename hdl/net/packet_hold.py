@@ -79,8 +79,8 @@ class PacketHold(wiring.Component):
         head, committed, tail = Signal(bits), Signal(bits), Signal(bits)
         inside, storing, refused = Signal(), Signal(), Signal()
         busy, store = Signal(), Signal()
-        opening = self.i.valid & self.i.payload.first
-        m.d.comb += store.eq(Mux(opening, self.hold | busy, storing))
+        # Only of meaning where a beat is valid: the beat itself need not be waited for.
+        m.d.comb += store.eq(Mux(self.i.payload.first, self.hold | busy, storing))
 
         # What is stored is written a clock later, so that only the choice itself lies on the way straight through.
         late = Signal(data.StructLayout({"valid": 1, "beat": beat(self.width), "end": 1, "ok": 1}))
@@ -98,10 +98,11 @@ class PacketHold(wiring.Component):
 
         # Write side: `head` runs ahead of `committed` and falls back to it.
         base, opens = Signal(bits), late.beat.first
-        room = Signal()
+        room, full_at = Signal(), Signal(bits, init=self.depth)
+        m.d.sync += full_at.eq(tail ^ self.depth)
         m.d.comb += [
             base.eq(Mux(opens, committed, head)),
-            room.eq((base - tail)[:bits] != self.depth),
+            room.eq(base != full_at),
             write.addr.eq(base[: bits - 1]),
             write.data.eq(late.beat),
             write.en.eq(late.valid & room & (opens | ~refused)),

@@ -182,10 +182,12 @@ IDENTITY = Block(
 
 FEED = Block(
     "feed",
-    "The market-data line.",
+    "The market-data lines.",
     (
-        Register("address", 32, Access.RW, "IPv4 destination of the multicast"),
-        Register("port", 16, Access.RW, "UDP destination port"),
+        Register("address", 32, Access.RW, "IPv4 destination of line A"),
+        Register("port", 16, Access.RW, "UDP destination port of line A"),
+        Register("address_b", 32, Access.RW, "IPv4 destination of line B, 0: there is none"),
+        Register("port_b", 16, Access.RW, "UDP destination port of line B"),
         Register("session", 80, Access.RW, "MoldUDP64 session, ten ASCII characters, the first one most significant"),
         Register("next_sequence", 64, Access.LOAD, "next number expected"),
         Register("hold_until_fcs", 1, Access.RW, "1: a packet is used only after its frame check sequence was good"),

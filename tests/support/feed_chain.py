@@ -30,6 +30,8 @@ class FeedChain(wiring.Component):
                 "frame": In(interfaces.frame_signature(width)),
                 "feed_address": In(32),
                 "feed_port": In(16),
+                "feed_b_address": In(32),
+                "feed_b_port": In(16),
                 "session": In(80),
                 "hold": In(1),
                 "load": In(stream.Signature(64, always_ready=True)),
@@ -71,6 +73,8 @@ class FeedChain(wiring.Component):
         m.d.comb += [
             self.filter.feed_address.eq(self.feed_address),
             self.filter.feed_port.eq(self.feed_port),
+            self.filter.feed_b_address.eq(self.feed_b_address),
+            self.filter.feed_b_port.eq(self.feed_b_port),
             self.hold_stage.hold.eq(self.hold),
             self.mold.session.eq(self.session),
             self.itch.now.eq(now),

@@ -166,6 +166,39 @@ async def good_among_garbage(dut: Any) -> None:
     assert bench.get("expected") == number
 
 
+@cocotb.test()
+async def two_lines(dut: Any) -> None:
+    """Lines A and B with other packet borders, one running ahead by turns and each losing what the other brought."""
+    rng = random.Random(3)
+    bench = await started(dut)
+    for name, value in frames.configuration().items():
+        if name.startswith("feed"):
+            bench.set(name, value)
+    bench.set("feed_b_address", frames.number("233.54.12.1"))
+    bench.set("feed_b_port", frames.FEED_PORT + 1)
+    bench.set("session", int.from_bytes(SESSION, "big"))
+    bench.offer("load", 1)
+    await bench.step(3)
+    blocks = [message(rng) for _ in range(150)]
+    done, duplicates = 0, 0
+    while done < len(blocks):
+        # A packet may begin anywhere in what was delivered; the one that ends further on brings what is new.
+        first = rng.randint(max(0, done - 5), done)
+        last = min(len(blocks), first + rng.randint(1, 5))
+        duplicates += last <= done
+        done = max(done, last)
+        part = blocks[first:last]
+        payload = struct.pack(">10sQH", SESSION, first + 1, len(part)) + b"".join(struct.pack(">H", len(b)) + b for b in part)
+        line = rng.choice(({}, {"dst": "233.54.12.1", "port": frames.FEED_PORT + 1}))
+        await send(bench, frames.ethernet(frames.datagram(payload, **line)), rng)
+    await bench.step(SETTLE)
+    seen = {stream: bench.taken(stream) for stream in bench.seen}
+    assert [judged(fields) for _, fields in seen["decoded"]] == [itch_judge.decode(block) for block in blocks]
+    assert [drop for _, drop in seen["mold_drop"]] == [1 << Drop.DUPLICATE] * duplicates
+    assert duplicates and not seen["filter_drop"] and not seen["gap"] and not seen["itch_drop"]
+    assert bench.get("expected") == len(blocks) + 1
+
+
 def cut_packet(frame: bytes, number: int) -> tuple[int, list[dict[str, int]], int]:
     """Next number, messages and bad frames of a good frame around a packet that was cut."""
     payload = frames.read(frame).payload

@@ -123,6 +123,33 @@ async def payloads_of_every_length(dut: Any) -> None:
 
 
 @cocotb.test()
+async def two_lines(dut: Any) -> None:
+    """What is true of line A is true of line B; the address of one does not go with the port of the other."""
+    rng = random.Random(20)
+    bench = await started(dut)
+    other, port = "233.54.12.1", frames.FEED_PORT + 1
+    ours = [ethernet(datagram(noise(rng, rng.randrange(1, 90)))) for _ in range(6)]
+    mixed = [ethernet(datagram(noise(rng, 40), port=port)), *ours]
+    # The reading knows one group: first it is line A, then line B, then none of the two.
+    bench.set("feed_b_address", frames.number(other))
+    bench.set("feed_b_port", port)
+    assert await run(bench, mixed, rng=rng) == [Drop.PORT] + [None] * len(ours)
+    bench.set("feed_address", frames.number(other))
+    bench.set("feed_port", port)
+    bench.set("feed_b_address", frames.number(frames.GROUP))
+    bench.set("feed_b_port", frames.FEED_PORT)
+    await bench.step(2)
+    assert await run(bench, mixed, rng=rng) == [Drop.PORT] + [None] * len(ours)
+    bench.set("feed_b_address", 0)
+    await bench.step(2)
+    for frame in [*ours, ethernet(datagram(noise(rng, 40), dst="0.0.0.0"))]:
+        await frames.drive(bench, "frame", frame, width=WIDTH, rng=rng)
+        await bench.step(TAIL)
+    assert [drop for _, drop in bench.taken("drop")] == [1 << Drop.ADDRESS] * (len(ours) + 1)
+    assert not bench.taken("feed") and not bench.taken("feed_end")
+
+
+@cocotb.test()
 async def idle_between_beats(dut: Any) -> None:
     rng = random.Random(2)
     bench = await started(dut)
