@@ -1,4 +1,4 @@
-"""The appliance behind a Gigabit Ethernet PHY."""
+"""The appliance behind an Ethernet PHY."""
 
 from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
@@ -8,6 +8,9 @@ from hdl.control.register_file import ControlBus
 from hdl.datapath import DataPath, EventPort
 from hdl.mac.gmii_receiver import GmiiReceiver
 from hdl.mac.gmii_transmitter import GmiiTransmitter
+from hdl.mac.xgmii_receiver import XgmiiReceiver
+from hdl.mac.xgmii_transmitter import XgmiiTransmitter
+from hdl.spec import xgmii
 from hdl.spec.geometry import Geometry
 
 
@@ -30,13 +33,17 @@ class Probe(wiring.Signature):
         )
 
 
+_GMII = {"rxd": In(8), "rx_dv": In(1), "rx_er": In(1), "txd": Out(8), "tx_en": Out(1), "tx_er": Out(1)}
+_XGMII = {"rxd": In(8 * xgmii.LANES), "rxc": In(xgmii.LANES), "txd": Out(8 * xgmii.LANES), "txc": Out(xgmii.LANES)}
+
+
 class Appliance(wiring.Component):
-    """`DataPath` between the MACs of a GMII port, one byte a clock at 125 MHz.
+    """`DataPath` between the MACs of a port: GMII where a beat is one byte (125 MHz), XGMII where it is eight (156.25 MHz).
 
     Parameters
     ----------
     geometry : Geometry
-        Capacities; its width must be 1.
+        Capacities and width.
 
     Members
     -------
@@ -44,6 +51,8 @@ class Appliance(wiring.Component):
         GMII receive side, in the clock domain `sync`.
     txd, tx_en, tx_er : Out(8), Out(1), Out(1)
         GMII transmit side.
+    rxd, rxc, txd, txc : In(64), In(8), Out(64), Out(8)
+        XGMII in place of these; lane 0 is least significant.
     control : Out(ControlBus())
         The host's way to the registers.
     events : Out(EventPort())
@@ -53,40 +62,31 @@ class Appliance(wiring.Component):
     """
 
     def __init__(self, *, geometry: Geometry) -> None:
-        if geometry.width != 1:
-            raise ValueError(f"geometry: width {geometry.width} was given, a GMII port has 1")
         self._geometry = geometry
+        self._port = _GMII if geometry.width == 1 else _XGMII
         super().__init__(
-            {
-                "rxd": In(8),
-                "rx_dv": In(1),
-                "rx_er": In(1),
-                "txd": Out(8),
-                "tx_en": Out(1),
-                "tx_er": Out(1),
-                "control": Out(ControlBus()),
-                "events": Out(EventPort()),
-                "probe": Out(Probe()),
-            }
+            {**self._port, "control": Out(ControlBus()), "events": Out(EventPort()), "probe": Out(Probe())}
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.receiver = receiver = GmiiReceiver()
-        m.submodules.transmitter = transmitter = GmiiTransmitter()
+        receiver, transmitter = (
+            (GmiiReceiver(), GmiiTransmitter()) if self._geometry.width == 1 else (XgmiiReceiver(), XgmiiTransmitter())
+        )
+        m.submodules.receiver = receiver
+        m.submodules.transmitter = transmitter
         m.submodules.datapath = datapath = DataPath(geometry=self._geometry)
 
         connect(m, receiver.frame, datapath.receive)
         connect(m, datapath.transmit, transmitter.frame)
         connect(m, flipped(self.control), datapath.control)
         connect(m, datapath.events, flipped(self.events))
+        for name, member in self._port.items():
+            if member.flow is In:
+                m.d.comb += getattr(receiver, name).eq(getattr(self, name))
+            else:
+                m.d.comb += getattr(self, name).eq(getattr(transmitter, name))
         m.d.comb += [
-            receiver.rxd.eq(self.rxd),
-            receiver.rx_dv.eq(self.rx_dv),
-            receiver.rx_er.eq(self.rx_er),
-            self.txd.eq(transmitter.txd),
-            self.tx_en.eq(transmitter.tx_en),
-            self.tx_er.eq(transmitter.tx_er),
             datapath.transmit_idle.eq(transmitter.idle),
             datapath.transmit_fault.eq(transmitter.underrun),
         ]

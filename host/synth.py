@@ -109,7 +109,8 @@ BOARDS = {
     "versa_ecp5_5g": Board(
         "LFE5UM5G-45F, CABGA381, speed 8",
         _versa,
-        ("--um5g-45k", "--package", "CABGA381", "--speed", "8"),
+        # nextpnr's first router rips up more than it connects in a device this full.
+        ("--um5g-45k", "--package", "CABGA381", "--speed", "8", "--router", "router2"),
         {"rx_clk": "rx", "board_clk": "board", "clk125": "sync"},
     ),
 }
