@@ -146,7 +146,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         config.load([first, second, third], LARGE, symbols=["A=x", "B=0", "toolongname"])
     text = "\n".join(caught.value.problems)
-    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, risk, strategy" in text
+    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, line_b, risk, ceilings, strategy" in text
     assert f"{first}: risk.rate_tokens: 65536 was given; allowed are 0 to 65535" in text
     assert f"{second}: not TOML" in text
     assert f"{third}: cannot be read" in text
