@@ -459,16 +459,14 @@ class FrameFilter(wiring.Component):
         ]
         if self.width == 1:
             passing, fresh, final, more = Signal(), Signal(), Signal(), Signal()
-            wanted, segment = Signal(), Signal()
-            # All but the place is settled more than a byte before; decided one byte before the payload, which then passes through
-            # one gate.
-            m.d.sync += [wanted.eq(ip_ok & (take_feed | (placed & take_segment))), segment.eq(take_segment)]
+            # Decided one byte before the payload, which then passes through one gate.
+            wanted = ip_ok & (take_feed | (placed & take_segment))
             with m.If(valid):
                 m.d.sync += [fresh.eq(0), final.eq(left == 2), more.eq(left > 2)]
                 with m.If(now.first | now.last | over | final):
                     m.d.sync += passing.eq(0)
                 with m.Elif((payload == -1) & more & wanted):
-                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(segment)]
+                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(take_segment)]
             m.d.comb += [
                 out_valid.eq(going & passing & ~over),
                 out.data.eq(now.data),
