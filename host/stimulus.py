@@ -107,18 +107,23 @@ class Capture:
     def __init__(self, frames: Iterator[Captured], wanted: Wanted) -> None:
         head: list[Captured] = []
         first: MoldPacket | None = None
+        earlier: list[MoldPacket] = []
+        """Line B's, ahead of line A's first."""
         for captured in islice(frames, _SEARCHED_FRAMES):
             head.append(captured)
             packet = mold_packet(captured.data)
             if packet is not None and wanted.fits(packet):
                 first = packet
                 break
+            if packet is not None and (packet.address, packet.port) == wanted.line_b:
+                earlier.append(packet)
         if first is None:
             what = "no MoldUDP64 packet" if wanted == Wanted() else "no MoldUDP64 packet of the feed asked for"
             raise InputError(f"{what} among the first {len(head)} frames")
         self._frames = chain(head, frames)
         self.renumbered = first.sequence == 0 and wanted.next_sequence is None
-        number = wanted.next_sequence if wanted.next_sequence is not None else first.sequence
+        numbers = [first.sequence, *(packet.sequence for packet in earlier if packet.session == first.session)]
+        number = wanted.next_sequence if wanted.next_sequence is not None else min(numbers)
         self.feed = Feed(first.address, first.port, first.session, 1 if self.renumbered else number)
         if wanted.line_b is not None:
             if self.renumbered:

@@ -311,8 +311,8 @@ def test_the_first_copy_of_each_message_wins_on_two_lines(tmp_path: Path) -> Non
     messages = list(records(require(AAPL)))[:2_000]
     lines = [Framer(Feed()), Framer(Feed(address=0xE931C46F, port=26_400))]
     packets = [[line.packet([message]) for line in lines] for message in messages]
-    # Line B is the earlier one here, and its packet is the capture's first.
-    sent = [frame for number, (a, b) in enumerate(packets) for frame in ([b] if number % 3 == 0 else [a] if number % 3 == 1 else [b, a])]
+    # The first packet is line B's alone, the second line A's, the third comes on both, B first.
+    sent = [frame for number, (a, b) in enumerate(packets) for frame in ([b], [a], [b, a])[number % 3]]
     path, both = tmp_path / "two.pcap", tmp_path / "two.toml"
     with path.open("wb") as file:
         log = WireLog(file, 125_000_000)
