@@ -165,7 +165,9 @@ class Replay:
         while self._beat_every and self._next_at > self._card.cycle:
             self._beat()
             self._card.run(min(self._beat_every, self._next_at - self._card.cycle))
-        self._beat()
+        if self._beat_every:
+            # Nobody beats until the card rests; what it has still to do then takes a small part of the shortest watchdog.
+            self._loader.beat()
         backlog = max(0, self._next_at - self._card.cycle)
         self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
 
