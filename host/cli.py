@@ -7,7 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -144,11 +144,19 @@ def open_input(source: Source, wanted: Wanted, *, pack: int) -> Input:
     default = Feed()
     if wanted.address is not None and not IPv4Address(wanted.address).is_multicast:
         raise InputError(f"feed address {IPv4Address(wanted.address)}: allowed for ITCH files are multicast addresses")
-    feed = Feed(
+    address_b, port_b = wanted.line_b or (0, 0)
+    line_a = (
         default.address if wanted.address is None else wanted.address,
         default.port if wanted.port is None else wanted.port,
+    )
+    if wanted.line_b == line_a:
+        raise InputError(f"line_b {IPv4Address(address_b)}:{port_b}: that is line A; allowed is another address or port")
+    feed = Feed(
+        *line_a,
         default.session if wanted.session is None else wanted.session,
         default.next_sequence if wanted.next_sequence is None else wanted.next_sequence,
+        address_b=address_b,
+        port_b=port_b,
     )
     records = ItchFile(source)
     return Input(source, "itch", feed, from_messages(records, feed, pack=pack), records)
@@ -243,6 +251,7 @@ def replay(
     with ExitStack() as stack:
         try:
             configuration = config.load(files or (), geometry, symbols=symbol or ())
+            wanted = replace(wanted, line_b=config.line_units(configuration.line_b))
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
             if dry_run:
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
@@ -423,11 +432,9 @@ def _resolved(configuration: Configuration, feed: Feed, geometry: Geometry) -> d
         "slots": [{"slot": slots[slot.symbol], "symbol": slot.symbol, "locate": slot.locate} for slot in configuration.slots],
         "pairs": [{"pair": pair.title} | config.pair_row(pair, slots) for pair in configuration.pairs],
         "limits": [{"symbol": symbol} | config.limit_row(limit) for symbol, limit in configuration.limits.items()],
-        "risk": {
-            "rate_tokens": configuration.risk.rate_tokens,
-            "rate_interval": config.clocks(configuration.risk.rate_interval_us, geometry),
-            "ignore_market_hours": int(configuration.risk.ignore_market_hours),
-        },
+        "ceilings": config.ceilings_row(configuration.ceilings) if configuration.ceilings else None,
+        "risk": config.risk_registers(configuration.risk, geometry)
+        | {"watchdog": config.watchdog_clocks(configuration.risk, geometry)},
         "strategy": {"cooldown": config.clocks(configuration.strategy.cooldown_us, geometry)},
     }
 

@@ -1,8 +1,8 @@
 """What to watch and how to trade it, from TOML files: every value checked against the card it is meant for.
 
-A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[risk]`` and ``[strategy]``; several
-files are taken together. Amounts are in the unit their key names; `pair_row`, `limit_row` and the rest give the integers the card
-takes. All errors of all files are found before any is reported.
+A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[line_b]``, ``[risk]``,
+``[ceilings]`` and ``[strategy]``; several files are taken together. Amounts are in the unit their key names; `pair_row`,
+`limit_row` and the rest give the integers the card takes. All errors of all files are found before any is reported.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MultipleOf
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
@@ -60,6 +61,12 @@ def _decimal(value: object) -> object:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _multicast(text: str) -> str:
+    if not IPv4Address(text).is_multicast:
+        raise ValueError("not a multicast address")
+    return text
+
+
 Symbol = Annotated[str, Field(pattern=r"^[!-~]{1,8}$")]
 
 _CENT = Decimal("0.01")
@@ -71,6 +78,7 @@ _SPREAD_MOST = (Decimal(_highest("strategy", "pairs", "upper")) / (PRICE_UNITS *
 _NOTIONAL_MOST = (Decimal(_highest("risk", "limits", "max_notional")) / PRICE_UNITS).quantize(_CENT, "ROUND_DOWN")
 # The fastest build has 156.25 clocks in a microsecond.
 _MICROSECONDS_MOST = _highest("risk", "rate_interval") * 100 // 15_625
+_MILLISECONDS_MOST = min(_highest("risk", "watchdog"), _highest("risk", "stale_after")) // 156_250
 
 Weight = Annotated[Decimal, BeforeValidator(_decimal), Ge(_WEIGHT_STEP), Le(_WEIGHT_MOST)]
 """A factor, taken to the nearest 1/4096."""
@@ -82,10 +90,31 @@ Price = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(OUCH_HI
 """Dollars of a share."""
 Microseconds = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MICROSECONDS_MOST))]
 """Time, taken to the nearest clock."""
+Milliseconds = Annotated[
+    Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MILLISECONDS_MOST)), MultipleOf(Decimal("0.001"))
+]
+"""Time; the step keeps what is not 0 from becoming no clock at all, which would switch a check off."""
+Quantity = Annotated[int, Ge(1), Le(OUCH_MOST_SHARES)]
+"""Shares of an order."""
+Long = Annotated[int, Ge(0), Le(_highest("risk", "limits", "max_long"))]
+"""Shares held."""
+Short = Annotated[int, Ge(0), Le(_highest("risk", "limits", "max_short"))]
+"""Shares below zero."""
+BasisPoints = Annotated[int, Ge(0), Le(10_000)]
+"""Parts of 10,000."""
+Multicast = Annotated[str, AfterValidator(_multicast)]
+"""IPv4 address of a group."""
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class LineB(_Model):
+    """The feed's second line, which may carry the same messages. Left out: there is none."""
+
+    address: Multicast = Field(description="IPv4 destination")
+    port: int = Field(ge=1, le=_highest("feed", "port_b"), description="UDP destination port")
 
 
 class Slot(_Model):
@@ -133,20 +162,27 @@ class Limit(_Model):
 
     symbol: Symbol = Field(description="symbol of a slot")
     enabled: bool = Field(default=True, description="false: no orders")
-    max_quantity_shares: int = Field(default=1_000, ge=1, le=OUCH_MOST_SHARES, description="an order")
+    max_quantity_shares: Quantity = Field(default=1_000, description="an order")
     max_notional_usd: Notional = Field(default=Decimal(500_000), description="an order")
-    max_long_shares: int = Field(
-        default=10_000, ge=0, le=_highest("risk", "limits", "max_long"), description="position and open buys"
-    )
-    max_short_shares: int = Field(
-        default=10_000, ge=0, le=_highest("risk", "limits", "max_short"), description="short position and open sells"
-    )
+    max_long_shares: Long = Field(default=10_000, description="position and open buys")
+    max_short_shares: Short = Field(default=10_000, description="short position and open sells")
     reference_usd: Price = Field(
         default=Decimal(0),
         description="price to measure the collar from until the feed shows a trade, 0: none, which refuses orders until then",
     )
     collar_usd: Price = Field(default=Decimal(10), description="furthest from the reference")
-    collar_bps: int = Field(default=300, ge=0, le=10_000, description="furthest from the reference, 1/10000 of it")
+    collar_bps: BasisPoints = Field(default=300, description="furthest from the reference, 1/10000 of it")
+
+
+class Ceilings(_Model):
+    """Highest limits of any symbol, which the card locks until its reset. All or none: a table says each of them."""
+
+    max_quantity_shares: Quantity = Field(description="see the limit of this name")
+    max_notional_usd: Notional = Field(description="see the limit of this name")
+    max_long_shares: Long = Field(description="see the limit of this name")
+    max_short_shares: Short = Field(description="see the limit of this name")
+    collar_usd: Price = Field(description="see the limit of this name")
+    collar_bps: BasisPoints = Field(description="see the limit of this name")
 
 
 class Risk(_Model):
@@ -160,6 +196,15 @@ class Risk(_Model):
     )
     rate_interval_us: Microseconds = Field(default=Decimal(1_000), description="until one more may leave, 0: never")
     ignore_market_hours: bool = Field(default=False, description="true: trade outside the feed's market hours too")
+    stale_after_ms: Milliseconds = Field(
+        default=Decimal(0), description="without a message of the feed until nothing trades, 0: never; by the card's own clock"
+    )
+    watchdog_ms: int = Field(
+        default=0,
+        ge=0,
+        le=_MILLISECONDS_MOST,
+        description="without a heartbeat of the host until REDUCE_ONLY, as long again until KILLED, 0: never",
+    )
 
 
 class Strategy(_Model):
@@ -172,11 +217,15 @@ class _File(_Model):
     slots: list[Slot] = []
     pairs: list[Pair] = []
     limits: list[Limit] = []
+    line_b: LineB | None = None
     risk: Risk | None = None
+    ceilings: Ceilings | None = None
     strategy: Strategy | None = None
 
 
-_SECTIONS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit, "risk": Risk, "strategy": Strategy}
+_ARRAYS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit}
+_TABLES: Mapping[str, type[_Model]] = {"line_b": LineB, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy}
+_SECTIONS = {**_ARRAYS, **_TABLES}
 
 
 @dataclass(frozen=True)
@@ -195,6 +244,10 @@ class Configuration:
         The gate as a whole.
     strategy : Strategy
         All pairs.
+    ceilings : Ceilings, optional
+        Highest limits of any symbol.
+    line_b : LineB, optional
+        The feed's second line.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -202,6 +255,8 @@ class Configuration:
     limits: Mapping[str, Limit] = field(default_factory=dict)
     risk: Risk = Risk()
     strategy: Strategy = Strategy()
+    ceilings: Ceilings | None = None
+    line_b: LineB | None = None
 
     @property
     def mode(self) -> Mode:
@@ -226,6 +281,8 @@ def _range(info: FieldInfo, name: str) -> str:
         return '"off", "shadow" or "live"'
     if name == "name":
         return "text of at most 64 characters"
+    if name == "address":
+        return "224.0.0.0 to 239.255.255.255"
     return "1 to 8 printable ASCII characters without a space"
 
 
@@ -258,7 +315,7 @@ def _problem(file: str, error: ErrorDetails) -> str:
         allowed = section.model_fields if section and len(location) > 1 else _File.model_fields
         return f"{where}: unknown key; allowed are {', '.join(allowed)}"
     if section is None or name not in section.model_fields:
-        kind = "an array of tables" if name in ("slots", "pairs", "limits") else "a table"
+        kind = "an array of tables" if name in _ARRAYS else "a table"
         return f"{where}: {_shown(error['input'])} was given; allowed is {kind}"
     allowed_values = _range(section.model_fields[name], name)
     if error["type"] == "missing":
@@ -318,21 +375,20 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     slots: list[tuple[str, Slot]] = []
     pairs: list[tuple[str, Pair]] = []
     limits: list[tuple[str, Limit]] = []
-    risk: dict[str, Risk] = {}
-    strategy: dict[str, Strategy] = {}
+    tables: dict[str, dict[str, Any]] = {name: {} for name in _TABLES}
     for path in files:
         part = _read(path, problems)
         slots += [(f"{path}: slots[{number}]", each) for number, each in enumerate(part.slots)]
         pairs += [(f"{path}: pairs[{number}]", each) for number, each in enumerate(part.pairs)]
         limits += [(f"{path}: limits[{number}]", each) for number, each in enumerate(part.limits)]
-        risk |= {f"{path}: risk": part.risk} if part.risk else {}
-        strategy |= {f"{path}: strategy": part.strategy} if part.strategy else {}
+        for name, given in tables.items():
+            given |= {f"{path}: {name}": table} if (table := getattr(part, name)) else {}
     for text in symbols:
         try:
             slots.append((f"--symbol {text}", parse_symbol(text)))
         except ConfigError as error:
             problems += error.problems
-    for given in (risk, strategy):
+    for given in tables.values():
         problems += [f"{where}: given twice; allowed is one of all files" for where in list(given)[1:]]
     if not slots:
         legs = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
@@ -341,16 +397,26 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     known = {slot.symbol for _, slot in slots}
     _check_pairs(pairs, known, geometry, problems)
     _check_limits(limits, known, problems)
+    own = {limit.symbol: limit for _, limit in limits}
+    defaults = {
+        getattr(pair, key): f'{where}.{key}: "{getattr(pair, key)}" has no limits of its own; of the default '
+        for where, pair in reversed(pairs)
+        for key in ("leg_a", "leg_b")
+        if getattr(pair, key) not in own
+    }
+    placed = [(f"{where}.", limit) for where, limit in limits]
+    placed += [(where, Limit(symbol=symbol)) for symbol, where in defaults.items()]
+    for where, ceilings in tables["ceilings"].items():
+        _check_ceilings(placed, where, ceilings, problems)
     if problems:
         raise ConfigError(problems)
-    own = {limit.symbol: limit for _, limit in limits}
     trading = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
+    table = {name: next(iter(given.values())) for name, given in tables.items() if given}
     return Configuration(
         tuple(slot for _, slot in slots),
         tuple(pair for _, pair in pairs),
         {symbol: Limit(symbol=symbol) for symbol in trading} | own,
-        next(iter(risk.values()), Risk()),
-        next(iter(strategy.values()), Strategy()),
+        **table,
     )
 
 
@@ -400,6 +466,23 @@ def _check_limits(limits: list[tuple[str, Limit]], known: set[str], problems: li
         seen.add(limit.symbol)
 
 
+def _check_ceilings(limits: list[tuple[str, Limit]], ceilings_at: str, ceilings: Ceilings, problems: list[str]) -> None:
+    for where, limit in limits:
+        for key, info in Ceilings.model_fields.items():
+            value, ceiling = getattr(limit, key), getattr(ceilings, key)
+            if value > ceiling:
+                low = next(each.ge for each in info.metadata if isinstance(each, Ge))
+                problems.append(
+                    f"{where}{key}: {_plain(value)} was given; allowed are {_plain(low)} to {_plain(ceiling)}, its ceiling in "
+                    f"{ceilings_at}.{key}"
+                )
+
+
+def line_units(line: LineB | None) -> tuple[int, int] | None:
+    """Address and port of a line."""
+    return (int(IPv4Address(line.address)), line.port) if line else None
+
+
 def price_units(usd: Decimal) -> int:
     """Dollars in units of 1/10000 dollar."""
     return int((usd * PRICE_UNITS).to_integral_value())
@@ -441,13 +524,31 @@ def pair_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
 
 def limit_row(limit: Limit) -> dict[str, int]:
     """A limit as a row of the card's table."""
+    return {"enabled": int(limit.enabled), "reference": price_units(limit.reference_usd)} | ceilings_row(limit)
+
+
+def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
+    """Ceilings, or what of a limit is held against them, as a row of the card's table."""
     return {
-        "enabled": int(limit.enabled),
-        "max_quantity": limit.max_quantity_shares,
-        "max_notional": price_units(limit.max_notional_usd),
-        "max_long": limit.max_long_shares,
-        "max_short": limit.max_short_shares,
-        "reference": price_units(limit.reference_usd),
-        "collar": price_units(limit.collar_usd),
-        "collar_bps": limit.collar_bps,
+        "max_quantity": limits.max_quantity_shares,
+        "max_notional": price_units(limits.max_notional_usd),
+        "max_long": limits.max_long_shares,
+        "max_short": limits.max_short_shares,
+        "collar": price_units(limits.collar_usd),
+        "collar_bps": limits.collar_bps,
     }
+
+
+def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
+    """What stops trading as a whole, as the card's registers; the watchdog is not among them, it is the host's own affair."""
+    return {
+        "rate_tokens": risk.rate_tokens,
+        "rate_interval": clocks(risk.rate_interval_us, geometry),
+        "ignore_market_hours": int(risk.ignore_market_hours),
+        "stale_after": clocks(1_000 * risk.stale_after_ms, geometry),
+    }
+
+
+def watchdog_clocks(risk: Risk, geometry: Geometry) -> int:
+    """Clocks the host may be silent, 0: for ever."""
+    return clocks(Decimal(1_000 * risk.watchdog_ms), geometry)

@@ -18,7 +18,7 @@ from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import Mode
 from host import pictures
 from host.card import CardError, WiredCard
-from host.config import PRICE_UNITS, Configuration, Limit, Pair, Risk, Slot, Strategy
+from host.config import PRICE_UNITS, Ceilings, Configuration, Limit, Pair, Risk, Slot, Strategy
 from host.framing import Feed
 from host.loader import Loader, OrderSession
 from host.mirror import Mirror, Outcome, PairView
@@ -43,6 +43,14 @@ _LATENCY_US = 3
 _SLIPPAGE_TICKS = 5
 _UNITS = 2
 _FINDINGS, _TOOL, _CARD = 1, 3, 5
+_CEILINGS = Ceilings(
+    max_quantity_shares=500,
+    max_notional_usd=Decimal(100_000),
+    max_long_shares=1_000,
+    max_short_shares=1_000,
+    collar_usd=Decimal(5),
+    collar_bps=500,
+)
 
 
 @dataclass(frozen=True)
@@ -108,9 +116,9 @@ def configuration(market: Market) -> Configuration:
                 collar_bps=200,
             )
     slots = tuple(Slot(symbol=name) for name in market.names if name != LISTING)
-    # A day of hours passes in some 30 ms of the card's time, so rates and rests are short.
-    risk = Risk(mode="live", rate_tokens=6, rate_interval_us=Decimal(60))
-    return Configuration(slots, pairs, limits, risk, Strategy(cooldown_us=Decimal(100)))
+    # A day of hours passes in some 30 ms of the card's time, so rates, rests and silences are short.
+    risk = Risk(mode="live", rate_tokens=6, rate_interval_us=Decimal(60), stale_after_ms=Decimal(1), watchdog_ms=1)
+    return Configuration(slots, pairs, limits, risk, Strategy(cooldown_us=Decimal(100)), _CEILINGS)
 
 
 def _pair(plan: PairPlan) -> Pair:

@@ -50,6 +50,13 @@ class Feed:
         if self.address_b and not IPv4Address(self.address_b).is_multicast:
             group = IPv4Address(self.address_b)
             raise ValueError(f"address_b: {group} was given, allowed are 0 and 224.0.0.0 to 239.255.255.255")
+        if len(set(self.lines)) < len(self.lines):
+            raise ValueError("address_b, port_b: line A was given, allowed is another address or port")
+
+    @property
+    def lines(self) -> tuple[tuple[int, int], ...]:
+        """Address and port of each line there is."""
+        return ((self.address, self.port), *(((self.address_b, self.port_b),) if self.address_b else ()))
 
     def described(self) -> dict[str, str | int]:
         """The feed in words, for reports."""
@@ -59,6 +66,7 @@ class Feed:
             "port": self.port,
             "session": text if text.isprintable() else self.session.hex(),
             "next_sequence": self.next_sequence,
+            **({"address_b": str(IPv4Address(self.address_b)), "port_b": self.port_b} if self.address_b else {}),
         }
 
 

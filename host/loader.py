@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from hdl.spec.reasons import Mode, TradingState
-from hdl.spec.registers import BLOCKS, MAGIC, RegisterMap
+from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap
 from host import config
 from host.card import Card, CardError
-from host.config import Configuration
+from host.config import Ceilings, Configuration
 from host.framing import Feed
 
 _CLEAR_POLLS = 1 << 20
 _READ_BACKS = 2
+_COUNTERS = sum(1 if isinstance(entry, Register) else len(entry.labels) for entry in STATUS.entries)
+"""Reads behind which a counter's value is of now: the card brings one up to date each clock."""
 
 
 def _zeros(block: str, table: str) -> dict[str, int]:
@@ -63,13 +65,17 @@ class Loader:
     ----------
     slots : dict of str to int
         Slot number by symbol, of the slots bound so far.
+    watchdog : int
+        Clocks between two calls of `beat` at most, 0: nobody counts them.
     """
 
     def __init__(self, card: Card) -> None:
         self._card = card
         self._geometry = card.geometry
         self.slots: dict[str, int] = {}
+        self.watchdog = 0
         self._symbols = [""] * self._geometry.slots
+        self._ceilings: Ceilings | None = None
 
     def identify(self) -> None:
         """`CardError` where the card's map or geometry is not the host's."""
@@ -96,11 +102,13 @@ class Loader:
         """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT."""
         card, geometry = self._card, self._geometry
         self.disarm()
+        self._watch(0)
         self._clear_book()
         self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
         self._set("feed", address_b=feed.address_b, port_b=feed.port_b)
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self.load_slots(configuration)
+        self._lock_ceilings(configuration.ceilings)
         self._load_limits(configuration)
         self._load_pairs(configuration)
         self._set(
@@ -117,12 +125,11 @@ class Loader:
         self._set(
             "risk",
             next_user_ref_num=session.next_user_ref_num,
-            rate_tokens=configuration.risk.rate_tokens,
-            rate_interval=config.clocks(configuration.risk.rate_interval_us, geometry),
-            ignore_market_hours=int(configuration.risk.ignore_market_hours),
+            **config.risk_registers(configuration.risk, geometry),
         )
         self._set("strategy", cooldown=config.clocks(configuration.strategy.cooldown_us, geometry))
         card.pulse("book", "declare_exact")
+        self._watch(config.watchdog_clocks(configuration.risk, geometry))
 
     def load_slots(self, configuration: Configuration) -> None:
         """Give every symbol of the watch list its slot, and bind those whose locate is known."""
@@ -136,7 +143,9 @@ class Loader:
                 self.bind(self.slots[slot.symbol], slot.locate)
 
     def arm(self, mode: Mode) -> None:
-        """Let orders out as the mode says: session up first, trading state last."""
+        """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED."""
+        self._refuse_killed()
+        self.beat()
         self._set("risk", mode=mode)
         if mode is Mode.LIVE:
             self._set("session", up=1)
@@ -144,9 +153,37 @@ class Loader:
             self._set("risk", trading_state=TradingState.ACTIVE)
 
     def disarm(self) -> None:
-        """No order leaves from here on."""
-        self._set("risk", trading_state=TradingState.HALTED, mode=Mode.OFF)
+        """No order leaves from here on. `CardError` where the card is KILLED, which it stays; nothing leaves it either."""
+        self._card.write("risk", "trading_state", TradingState.HALTED)
+        self._set("risk", mode=Mode.OFF)
         self._set("session", up=0)
+        self._refuse_killed()
+        self._set("risk", trading_state=TradingState.HALTED)
+
+    def kill(self) -> None:
+        """No order leaves from here on, and none can before `rearm`: nothing else that is written changes that."""
+        self._set("risk", trading_state=TradingState.KILLED)
+
+    def rearm(self) -> None:
+        """Make a KILLED card HALTED. `CardError` where it is not KILLED, own orders are open, or it does not obey."""
+        if (state := self.trading_state) is not TradingState.KILLED:
+            raise CardError(f"the card is {state.name}, not KILLED: there is nothing to re-arm")
+        if count := self._card.read("risk", "orders_open"):
+            raise CardError(f"own orders are open: {count}; the card stays KILLED until they have ended")
+        self.beat()
+        for key in REARM_KEYS:
+            self._card.write("risk", "rearm", key)
+        if (state := self.trading_state) is not TradingState.HALTED:
+            raise CardError(f"the card did not become HALTED by the keys, it is {state.name}")
+
+    def beat(self) -> None:
+        """Tell the card that the host lives."""
+        self._card.pulse("risk", "heartbeat")
+
+    @property
+    def trading_state(self) -> TradingState:
+        """State of the card."""
+        return TradingState(self._read("risk", "trading_state"))
 
     def bind(self, slot: int, locate: int) -> None:
         """Let a slot listen to a stock locate."""
@@ -187,11 +224,44 @@ class Loader:
                 return
         raise CardError("the book did not become ready after a clear")
 
+    def _refuse_killed(self) -> None:
+        if self.trading_state is TradingState.KILLED:
+            raise CardError("the card is KILLED: no order leaves it, and nothing but re-arming it changes that")
+
+    def _watch(self, period: int) -> None:
+        """Have the card count the clocks between the host's heartbeats."""
+        self._set("risk", watchdog=period)
+        self.watchdog = period
+
+    def _lock_ceilings(self, ceilings: Ceilings | None) -> None:
+        """Load the ceilings, once: the card does not tell those that it holds, so only this loader's own are known."""
+        if ceilings is None or ceilings == self._ceilings:
+            return
+        if self._read("risk", "ceilings_locked"):
+            raise CardError("the card's ceilings were locked before these came: nothing but its reset makes room for others")
+        self._card.write_row("risk", "ceilings", 0, **config.ceilings_row(ceilings))
+        if not self._read("risk", "ceilings_locked"):
+            raise CardError("the ceilings were written and are not locked")
+        self._ceilings = ceilings
+
     def _load_limits(self, configuration: Configuration) -> None:
         nothing = _zeros("risk", "limits")
         rows = {self.slots[symbol]: config.limit_row(limit) for symbol, limit in configuration.limits.items()}
+        before = self._limits_refused()
         for slot in range(self._geometry.slots):
             self._card.write_row("risk", "limits", slot, **rows.get(slot, nothing))
+        if self._limits_refused() != before:
+            names = ", ".join(self._symbols[slot] for slot, row in rows.items() if self._refuses(slot, row))
+            raise CardError(f"the card refused the limits of {names}: they are above its ceilings")
+
+    def _refuses(self, slot: int, row: dict[str, int]) -> bool:
+        """Whether the card does not take a row of limits over."""
+        before = self._limits_refused()
+        self._card.write_row("risk", "limits", slot, **row)
+        return self._limits_refused() != before
+
+    def _limits_refused(self) -> int:
+        return [self._card.read("status", "limits_refused") for _ in range(_COUNTERS)][-1]
 
     def _load_pairs(self, configuration: Configuration) -> None:
         card = self._card
@@ -216,7 +286,9 @@ class Loader:
         for name, value in values.items():
             self._card.write(block, name, value)
         for name, value in values.items():
-            # What gateware holds itself may take a few clocks to arrive there, so a first read can still find the old value.
-            present = [self._card.read(block, name) for _ in range(_READ_BACKS)]
-            if present[-1] != value:
-                raise CardError(f"{block}.{name} was set to {value:#x} and reads {present[-1]:#x}")
+            if (present := self._read(block, name)) != value:
+                raise CardError(f"{block}.{name} was set to {value:#x} and reads {present:#x}")
+
+    def _read(self, block: str, name: str) -> int:
+        # What gateware holds itself may take a few clocks to arrive there, so a first read can still find the old value.
+        return [self._card.read(block, name) for _ in range(_READ_BACKS)][-1]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
 from hdl.spec.layout import LayoutError
+from hdl.spec.reasons import Mode
 from host.card import WiredCard
 from host.config import Configuration
 from host.framing import Feed
@@ -31,6 +32,8 @@ from host.wire_log import WireLog
 
 _SLICE = 100_000
 """Clocks of market data queued ahead while nobody answers."""
+_BEATS = 4
+"""Heartbeats in the time in which the card wants one."""
 _LAST_ROUNDS = 1_000
 """Times the card may go on sending orders after the market data has ended."""
 _IDLE_LIMIT = 10_000_000
@@ -119,6 +122,8 @@ class Replay:
             orders=self._outputs.orders,
         )
         self._next_at = 0
+        self._beat_every = loader.watchdog // _BEATS
+        self._beaten_at = card.cycle
         self._unseen: deque[tuple[int, tuple[bytes, ...]]] = deque()
         """Messages on their way to the exchange's own view, with the clock at which they are there."""
         self._unusable = 0
@@ -140,19 +145,37 @@ class Replay:
 
     def _run(self, stimuli: Iterator[Stimulus]) -> None:
         ahead = min(_SLICE, self._exchange.latency) if self._exchange else _SLICE
+        ahead = min(ahead, self._beat_every or ahead)
         self._next_at = self._card.cycle
         try:
             while self._fill(stimuli, self._card.cycle + ahead):
+                self._beat()
                 self._card.run(ahead)
                 self._drain()
         except KeyboardInterrupt:
             self.findings.append("interrupted: the file was not read to its end")
         for _ in range(_LAST_ROUNDS):
-            backlog = max(0, self._next_at - self._card.cycle)
-            self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+            self._finish()
             if not self._drain():
                 return
         self.findings.append("the card was still sending orders long after the market data had ended")
+
+    def _finish(self) -> None:
+        """Run until everything queued is in and the card rests."""
+        while self._beat_every and self._next_at > self._card.cycle:
+            self._beat()
+            self._card.run(min(self._beat_every, self._next_at - self._card.cycle))
+        if self._beat_every:
+            # Nobody beats until the card rests; what it has still to do then takes a small part of the shortest watchdog.
+            self._loader.beat()
+        backlog = max(0, self._next_at - self._card.cycle)
+        self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+
+    def _beat(self) -> None:
+        """Tell the card that the host lives, where it is time."""
+        if self._beat_every and self._card.cycle - self._beaten_at >= self._beat_every:
+            self._loader.beat()
+            self._beaten_at = self._card.cycle
 
     def _fill(self, stimuli: Iterator[Stimulus], horizon: int) -> bool:
         """Queue frames that start before a clock; False where the input has no more."""
@@ -234,6 +257,9 @@ class Replay:
             geometry=geometry_of(card.geometry),
             feed=self._feed.described(),
             mode=configuration.mode.name.lower(),
+            trading_state=self._loader.trading_state.name.lower(),
+            watchdog_expired=status["watchdog_expired"],
+            limits_refused=status["limits_refused"],
             frames_in=self._frames_in,
             frames_out=self._frames_out,
             records=self._index.records,
@@ -293,9 +319,17 @@ class Replay:
             yield f"{self._bad_frames} frames left the card with a wrong check sequence"
         if alarms := sum(summary.alarms.values()):
             yield f"{alarms} reports of the exchange could not be squared with the card's ledger"
+        if summary.watchdog_expired:
+            yield f"the host's heartbeat came too late, {summary.watchdog_expired} times"
+        if summary.limits_refused:
+            yield f"{summary.limits_refused} rows of limits or ceilings were not taken over by the card"
+        if self._configuration.mode is not Mode.OFF and summary.trading_state != "active":
+            yield f"trading was stopped: the card ended {summary.trading_state.upper()}"
         if summary.feed["session"] and not summary.messages and summary.records:
             yield "the card decoded no message: see what was not used, by cause"
 
 
-_STATUS = ("messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost")
+_STATUS = (
+    "messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost", "watchdog_expired", "limits_refused"
+)  # fmt: skip
 _CAPACITY = ("table_full", "level_overflow", "overrun")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from hdl.spec import moldudp64
@@ -57,17 +57,21 @@ class Wanted:
         MoldUDP64 session.
     next_sequence : int or None
         First number to be expected.
+    line_b : tuple of (int, int) or None
+        IPv4 destination and UDP port of the second line; None: there is none.
     """
 
     address: int | None = None
     port: int | None = None
     session: bytes | None = None
     next_sequence: int | None = None
+    line_b: tuple[int, int] | None = None
 
     def fits(self, packet: MoldPacket) -> bool:
-        """Whether a packet can be the feed's."""
+        """Whether a packet can be of the feed's line A."""
         return (
-            self.address in (None, packet.address)
+            self.line_b != (packet.address, packet.port)
+            and self.address in (None, packet.address)
             and self.port in (None, packet.port)
             and self.session in (None, packet.session)
             and packet.plausible
@@ -103,25 +107,34 @@ class Capture:
     def __init__(self, frames: Iterator[Captured], wanted: Wanted) -> None:
         head: list[Captured] = []
         first: MoldPacket | None = None
+        earlier: list[MoldPacket] = []
+        """Line B's, ahead of line A's first."""
         for captured in islice(frames, _SEARCHED_FRAMES):
             head.append(captured)
             packet = mold_packet(captured.data)
             if packet is not None and wanted.fits(packet):
                 first = packet
                 break
+            if packet is not None and (packet.address, packet.port) == wanted.line_b:
+                earlier.append(packet)
         if first is None:
             what = "no MoldUDP64 packet" if wanted == Wanted() else "no MoldUDP64 packet of the feed asked for"
             raise InputError(f"{what} among the first {len(head)} frames")
         self._frames = chain(head, frames)
         self.renumbered = first.sequence == 0 and wanted.next_sequence is None
-        number = wanted.next_sequence if wanted.next_sequence is not None else first.sequence
+        numbers = [first.sequence, *(packet.sequence for packet in earlier if packet.session == first.session)]
+        number = wanted.next_sequence if wanted.next_sequence is not None else min(numbers)
         self.feed = Feed(first.address, first.port, first.session, 1 if self.renumbered else number)
+        if wanted.line_b is not None:
+            if self.renumbered:
+                raise InputError("the packets' numbers were taken out, so line B's copies cannot be told: leave line B away")
+            self.feed = replace(self.feed, address_b=wanted.line_b[0], port_b=wanted.line_b[1])
 
     def __iter__(self) -> Iterator[Stimulus]:
         feed, number = self.feed, 1
         for captured in self._frames:
             packet = mold_packet(captured.data)
-            if packet is None or (packet.address, packet.port, packet.session) != (feed.address, feed.port, feed.session):
+            if packet is None or (packet.address, packet.port) not in feed.lines or packet.session != feed.session:
                 yield Stimulus(captured.data)
             elif self.renumbered:
                 yield Stimulus(_renumbered(captured.data, packet, number), packet.messages, number)

@@ -194,6 +194,12 @@ class Summary(MarketSummary):
     """A whole run of the card."""
 
     mode: str
+    trading_state: str
+    """At the end."""
+    watchdog_expired: int
+    """Times the host's heartbeat came too late."""
+    limits_refused: int
+    """Rows of limits above a ceiling, and of ceilings when locked, that were not taken over."""
     frames_in: int
     frames_out: int
     triggers: Triggers
@@ -244,9 +250,10 @@ def render(summary: MarketSummary, console: Console) -> None:
 def _run(summary: MarketSummary) -> Mapping[str, object]:
     feed = summary.feed
     card = summary if isinstance(summary, Summary) else None
+    line_b = f" and {feed['address_b']}:{feed['port_b']}" if "address_b" in feed else ""
     return {
         "file": f"{summary.file} ({summary.format})",
-        "feed": f"{feed['address']}:{feed['port']} session {feed['session']} from {feed['next_sequence']}",
+        "feed": f"{feed['address']}:{feed['port']}{line_b} session {feed['session']} from {feed['next_sequence']}",
         **({"frames in, out": f"{card.frames_in:,}, {card.frames_out:,}"} if card else {}),
         "messages in the file": summary.records,
         "messages decoded": summary.messages,
@@ -260,7 +267,7 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
 
 def _trading(summary: Summary) -> Mapping[str, object]:
     return {
-        "mode": summary.mode,
+        "mode, state at the end": f"{summary.mode}, {summary.trading_state}",
         "triggers": summary.triggers.requests,
         "verdicts passed, refused": f"{summary.verdicts.passed:,}, {summary.verdicts.refused:,}",
         "orders sent (frames)": f"{summary.orders.sent:,} ({summary.orders.frames:,})",

@@ -273,8 +273,8 @@ def feed_payload(frame: bytes, feed: Feed) -> tuple[bytes | None, bool]:
     whole_datagram = not _number(frame, ip + IPV4.offset("flags_fragment"), 2) & 0x3FFF
     ours = (
         _number(frame, ip + IPV4.offset("protocol"), 1) == network.PROTOCOL_UDP
-        and _number(frame, ip + IPV4.offset("destination"), 4) == feed.address
-        and _number(frame, udp + UDP.offset("destination_port"), 2) == feed.port
+        and (_number(frame, ip + IPV4.offset("destination"), 4), _number(frame, udp + UDP.offset("destination_port"), 2))
+        in feed.lines
     )
     sized = length >= UDP.size and _number(frame, udp + UDP.offset("length"), 2) == length
     if not (shaped and whole_datagram and ours and sized):

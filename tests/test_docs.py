@@ -14,6 +14,7 @@ from scapy.utils import wrpcap
 from typer.main import get_command
 
 from hdl.spec.itch import SYSTEM_EVENT
+from hdl.spec.reasons import Refusal
 from host import cli
 from host.framing import Feed, Framer
 
@@ -35,6 +36,11 @@ def commands(prefix: str) -> list[str]:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_every_refusal_is_explained() -> None:
+    page = (ROOT / "docs/risk.md").read_text()
+    assert [kind.name for kind in Refusal if f"`{kind.name.lower()}`" not in page] == []
 
 
 @pytest.mark.parametrize("command", commands("make"))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hdl.spec.geometry import Geometry
-from hdl.spec.registers import RegisterMap
+from hdl.spec.reasons import TradingState
+from hdl.spec.registers import REARM_KEYS, RegisterMap
 
 SMALL = Geometry(slots=4, pairs=4, order_rows=16, ladder_ticks=64, book_queue=16, open_orders=16)
 
 
 class FakeCard:
-    """Registers and tables by name. `stuck` registers do not take what is written."""
+    """Registers and tables by name. `stuck` registers do not take what is written. KILLED and ceilings hold as in gateware."""
 
     def __init__(self, geometry: Geometry = SMALL, *, stuck: tuple[str, ...] = ()) -> None:
         self.geometry = geometry
@@ -34,8 +35,17 @@ class FakeCard:
     def write(self, block: str, name: str, value: int) -> None:
         assert (block, name) in RegisterMap(self.geometry).places
         self.log.append(("write", block, name, value))
-        if name not in self.stuck:
+        killed = self.registers["risk", "trading_state"] == TradingState.KILLED
+        if name == "rearm":
+            self._key(value, killed=killed)
+        elif name not in self.stuck and not (killed and name == "trading_state"):
             self.registers[block, name] = value
+
+    def _key(self, key: int, *, killed: bool) -> None:
+        first = self.registers.get(("risk", "rearm"), 0)
+        if first and key == REARM_KEYS[1] and killed and not self.read("risk", "orders_open") and "rearm" not in self.stuck:
+            self.registers["risk", "trading_state"] = TradingState.HALTED
+        self.registers["risk", "rearm"] = int(key == REARM_KEYS[0])
 
     def read(self, block: str, name: str) -> int:
         if (block, name) == ("book", "ready"):
@@ -48,6 +58,13 @@ class FakeCard:
         assert 0 <= row < place.rows
         place.entry.pack(**columns)  # type: ignore[union-attr]
         self.log.append(("row", block, table, row))
+        ceilings = self.rows.get(("risk", "ceilings", 0), {})
+        above = table == "limits" and any(columns[name] > ceiling for name, ceiling in ceilings.items())
+        if above or (table == "ceilings" and ceilings):
+            self.registers["status", "limits_refused"] = self.read("status", "limits_refused") + 1
+            return
+        if table == "ceilings":
+            self.registers["risk", "ceilings_locked"] = int("ceilings" not in self.stuck)
         self.rows[block, table, row] = columns
 
     def read_rows(self, block: str, table: str) -> dict[str, int]:

@@ -61,6 +61,8 @@ class ModelCard:
             return own[name] if name in own else int(getattr(self.geometry, name))
         if (block, name) == ("book", "ready"):
             return 1
+        if (block, name) == ("risk", "ceilings_locked"):
+            return int(("risk", "ceilings", 0) in self._rows)
         return self._registers.get((block, name), self._counts[name])
 
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:

@@ -146,7 +146,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         config.load([first, second, third], LARGE, symbols=["A=x", "B=0", "toolongname"])
     text = "\n".join(caught.value.problems)
-    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, risk, strategy" in text
+    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, line_b, risk, ceilings, strategy" in text
     assert f"{first}: risk.rate_tokens: 65536 was given; allowed are 0 to 65535" in text
     assert f"{second}: not TOML" in text
     assert f"{third}: cannot be read" in text
@@ -166,3 +166,92 @@ def test_one_risk_table_of_all_files(tmp_path: Path) -> None:
 def test_symbols_of_the_command_line_become_slots() -> None:
     loaded = config.load([], LARGE, symbols=["AAPL=13", "MSFT"])
     assert [(slot.symbol, slot.locate) for slot in loaded.slots] == [("AAPL", 13), ("MSFT", None)]
+
+
+CEILINGS = """
+[ceilings]
+max_quantity_shares = 1_000
+max_notional_usd = 500_000
+max_long_shares = 10_000
+max_short_shares = 10_000
+collar_usd = 10
+collar_bps = 300
+"""
+
+
+def test_ceilings_and_what_they_are_held_against_are_the_same_columns(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PAIR + CEILINGS)
+    assert loaded.ceilings is not None
+    row = config.ceilings_row(loaded.ceilings)
+    # Every default is just allowed.
+    assert row == {
+        "max_quantity": 1_000, "max_notional": 5_000_000_000, "max_long": 10_000, "max_short": 10_000,
+        "collar": 100_000, "collar_bps": 300,
+    }  # fmt: skip
+    assert row == {name: config.limit_row(loaded.limits["AAPL"])[name] for name in row}
+    assert load(tmp_path, PAIR).ceilings is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [
+        ("max_quantity_shares", "1001", "1 to 1000"),
+        ("max_notional_usd", "500000.0001", "0.0001 to 500000"),
+        ("max_long_shares", "10001", "0 to 10000"),
+        ("max_short_shares", "10001", "0 to 10000"),
+        ("collar_usd", "10.5", "0 to 10"),
+        ("collar_bps", "301", "0 to 300"),
+    ],
+)
+def test_a_limit_above_its_ceiling_is_refused_with_both(tmp_path: Path, key: str, value: str, allowed: str) -> None:
+    text = f'{PAIR}{CEILINGS}[[limits]]\nsymbol = "MSFT"\n[[limits]]\nsymbol = "AAPL"\n{key} = {value}\n'
+    assert problems(tmp_path, text) == [
+        f"limits[1].{key}: {value} was given; allowed are {allowed}, its ceiling in ceilings.{key}"
+    ]
+
+
+def test_a_default_above_its_ceiling_is_refused_too(tmp_path: Path) -> None:
+    text = PAIR + CEILINGS.replace("collar_bps = 300", "collar_bps = 200") + '[[limits]]\nsymbol = "MSFT"\ncollar_bps = 200\n'
+    [problem] = problems(tmp_path, text)
+    assert problem.startswith('pairs[0].leg_a: "AAPL" has no limits of its own; of the default collar_bps: 300 was given; ')
+    assert problem.endswith("allowed are 0 to 200, its ceiling in ceilings.collar_bps")
+
+
+def test_ceilings_are_given_whole(tmp_path: Path) -> None:
+    text = CEILINGS.replace("max_long_shares = 10_000\n", "")
+    assert problems(tmp_path, text) == ["ceilings.max_long_shares: missing; allowed are 0 to 2147483647"]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("watchdog_ms = -1", "watchdog_ms: -1 was given; allowed are 0 to 27487"),
+        ("watchdog_ms = 0.5", "watchdog_ms: 0.5 was given; allowed are 0 to 27487"),
+        ("watchdog_ms = 27488", "watchdog_ms: 27488 was given; allowed are 0 to 27487"),
+        ("stale_after_ms = 27488", "stale_after_ms: 27488 was given; allowed are 0 to 27487 in steps of 0.001"),
+        ("stale_after_ms = 0.0001", "stale_after_ms: 0.0001 was given; allowed are 0 to 27487 in steps of 0.001"),
+    ],
+)
+def test_times_that_stop_trading_fit_their_registers(tmp_path: Path, line: str, expected: str) -> None:
+    assert problems(tmp_path, f"[risk]\n{line}\n") == [f"risk.{expected}"]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_longest_times_are_clocks_a_register_holds(tmp_path: Path, preset: str) -> None:
+    risk = load(tmp_path, "[risk]\nwatchdog_ms = 27487\nstale_after_ms = 27487\n").risk
+    geometry = PRESETS[preset]
+    found = {config.watchdog_clocks(risk, geometry), config.risk_registers(risk, geometry)["stale_after"]}
+    assert found == {27_487 * geometry.clock_hz // 1_000}
+    assert max(found) < 1 << 32
+    # What is not 0 never becomes it.
+    assert config.risk_registers(config.Risk(stale_after_ms=Decimal("0.001")), geometry)["stale_after"] > 0
+
+
+def test_line_b_is_a_group_and_a_port(tmp_path: Path) -> None:
+    loaded = load(tmp_path, '[line_b]\naddress = "233.49.196.111"\nport = 26400\n')
+    assert config.line_units(loaded.line_b) == (0xE931C46F, 26_400)
+    assert config.line_units(None) is None
+    assert problems(tmp_path, '[line_b]\naddress = "10.0.0.1"\nport = 0\n') == [
+        'line_b.address: "10.0.0.1" was given; allowed are 224.0.0.0 to 239.255.255.255',
+        "line_b.port: 0 was given; allowed are 1 to 65535",
+    ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -106,3 +108,94 @@ def test_a_book_that_never_clears_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     card.busy_reads = 1000
     with pytest.raises(CardError, match="did not become ready"):
         Loader(card).load(config.Configuration(), Feed(), OrderSession())
+
+
+CEILINGS = config.Ceilings(
+    max_quantity_shares=1_000,
+    max_notional_usd=Decimal(500_000),
+    max_long_shares=10_000,
+    max_short_shares=10_000,
+    collar_usd=Decimal(10),
+    collar_bps=300,
+)
+
+
+def test_ceilings_come_before_limits_and_once(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    for _ in range(2):
+        loader.load(replace(configuration, ceilings=CEILINGS), Feed(), OrderSession())
+    order = [entry[:3] for entry in card.log]
+    assert order.count(("row", "risk", "ceilings")) == 1
+    assert order.index(("row", "risk", "ceilings")) < order.index(("row", "risk", "limits"))
+    assert card.rows["risk", "ceilings", 0]["max_notional"] == 5_000_000_000
+
+
+def test_ceilings_that_cannot_be_loaded_any_more_are_an_error(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    first = replace(configuration, ceilings=CEILINGS)
+    Loader(card).load(first, Feed(), OrderSession())
+    with pytest.raises(CardError, match="nothing but its reset makes room for others"):
+        Loader(card).load(first, Feed(), OrderSession())
+    # Without ceilings of its own, a host works under those that are there.
+    Loader(card).load(configuration, Feed(), OrderSession())
+
+
+def test_ceilings_that_do_not_lock_are_an_error(configuration: config.Configuration) -> None:
+    with pytest.raises(CardError, match="not locked"):
+        Loader(FakeCard(stuck=("ceilings",))).load(replace(configuration, ceilings=CEILINGS), Feed(), OrderSession())
+
+
+def test_a_row_of_limits_the_card_refuses_is_an_error_that_names_the_symbol(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    limits = dict(configuration.limits) | {"IBM": config.Limit(symbol="IBM", max_long_shares=10_001)}
+    with pytest.raises(CardError, match="refused the limits of IBM: they are above its ceilings"):
+        Loader(card).load(replace(configuration, limits=limits, ceilings=CEILINGS), Feed(), OrderSession())
+    assert card.registers["risk", "trading_state"] == TradingState.HALTED
+
+
+def test_times_and_line_b_arrive_as_the_card_wants_them() -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    risk = config.Risk(watchdog_ms=2, stale_after_ms=Decimal("0.5"))
+    feed = Feed(address_b=0xE931C46F, port_b=26_400)
+    loader.load(config.Configuration(risk=risk), feed, OrderSession())
+    assert loader.watchdog == card.registers["risk", "watchdog"] == 250_000
+    assert card.registers["risk", "stale_after"] == 62_500
+    assert (card.registers["feed", "address_b"], card.registers["feed", "port_b"]) == feed.lines[1]
+    loader.beat()
+    assert card.log[-1] == ("pulse", "risk", "heartbeat")
+    # While it is loaded anew, nobody counts.
+    writes = len(card.log)
+    loader.load(config.Configuration(risk=risk), feed, OrderSession())
+    assert [entry[3] for entry in card.log[writes:] if entry[:3] == ("write", "risk", "watchdog")] == [0, 250_000]
+
+
+def test_a_killed_card_takes_the_keys_and_nothing_else() -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.load(config.Configuration(), Feed(), OrderSession())
+    loader.arm(Mode.LIVE)
+    with pytest.raises(CardError, match="the card is ACTIVE, not KILLED"):
+        loader.rearm()
+    loader.kill()
+    for act in (loader.disarm, lambda: loader.arm(Mode.LIVE)):
+        with pytest.raises(CardError, match="the card is KILLED: no order leaves it"):
+            act()
+    # All the same, what can be taken down was taken down, and nothing was put up.
+    assert (card.registers["risk", "mode"], card.registers["session", "up"]) == (Mode.OFF, 0)
+    card.registers["risk", "orders_open"] = 2
+    with pytest.raises(CardError, match="own orders are open: 2"):
+        loader.rearm()
+    card.registers["risk", "orders_open"] = 0
+    loader.rearm()
+    assert loader.trading_state is TradingState.HALTED
+    loader.arm(Mode.LIVE)
+    assert loader.trading_state is TradingState.ACTIVE
+
+
+def test_keys_that_do_nothing_are_an_error() -> None:
+    loader = Loader(FakeCard(stuck=("rearm",)))
+    loader.kill()
+    with pytest.raises(CardError, match="did not become HALTED by the keys, it is KILLED"):
+        loader.rearm()

@@ -16,6 +16,9 @@ from scapy.utils import RawPcapReader
 from typer.testing import CliRunner
 
 from host import cli
+from host.framing import Feed, Framer
+from host.loader import Loader
+from host.wire_log import WireLog
 from tests.host.lobster import derived
 from tests.host.records import add, delete, directory, executed, framed, system_event, trading_action
 from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, blocks, captures, frames, records, require, udp_payload
@@ -266,6 +269,66 @@ def test_with_mode_off_the_gate_refuses_and_nothing_leaves(tmp_path: Path) -> No
     summary = call(day, *SMALL, "--config", pairs)
     assert (summary["frames_out"], summary["orders"]["frames"], summary["verdicts"]["passed"]) == (0, 0, 0)
     assert summary["verdicts"]["refused"] == summary["verdicts"]["by_reason"]["mode_off"] > 0
+
+
+WATCHED = """
+[risk]
+watchdog_ms = 1
+stale_after_ms = 1
+[ceilings]
+max_quantity_shares = 1000
+max_notional_usd = 500000
+max_long_shares = 10000
+max_short_shares = 10000
+collar_usd = 10
+collar_bps = 300
+"""
+
+
+def test_a_replay_beats_often_enough_in_the_cards_own_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The day takes longer than the card waits for a host that is silent: REDUCE_ONLY and KILLED, one period each."""
+    day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    opening, rest = traded_day()[:11], traded_day()[11:]
+    pause = [add("ZZZ", 3, 5_000 + number, "B", 100, 10_000) for number in range(3_000)]
+    day.write_bytes(framed(opening + pause + rest))
+    pairs.write_text(PAIR + WATCHED)
+    summary = call(day, *SMALL, "--config", pairs)
+    assert summary["cycles"] > 2 * 125_000
+    assert (summary["findings"], summary["orders"]["sent"], summary["trading_state"]) == ([], 4, "active")
+    assert (summary["watchdog_expired"], summary["limits_refused"]) == (0, 0)
+    monkeypatch.setattr(Loader, "beat", lambda _: None)
+    summary = call(day, *SMALL, "--config", pairs, code=1)
+    assert (summary["watchdog_expired"], summary["orders"]["sent"], summary["trading_state"]) == (2, 0, "killed")
+    assert summary["verdicts"]["by_reason"]["killed"] > 0
+    assert summary["findings"] == [
+        "the host's heartbeat came too late, 2 times",
+        "trading was stopped: the card ended KILLED",
+    ]
+
+
+def test_the_first_copy_of_each_message_wins_on_two_lines(tmp_path: Path) -> None:
+    """Each line loses what the other has; the books are those of all messages, and nothing is missing."""
+    messages = list(records(require(AAPL)))[:2_000]
+    lines = [Framer(Feed()), Framer(Feed(address=0xE931C46F, port=26_400))]
+    packets = [[line.packet([message]) for line in lines] for message in messages]
+    # The first packet is line B's alone, the second line A's, the third comes on both, B first.
+    sent = [frame for number, (a, b) in enumerate(packets) for frame in ([b], [a], [b, a])[number % 3]]
+    path, both = tmp_path / "two.pcap", tmp_path / "two.toml"
+    with path.open("wb") as file:
+        log = WireLog(file, 125_000_000)
+        for number, frame in enumerate(sent):
+            log.add(1_000 * number, frame)
+        log.flush(1_000 * len(sent))
+    both.write_text('[line_b]\naddress = "233.49.196.111"\nport = 26400\n')
+    expected = judged(framed(messages))
+    summary = call(path, *SMALL, "--config", both, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv")
+    assert summary["feed"] | {"address_b": "233.49.196.111", "port_b": 26_400} == summary["feed"]
+    assert (summary["messages"], summary["gaps"], summary["findings"]) == (2_000, 0, [])
+    assert [row[1:] for row in written(tmp_path / "bbo.csv", {"AAPL": 13})] == [row[1:] for row in expected]
+    assert summary["drops"]["duplicate"] == len(sent) - len(messages)
+    twin = call(path, *SMALL, "--config", both, "--symbol", "AAPL=13", "--engine", "twin", "--bbo", tmp_path / "twin.csv")
+    assert (tmp_path / "twin.csv").read_bytes() == (tmp_path / "bbo.csv").read_bytes()
+    assert twin["drops"]["duplicate"] == summary["drops"]["duplicate"]
 
 
 def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -112,3 +112,19 @@ def test_index_agrees_with_a_plain_account(steps: list[tuple[int, int]]) -> None
 @pytest.mark.parametrize(("size", "cycles"), [(60, 84), (14, 84), (61, 85), (1514, 1538)])
 def test_a_frame_takes_its_bytes_preamble_check_sequence_and_gap(size: int, cycles: int) -> None:
     assert wire_cycles(bytes(size)) == cycles
+
+
+def test_line_b_is_the_feed_too_and_never_line_a() -> None:
+    line_b = (0xE9090909, 99)
+    sent = [mold([b"x"], 7, address="233.9.9.9", port=99), mold([b"y"], 8)]
+    found = capture(*sent, wanted=Wanted(line_b=line_b))
+    assert found.feed.lines == ((0xE9010203, 1234), line_b)
+    assert found.feed.next_sequence == 7
+    assert [(each.messages, each.sequence) for each in found] == [((b"x",), 7), ((b"y",), 8)]
+    # Without it, line B's are somebody else's frames.
+    assert [each.messages for each in capture(*sent[::-1])] == [(b"y",), ()]
+
+
+def test_two_lines_without_numbers_cannot_be_told_apart() -> None:
+    with pytest.raises(InputError, match="leave line B away"):
+        capture(mold([b"x"], 0), wanted=Wanted(line_b=(0xE9090909, 99)))

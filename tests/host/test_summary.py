@@ -37,7 +37,8 @@ def summary(**changes: object) -> Summary:
     values = {
         "file": "x.itch", "format": "itch", "engine": "rtl", "geometry": geometry_of(PRESETS["large"]),
         "feed": {"address": "233.54.12.111", "port": 26477, "session": "T2TREPLAY1", "next_sequence": 1},
-        "mode": "live", "frames_in": 10, "frames_out": 2, "records": 10, "messages": 9,
+        "mode": "live", "trading_state": "active", "watchdog_expired": 0, "limits_refused": 0,
+        "frames_in": 10, "frames_out": 2, "records": 10, "messages": 9,
         "messages_by_type": {"A": 8, "D": 1, "S": 0}, "bbo_changes": 7, "triggers": Triggers(requests=2, misses={"size": 3}),
         "verdicts": Verdicts(passed=2, refused=2, by_reason={"rate": 2, "killed": 0}),
         "orders": Orders(frames=1, sent=2, ended={"filled": 2}), "fills": Fills(count=2, shares=200), "alarms": {"overfill": 0},
