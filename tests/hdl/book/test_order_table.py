@@ -16,6 +16,8 @@ from tests.hdl.book.model import rows_of
 from tests.support.simulation import simulate
 
 GEOMETRY = Geometry(slots=4, order_rows=16, order_ways=2)
+LONGEST_SCAN = 10 * GEOMETRY.order_rows * (1 + 2 * GEOMETRY.order_ways)
+"""Clocks no scan takes, however slow the taker of these tests."""
 Place = tuple[int, int, int]
 
 
@@ -89,8 +91,10 @@ class Table:
         assert self.ctx.get(self.dut.scan.ready)
         await self.ctx.tick()
         self.ctx.set(self.dut.scan.valid, 0)
-        given = []
+        given, clocks = [], 0
         while not self.ctx.get(self.dut.scan.ready):
+            clocks += 1
+            assert clocks < LONGEST_SCAN
             ready = pick.random() < 0.5
             self.ctx.set(self.dut.found.ready, ready)
             if ready and self.ctx.get(self.dut.found.valid):

@@ -76,6 +76,8 @@ class Ladder:
             ctx.set(dut.begin, clock == 0)
             ctx.set(dut.weigh.valid, clock == dut.begin_latency)
             ctx.set(dut.operation.valid, 0)
+            if clock == 1:
+                ctx.set(dut.load.payload.slot, self.pick.randrange(2))  # the slot of what waits next
             if clock == 4:
                 weighed = {"old_tick": old[0] if old else 0, "old_shares": old[1] if old else 0}
                 weighed |= {"side": side, "new_tick": new[0] if new else 0, "shares": shares}

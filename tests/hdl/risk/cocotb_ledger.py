@@ -132,8 +132,11 @@ class Bench(Stepper):
     async def check_exposure(self) -> None:
         for slot in range(0, GEOMETRY.slots, 2):
             self.set("lookup", [slot, slot + 1])
+            self.set("looking", 1)
             await self.step()
             assert self.get("exposure") == [self.accounts.exposure(slot), self.accounts.exposure(slot + 1)]
+            self.set("looking", 0)
+            await self.step()
 
     def live(self) -> list[Own]:
         return [order for order in self.accounts.orders.values() if not order.ended]

@@ -378,6 +378,20 @@ async def prefetch_for_another_slot_does_no_harm(dut):
     assert await bench.change(1, NARROW._replace(ask_price=1_000_200), lead=LEAD + 1) == []
 
 
+@cocotb.test()
+async def a_pair_named_twice_within_three_entries_is_evaluated_once(dut):
+    bench = Bench(dut)
+    for entries in ([5, 5, 5], [5, 6, 5]):
+        await bench.start()
+        await bench.write_pair(5, dict(ROW))
+        await bench.write_pair(6, ROW | {"upper": (1 << 51) - 1, "lower": -(1 << 51)})
+        await bench.write_lists({0: entries, 1: [5]})
+        await bench.change(1, NARROW)
+        # What the rules see of the list.
+        bench.lists[0] = [5]
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
 def random_touch(rng: random.Random, wide: bool) -> Touch:
     if wide:
         bid, ask = (rng.choice((0, 1, 255, 9_999, 10_000, 1 << 18, (1 << 32) - 1, rng.getrandbits(32))) for _ in range(2))
