@@ -16,7 +16,7 @@ from tests.system.test_datapath import EOT_TO_SOF, geometry
 
 IDLE, START, TERMINATE = (0x07, 1), (0xFB, 1), (0xFD, 1)
 OPENING = [START, *[(0x55, 0)] * 6, (0xD5, 0)]
-PROBES = ("probe__rx_valid", "probe__rx_last", "probe__tx_first")
+PROBES = ("probe__rx_valid", "probe__tx_first")
 
 
 class Port:
