@@ -123,8 +123,7 @@ class OrderBook(wiring.Component):
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
         head, head_rows, take = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
-        phase = Signal(13)  # bit n: the message was taken n clocks ago
-        m.d.sync += phase.eq(Cat(0, take, phase[1:]))
+        phase = Signal(13)  # bit n: the message was taken n clocks ago; only a replacement is at work after clock 8
         with m.If(~busy):
             m.d.sync += message.eq(head)
         with m.If(take):
@@ -142,6 +141,8 @@ class OrderBook(wiring.Component):
             takes_order.eq(_is(message.type, *_TAKES_ORDER)),
             replaces.eq(_is(message.type, itch.ORDER_REPLACE)),
             nonzero.eq(message.shares != 0),
+            # What stands in `message` once this one has ended may be any half-read type.
+            phase.eq(Cat(0, take, phase[1:8], phase[8] & replaces, phase[9:12])),
         ]
         names = takes_shares | takes_order  # the message names an order that must be there
 
@@ -216,7 +217,7 @@ class OrderBook(wiring.Component):
 
         # clock 6: the order named changes; at the end the new one is stored
         end = Signal()
-        m.d.comb += end.eq(Mux(replaces, phase[12], phase[8]))
+        m.d.comb += end.eq((phase[8] & ~replaces) | phase[12])
         change = table.change.p
         with m.If(phase[6]):
             m.d.comb += [

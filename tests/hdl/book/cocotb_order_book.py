@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ INPUTS = ("message__valid", "message__payload", "clear", "declare_exact", "suspe
 async def play(dut: Any) -> None:
     """Inputs change and outputs are read at falling edges, so both belong to one clock. Python runs only at what happens."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text())
+    rng = random.Random(9)
     seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent")}
     for name in INPUTS:
         getattr(dut, name).value = 0
@@ -66,6 +68,10 @@ async def play(dut: Any) -> None:
             seen["drops"].append((clock() - 1, hex(mask)))
         for name in ("message__valid", "clear", "declare_exact", "suspect__valid"):
             getattr(dut, name).value = 0
+        if message:
+            # The decoder shows the next message as its bytes come: the type first, of what follows anything; the slot stays.
+            half_read = rng.getrandbits(len(dut.message__payload)) & ~scenario["stays"] & ~0xFF
+            dut.message__payload.value = (message & scenario["stays"]) | half_read | ord(rng.choice("AFECXDUPR"))
     await Timer(scenario["settle"] * PERIOD, "ns")
     seen["integrity"], seen["live"], seen["peak"] = (int(port.value) for port in (dut.integrity, dut.live_orders, dut.table_peak))
     assert int(dut.ready.value) == 1

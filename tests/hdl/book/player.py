@@ -86,7 +86,9 @@ class Seen:
 def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settle: int = 200) -> Seen:
     """Play the steps from an empty book on, then run `settle` clocks more."""
     scenario, result = folder / "scenario.json", folder / "result.json"
-    scenario.write_text(json.dumps({"steps": steps, "settle": settle, "slots": geometry.slots}))
+    layout = decoded(geometry)
+    stays = sum(layout.const({name: -1}).as_value().value for name in ("slot", "watched"))
+    scenario.write_text(json.dumps({"steps": steps, "settle": settle, "slots": geometry.slots, "stays": stays}))
     parameters = {"SCENARIO": str(scenario), "RESULT": str(result)}
     run_cocotb(OrderBook(geometry=geometry), module=MODULE, name="order_book", parameters=parameters)
     raw = json.loads(result.read_text())
