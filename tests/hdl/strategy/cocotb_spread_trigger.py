@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -381,7 +382,7 @@ async def prefetch_for_another_slot_does_no_harm(dut):
 @cocotb.test()
 async def a_pair_named_twice_within_three_entries_is_evaluated_once(dut):
     bench = Bench(dut)
-    for entries in ([5, 5, 5], [5, 6, 5]):
+    for entries, lead in itertools.product(([5, 5, 5], [5, 6, 5]), (None, LEAD)):
         await bench.start()
         await bench.write_pair(5, dict(ROW))
         await bench.write_pair(6, ROW | {"upper": (1 << 51) - 1, "lower": -(1 << 51)})
@@ -389,7 +390,7 @@ async def a_pair_named_twice_within_three_entries_is_evaluated_once(dut):
         await bench.change(1, NARROW)
         # What the rules see of the list.
         bench.lists[0] = [5]
-        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        assert await bench.change(0, HIGH, lead=lead) == [(5, PairAction.SELL_SPREAD)]
 
 
 def random_touch(rng: random.Random, wide: bool) -> Touch:
