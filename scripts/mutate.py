@@ -101,8 +101,10 @@ def every() -> list[Mutant]:
 def run_tests(tests: Iterable[str], folder: Path) -> int:
     """Exit code of pytest on the copy of the project in `folder`; 1, as for a failed test, where it does not end."""
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
-    # The copy comes first on the path, and what is built of a mutant is not kept with what is built of the project.
-    environment = os.environ | {"PYTHONPATH": str(folder), "T2T_BUILD": str(folder / "build"), "PYTHONDONTWRITEBYTECODE": "1"}
+    # The copy comes first on the path, what is built of a mutant is not kept with what is built of the project, and a test whose
+    # data is not there fails (in the control run) instead of noticing nothing.
+    environment = {"T2T_DATA": str(ROOT.parent / "shared" / "data")} | os.environ
+    environment |= {"PYTHONPATH": str(folder), "T2T_BUILD": str(folder / "build"), "PYTHONDONTWRITEBYTECODE": "1", "CI": "true"}
     try:
         return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=_TIME_LIMIT_S).returncode
     except subprocess.TimeoutExpired:
