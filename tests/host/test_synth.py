@@ -129,6 +129,17 @@ def test_bitstream_is_made(sources, report, capfd):
     assert b"\xff\xff\xbd\xb3" in path.read_bytes()[:1000]
 
 
+def test_placed_figures_are_estimates_without_a_path(sources, report):
+    placed = synth.place(synth.BOARDS[BOARD], sources, 1)
+    figures = synth.figures(BOARD, "versa", sources, {1: placed}, stage="placed")
+    routed = synth.figures(BOARD, "versa", sources, {1: report})
+    assert figures["used"] == routed["used"] and figures["clocks"].keys() == routed["clocks"].keys()
+    for name, clock in figures["clocks"].items():
+        assert clock["constraint_mhz"] == routed["clocks"][name]["constraint_mhz"]
+        assert clock["achieved_mhz"]["1"] > 0
+    assert figures["stage"] == "placed" and figures["critical_path"] == {"seed": 1}
+
+
 def test_unknown_board_and_preset_are_named():
     result = CliRunner().invoke(APP, ["nowhere"])
     assert result.exit_code == 2
