@@ -22,6 +22,16 @@ LOCAL, LOCAL_PORT = "10.9.8.7", 40123
 PEER, PEER_PORT = "192.0.2.33", 8003
 
 
+GREETING = bytes(Ether(dst="01:00:5e:36:0c:6f", src="02:00:00:00:00:01") / IP(dst=GROUP) / UDP(dport=7) / b"hello")
+"""A datagram shorter than the shortest frame."""
+
+
+def check_greeting(raw: bytes) -> None:
+    """Scapy reads `GREETING` in these bytes."""
+    again = Ether(raw)
+    assert again[IP].dst == GROUP and again[UDP][Raw].load == b"hello"
+
+
 def number(address: str) -> int:
     """An IPv4 address as an integer."""
     return int.from_bytes(bytes(int(part) for part in address.split(".")), "big")

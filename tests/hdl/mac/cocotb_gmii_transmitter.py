@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import cocotb
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import Ether
-from scapy.packet import Raw
 
 from hdl.mac.gmii_transmitter import GmiiTransmitter
+from tests.support import frames
 from tests.support.stepper import Stepper
 
 COMPONENT = GmiiTransmitter()
@@ -123,9 +121,7 @@ async def underrun(dut: Any) -> None:
 @cocotb.test()
 async def scapy_reads_it(dut: Any) -> None:
     wire, _ = await started(dut)
-    packet = Ether(dst="01:00:5e:36:0c:6f", src="02:00:00:00:00:01") / IP(dst="233.54.12.111") / UDP(dport=7) / b"hello"
-    await wire.send(bytes(packet))
+    await wire.send(frames.GREETING)
     await wire.quiet()
     [(_, burst, _)] = wire.bursts()
-    again = Ether(content(burst))
-    assert again[IP].dst == "233.54.12.111" and again[UDP][Raw].load == b"hello"
+    frames.check_greeting(content(burst))
