@@ -90,6 +90,7 @@ class Preset(enum.StrEnum):
     """Named sizes of the card."""
 
     LARGE = "large"
+    LARGE_10G = "large_10g"
     VERSA = "versa"
 
 

@@ -127,9 +127,18 @@ def ouch_page() -> str:
     )
 
 
+def _maps() -> dict[str, RegisterMap]:
+    """Register maps by the presets that have them."""
+    maps: dict[int, tuple[list[str], RegisterMap]] = {}
+    for name, geometry in PRESETS.items():
+        where = RegisterMap(geometry)
+        maps.setdefault(where.digest, ([], where))[0].append(name)
+    return {", ".join(names): where for names, where in maps.values()}
+
+
 def registers_page() -> str:
     """Every register and table, with its address in each preset."""
-    maps = {name: RegisterMap(geometry) for name, geometry in PRESETS.items()}
+    maps = _maps()
     lines = []
     for block in registers.BLOCKS:
         lines += [f"## {block.name}", "", block.doc, ""]

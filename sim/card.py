@@ -1,8 +1,8 @@
 """The simulated card: the appliance's gateware under Verilator, with the same calls as a card in a slot.
 
-One clock, 125 MHz. Frames go in and out as bytes on GMII, registers over the control bus, event records come as the gateware
-makes them. Python is called per frame or access, never per cycle, and the same calls give the same bytes at the same cycles in
-every run.
+One clock: 125 MHz and GMII where the geometry's width is 1, 156.25 MHz and XGMII where it is 8. Frames go in and out as bytes,
+registers over the control bus, event records come as the gateware makes them. Python is called per frame or access, never per
+cycle, and the same calls give the same bytes at the same cycles in every run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class OutFrame:
     start_cycle : int
         First cycle in which its first byte was offered to the MAC (SOF).
     wire_cycle : int
-        Cycle of the first preamble byte on the wire.
+        Cycle of the first preamble byte (XGMII: of the start character) on the wire.
     end_cycle : int
         Cycle of the last byte on the wire.
     malformed : bool
@@ -101,7 +101,7 @@ class SimulatedCard:
     geometry : Geometry
         Sizes of the appliance.
     wave : Path, optional
-        FST file to write; cycle ``c`` begins at ``8 * (c + 16)`` ns. Uses a slower build of its own.
+        FST file to write; cycle ``c`` begins ``c + 16`` clocks after its start. Uses a slower build of its own.
     engine_threads : int
         Threads of the model.
     design : wiring.Component, optional
@@ -203,7 +203,8 @@ class SimulatedCard:
         frame : bytes
             Destination address to last payload byte; the wire adds preamble, padding to 60 bytes and check sequence.
         at : int, optional
-            First cycle its preamble may start; at once where it is left out or gone by. The gap of 12 clocks is always kept.
+            First cycle its preamble may start; at once where it is left out or gone by. The gap of 12 bytes is
+            always kept, on XGMII on average.
         fcs : int, optional
             Check sequence to send in place of the right one.
         """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 def _bits(count: int) -> int:
@@ -80,12 +80,16 @@ class Geometry:
         return 125_000_000 if self.width == 1 else 156_250_000
 
 
+_LARGE = Geometry(slots=128, pairs=512, order_rows=16384, ladder_ticks=4096, book_queue=4096, open_orders=1024)
+
 PRESETS: Mapping[str, Geometry] = {
     # LFE5UM5G-45F: 108 block RAMs of 18 Kbit. 4,096 orders are 32 of them, 32 slots with 256 ticks a side another 32.
     "versa": Geometry(),
     # A large device, and what a simulation uses unless told otherwise: 131,072 orders hold several times the busiest symbol
     # on record (37,000 live orders), 4,096 ticks are a window of 40.96 dollars. Two banks of four ways fill up before their
     # capacity is reached: with generated traffic of 1,000 symbols the first order without room came at 78,000.
-    "large": Geometry(slots=128, pairs=512, order_rows=16384, ladder_ticks=4096, book_queue=4096, open_orders=1024),
+    "large": _LARGE,
+    # The same at 10 Gbit/s.
+    "large_10g": replace(_LARGE, width=8),
 }
 """Builds that have a name."""

@@ -84,7 +84,7 @@ def library(verilog: Path, *, wave: bool = False, threads: int = 1, progress: Pr
         Told when something is built.
     """
     source = verilog.read_bytes()
-    own = [path.read_bytes() for path in (HERE / "harness.cpp", HERE / "compress/lz4.h", HERE / "compress/zlib.h")]
+    own = [(HERE / name).read_bytes() for name in ("harness.cpp", "ports.h", "compress/lz4.h", "compress/zlib.h")]
     variables = {"OPT_FAST": "-O3 -march=native", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
     variables |= {"LDFLAGS": "-shared -pthread", "LDLIBS": ""}
     options = repr((_OPTIONS, wave, threads, MAKE, variables))

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "Vcard.h"
+#include "ports.h"
 #include "verilated.h"
 #if VM_TRACE
 #include "verilated_fst_c.h"
@@ -20,14 +21,11 @@
 
 namespace {
 
-constexpr uint8_t PREAMBLE = 0x55;
-constexpr uint8_t SFD = 0xD5;
-constexpr unsigned PREAMBLE_BYTES = 7;
+using Port = ExchangePort<Vcard>;
+
 constexpr unsigned SHORTEST = 60;  // bytes without the check sequence
-constexpr unsigned GAP = 12;
 constexpr unsigned RESET_CYCLES = 16;
 constexpr unsigned LONGEST_OUT = 1 << 16;  // a frame that never ends is a fault
-constexpr uint64_t CYCLE_NS = 8;
 constexpr uint64_t NEVER = std::numeric_limits<uint64_t>::max();
 
 constexpr std::array<uint32_t, 256> crc_table() {
@@ -104,12 +102,13 @@ class Card {
         if (wave != nullptr) {
             trace = std::make_unique<VerilatedFstC>();
             top->trace(trace.get(), 99);
-            trace->set_time_unit("1ns");
-            trace->set_time_resolution("1ns");
+            trace->set_time_unit("1ps");
+            trace->set_time_resolution("1ps");
             trace->open(wave);
         }
 #endif
         top->events___05Fready = 1;
+        port.idle(*top);
         top->rst = 1;
         for (unsigned i = 0; i < RESET_CYCLES; ++i) {
             settle();
@@ -219,14 +218,14 @@ class Card {
     void settle() {
         top->clk = 0;
         top->eval();
-        dump(ticks * CYCLE_NS + CYCLE_NS / 2);
+        dump(ticks * Port::PICOSECONDS + Port::PICOSECONDS / 2);
     }
 
     void edge() {
         top->clk = 1;
         top->eval();
         ++ticks;
-        dump(ticks * CYCLE_NS);
+        dump(ticks * Port::PICOSECONDS);
     }
 
     void dump(uint64_t time) {
@@ -237,38 +236,46 @@ class Card {
 #endif
     }
 
+    // Byte time at which the next frame may start.
+    uint64_t earliest() const {
+        const uint64_t at = queue.top().at * Port::LANES;
+        return at > wire_free ? at : wire_free;
+    }
+
     // When the receive wire next changes, so that idle cycles cost one comparison.
     void plan() {
-        if (!sending) wake = queue.empty() ? NEVER : queue.top().at > wire_free ? queue.top().at : wire_free;
+        if (!sending) wake = queue.empty() ? NEVER : port.start(earliest()) / Port::LANES;
     }
 
     void drive() {
-        if (!sending) {
-            // The element is removed at once, so moving out of it is safe.
-            on_wire = std::move(const_cast<QueuedFrame&>(queue.top()));
-            queue.pop();
-            sending = true;
-            position = 0;
-            top->rx_dv = 1;
+        if (sending && position >= static_cast<int64_t>(on_wire.wire.size() + Port::TAIL)) {
+            sending = false;
+            port.idle(*top);
+            plan();
+            if (cycle < wake) return;
         }
-        if (position < on_wire.wire.size()) {
-            top->rxd = on_wire.wire[position++];
-            active = cycle;
-            return;
-        }
-        top->rx_dv = 0;
-        top->rxd = 0;
-        sending = false;
-        wire_free = cycle + GAP;
-        plan();
+        if (!sending) begin();
+        port.drive(*top, on_wire.wire, position);
+        position += Port::LANES;
+        active = cycle;
+    }
+
+    void begin() {
+        const uint64_t from = earliest(), at = port.start(from);
+        port.started(from, at);
+        // The element is removed at once, so moving out of it is safe.
+        on_wire = std::move(const_cast<QueuedFrame&>(queue.top()));
+        queue.pop();
+        sending = true;
+        position = static_cast<int64_t>(cycle * Port::LANES - at);
+        wire_free = at + on_wire.wire.size() + GAP;
     }
 
     void sample() {
         if (top->probe___05Frx_valid) sample_received();
         if (top->probe___05Ftx_valid) sample_start();
         else starting = false;
-        if (top->tx_en) sample_byte();
-        else if (transmitting) end_frame();
+        if (transmitting || !port.quiet(*top)) sample_wire();
         if (top->events___05Fvalid) sample_event();
         if (top->control___05Fread_valid) {
             answered = true;
@@ -293,7 +300,15 @@ class Card {
         starting = first;
     }
 
-    void sample_byte() {
+    void sample_wire() {
+        for (unsigned lane = 0; lane < Port::LANES; ++lane) {
+            const Sent sent = port.sent(*top, lane);
+            if (sent.inside) sample_byte(sent);
+            else if (transmitting) end_frame();
+        }
+    }
+
+    void sample_byte(const Sent& sent) {
         active = cycle;
         if (!transmitting) {
             transmitting = true;
@@ -301,15 +316,16 @@ class Card {
             out_error = false;
             out_wire = cycle;
         }
-        out_error |= top->tx_er;
-        out.push_back(top->txd);
+        out_end = cycle;
+        out_error |= sent.error;
+        out.push_back(sent.byte);
         if (out.size() > LONGEST_OUT) fail("the card transmits a frame that does not end");
     }
 
     void end_frame() {
         transmitting = false;
         if (starts.empty()) return fail("a frame left that the transmit probe did not show");
-        SentRecord record{starts.front(), out_wire, cycle - 1, 0, 0};
+        SentRecord record{starts.front(), out_wire, out_end, 0, 0};
         starts.pop();
         constexpr unsigned head = PREAMBLE_BYTES + 1;
         bool good = !out_error && out.size() >= head + 4 && out[PREAMBLE_BYTES] == SFD;
@@ -353,17 +369,18 @@ class Card {
 
     std::priority_queue<QueuedFrame, std::vector<QueuedFrame>, Later> queue;
     QueuedFrame on_wire{};
-    size_t position = 0;
+    int64_t position = 0;  // of this cycle's first byte in the frame; below 0 where the frame starts in a later lane
     uint64_t next_number = 0;
-    uint64_t wire_free = 0;
+    uint64_t wire_free = 0;  // byte time from which on a next frame may start
     uint64_t wake = NEVER;
     bool sending = false;
     ReceivedRecord received{};
 
+    Port port;
     std::queue<uint64_t> starts;
     bool starting = false;
     std::vector<uint8_t> out;
-    uint64_t out_wire = 0;
+    uint64_t out_wire = 0, out_end = 0;
     bool transmitting = false;
     bool out_error = false;
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from dataclasses import replace
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, enum, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.spec import events
+from hdl.spec import events, xgmii
 from hdl.spec.geometry import Geometry
 from hdl.spec.registers import RegisterMap
 
@@ -20,6 +22,7 @@ READ_LATENCY = 3
 """Clocks from a read to its answer."""
 
 SMALL = Geometry(slots=4, pairs=4, order_rows=16, ladder_ticks=64, book_queue=16, open_orders=16)
+SMALL_10G = replace(SMALL, width=8)
 
 
 def pattern(address: int) -> int:
@@ -36,13 +39,17 @@ class Fault(enum.Enum, shape=2):
     TRANSMIT_ERROR = 3
 
 
+_GMII = {"rxd": In(8), "rx_dv": In(1), "rx_er": In(1), "txd": Out(8), "tx_en": Out(1), "tx_er": Out(1)}
+_XGMII = {"rxd": In(64), "rxc": In(8), "txd": Out(64), "txc": Out(8)}
+
+
 class Loopback(wiring.Component):
     """Sends every frame back as it came and makes one `events.GAP` record a frame.
 
     Parameters
     ----------
     geometry : Geometry
-        Decides the size of the register memory.
+        Decides the size of the register memory, and whether the wire is GMII or XGMII.
     one_payload : bool
         Event data and last bit are one port, as in a stream of Amaranth, or a port each.
 
@@ -54,6 +61,7 @@ class Loopback(wiring.Component):
 
     def __init__(self, geometry: Geometry, *, one_payload: bool = True) -> None:
         places = RegisterMap(geometry)
+        self._width = geometry.width
         self._words = 1 << places.address_bits
         self._fault_address = places["risk", "mode"].address
         record = data.StructLayout({"data": 32, "last": 1})
@@ -62,12 +70,7 @@ class Loopback(wiring.Component):
         flags = ("rx_valid", "rx_first", "rx_last", "tx_valid", "tx_first")
         super().__init__(
             {
-                "rxd": In(8),
-                "rx_dv": In(1),
-                "rx_er": In(1),
-                "txd": Out(8),
-                "tx_en": Out(1),
-                "tx_er": Out(1),
+                **(_GMII if geometry.width == 1 else _XGMII),
                 "control": In(
                     wiring.Signature(
                         {
@@ -91,9 +94,13 @@ class Loopback(wiring.Component):
         with m.If(self.control.write & (self.control.address == self._fault_address)):
             m.d.sync += self._fault.eq(self.control.write_data)
         m.d.sync += self.probe.now.eq(self.probe.now + 1)
-        self._loop(m)
         self._registers(m)
-        self._events(m, *self._receive(m))
+        if self._width == 1:
+            self._loop(m)
+            self._events(m, *self._receive(m))
+        else:
+            self._loop_words(m)
+            self._events(m, *self._receive_words(m))
         return m
 
     def _loop(self, m: Module) -> None:
@@ -105,6 +112,42 @@ class Loopback(wiring.Component):
         m.d.comb += Cat(self.txd, self.tx_en, self.tx_er).eq(wire)
         with m.If(self._fault == Fault.TRANSMIT_ERROR):
             m.d.comb += self.tx_er.eq(self.tx_en)
+
+    def _loop_words(self, m: Module) -> None:
+        wire = Cat(self.rxd, self.rxc)
+        for _ in range(DELAY):
+            stage = Signal(72, init=int.from_bytes(bytes([xgmii.IDLE] * 8 + [0xFF]), "little"))
+            m.d.sync += stage.eq(wire)
+            wire = stage
+        m.d.comb += Cat(self.txd, self.txc).eq(wire)
+        with m.If((self._fault == Fault.TRANSMIT_ERROR) & (wire[64:] == 0)):
+            m.d.comb += [self.txd[:8].eq(xgmii.ERROR), self.txc[0].eq(1)]
+
+    def _receive_words(self, m: Module) -> tuple[Signal, Signal]:
+        """As `_receive`, by words."""
+        probe = self.probe
+        inside, opens, ends, count = Signal(), Signal(), Signal(), Signal(16)
+
+        def has(character: int) -> Value:
+            return Cat(self.rxc[lane] & (self.rxd.word_select(lane, 8) == character) for lane in range(8)).any()
+
+        data = sum((~bit for bit in self.rxc), Const(0, 1))
+        m.d.comb += [opens.eq(has(xgmii.START)), ends.eq(has(xgmii.TERMINATE))]
+        with m.If(opens):
+            # Of the preamble the start character is not counted.
+            m.d.sync += [inside.eq(1), count.eq(data - 7)]
+        with m.Elif(inside):
+            m.d.sync += [inside.eq(~ends), count.eq(count + data)]
+        done = Signal()
+        m.d.sync += done.eq(inside & ends)
+        m.d.comb += [
+            probe.rx_valid.eq(opens | inside),
+            probe.rx_first.eq(opens),
+            probe.rx_last.eq(inside & ends),
+            probe.tx_valid.eq(opens | inside),
+            probe.tx_first.eq(opens),
+        ]
+        return count, done
 
     def _receive(self, m: Module) -> tuple[Signal, Signal]:
         """Receive probe with one byte of lookahead; returns the byte count and a pulse at the end of a frame."""

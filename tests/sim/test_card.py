@@ -11,7 +11,7 @@ import pytest
 
 from hdl.spec.registers import Access, Register, RegisterMap, Table
 from sim.card import CardError, SimulatedCard
-from tests.sim.loopback import DELAY, LOOKAHEAD, SMALL, Fault, Loopback, pattern
+from tests.sim.loopback import DELAY, LOOKAHEAD, SMALL, SMALL_10G, Fault, Loopback, pattern
 
 PREAMBLE = 8
 GAP = 12
@@ -60,6 +60,51 @@ def test_back_to_back_frames_keep_exactly_the_gap(card: SimulatedCard) -> None:
         assert later.wire_cycle - earlier.end_cycle == GAP + 1
     for frame in frames:
         assert frame.end_cycle - frame.wire_cycle + 1 == PREAMBLE + len(frame.data) + CHECK
+
+
+@pytest.fixture
+def card_10g() -> Iterator[SimulatedCard]:
+    with SimulatedCard(SMALL_10G, design=Loopback(SMALL_10G), name="loopback_10g") as opened:
+        yield opened
+
+
+def test_frames_on_xgmii_come_back_as_they_were_sent_at_line_rate(card_10g: SimulatedCard) -> None:
+    sent = random_frames(7, 60)
+    for frame in sent:
+        card_10g.send(frame)
+    card_10g.run_until_idle(limit=100_000)
+    frames = card_10g.frames()
+    assert [frame.data for frame in frames] == [padded(frame) for frame in sent]
+    assert all(frame.fcs_ok and not frame.malformed for frame in frames)
+    total = 0
+    for frame, returned in zip(sent, frames, strict=True):
+        # Never more than the three bytes that deficit idle count may leave out ahead of its time, nor behind it.
+        assert abs(8 * (returned.wire_cycle - DELAY) - total) < 8 + 4
+        total += PREAMBLE + len(padded(frame)) + CHECK + GAP
+    assert frames[0].wire_cycle == DELAY
+    received = card_10g.received_at()
+    assert received["frame"].tolist() == list(range(len(sent)))
+    assert [frame.start_cycle for frame in frames] == received["first"].tolist()
+    assert [event["next"] for event in card_10g.events()] == [len(padded(frame)) + CHECK for frame in sent]
+
+
+def test_frames_on_xgmii_keep_their_order_time_and_gap(card_10g: SimulatedCard) -> None:
+    card_10g.send(b"second", at=1000)
+    card_10g.send(b"behind second", at=1001)
+    card_10g.send(b"first", at=3)
+    card_10g.run_until_idle(limit=10_000)
+    frames = card_10g.frames()
+    assert [frame.data.rstrip(b"\0") for frame in frames] == [b"first", b"second", b"behind second"]
+    # 84 bytes a frame with its gap are ten words and a half.
+    assert [frame.wire_cycle - DELAY for frame in frames] == [3, 1000, 1010]
+
+
+def test_a_frame_with_an_error_on_xgmii_is_malformed(card_10g: SimulatedCard) -> None:
+    card_10g.write("risk", "mode", Fault.TRANSMIT_ERROR.value)
+    card_10g.send(bytes(100))
+    card_10g.run_until_idle(limit=1000)
+    (frame,) = card_10g.frames()
+    assert frame.malformed
 
 
 def test_frames_start_when_they_are_due_in_order_of_time(card: SimulatedCard) -> None:
