@@ -12,7 +12,7 @@ JOBS ?= auto
 BOARD ?= versa_ecp5_5g
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit mutate generated generate setup system doctor synth lock wheels clean
+.PHONY: help demo test lint unit soak mutate generated generate setup system doctor synth lock wheels clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*  ## /\1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ generated: setup  ## files made from the definitions in hdl/spec are up to date
 
 unit: setup  ## all tests, on all cores; PYTEST_ARGS are handed on
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(PYTEST_ARGS)
+
+soak: setup  ## the long forms of tests that have one: hours
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --soak -m soak $(PYTEST_ARGS)
 
 mutate: setup  ## plant every listed bug, one at a time: each must fail a test; WORDS chooses some
 	$(BIN)/python scripts/mutate.py $(WORDS)

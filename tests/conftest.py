@@ -13,6 +13,16 @@ settings.register_profile("t2t", deadline=None)
 settings.load_profile("t2t")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="long forms of the tests marked soak: hours, not minutes")
+
+
+@pytest.fixture
+def soak(request: pytest.FixtureRequest) -> bool:
+    """Whether a test marked ``soak`` runs in its long form."""
+    return bool(request.config.getoption("--soak"))
+
+
 @pytest.fixture(autouse=True)
 def _collect_dropped_benches(request: pytest.FixtureRequest) -> Iterator[None]:
     """Amaranth's simulator drops background test benches in the middle of a tick, where closing them raises. They are collected

@@ -1,8 +1,7 @@
 """RGMII pins to GMII bytes, with the input and output cells of the FPGA."""
 
-from amaranth import ClockDomain, ClockSignal, Const, Module, ResetSignal
+from amaranth import ClockDomain, ClockSignal, Const, Module
 from amaranth.lib import io, wiring
-from amaranth.lib.cdc import ResetSynchronizer
 from amaranth.lib.wiring import In, Out
 
 from hdl.boards.elastic_buffer import ElasticBuffer, GmiiByte
@@ -13,7 +12,7 @@ class RgmiiPort(wiring.Component):
 
     RGMII 2.0: low nibble with the rising edge, high nibble with the falling one; the control wire carries valid with the rising
     edge and valid xor error with the falling one. Both clocks go beside their data without a shift: the PHY of the Versa board
-    delays them itself. Only 1 Gbit/s is spoken.
+    delays them itself. Only 1 Gbit/s is spoken. The receive clock needs no reset: it begins when the PHY leaves its own.
 
     Latency: receive 2 clocks of the receive clock in the input cells, then the elastic buffer's; transmit 3 clocks to the pin.
 
@@ -37,10 +36,9 @@ class RgmiiPort(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         pins = self._pins
-        m.domains.rx = ClockDomain(local=True)
+        m.domains.rx = ClockDomain(local=True, reset_less=True)
         m.submodules.rx_clk = rx_clk = io.Buffer("i", pins.rx_clk)
         m.d.comb += ClockSignal("rx").eq(rx_clk.i)
-        m.submodules.rx_reset = ResetSynchronizer(ResetSignal("sync"), domain="rx")
 
         m.submodules.rx_ctl = rx_ctl = io.DDRBuffer("i", pins.rx_ctl, i_domain="rx")
         m.submodules.rx_data = rx_data = io.DDRBuffer("i", pins.rx_data, i_domain="rx")

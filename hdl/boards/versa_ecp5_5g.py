@@ -1,8 +1,8 @@
 """Lattice ECP5-5G Versa board: the appliance behind the pins of its first Ethernet port and its USB serial line."""
 
-from amaranth import Cat, ClockDomain, ClockSignal, Module, Signal
+from amaranth import Cat, ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import io, wiring
-from amaranth.lib.cdc import FFSynchronizer, ResetSynchronizer
+from amaranth.lib.cdc import FFSynchronizer
 from amaranth_boards.versa_ecp5_5g import VersaECP55GPlatform
 
 from hdl.boards.byte_link import ByteLink
@@ -20,6 +20,9 @@ class VersaEcp55g(wiring.Component):
 
     The data path's clock is the 125 MHz that the first PHY gives from its own crystal; the receive clock is a domain of its own.
     The second Ethernet port stays in reset until the management port is built.
+
+    Nothing is reset: configuration gives every register and memory its first value, and `sync` has no edge before the PHY has
+    been brought up. A reset is to be configured anew. A reset net to 20,000 registers took the wires that the data path needs.
 
     Parameters
     ----------
@@ -55,21 +58,20 @@ class VersaEcp55g(wiring.Component):
         """Domains `sync` (125 MHz) and `board` (100 MHz); gives the reset of the PHY, in `board`."""
         m.submodules.clk125 = clk125 = io.Buffer("i", platform.request("eth_clk125", 0, dir="-"))
         m.submodules.clk100 = clk100 = io.Buffer("i", platform.request("clk100", 0, dir="-"))
-        m.submodules.button = button = io.Buffer("i", platform.request("rst", 0, dir="-"))
-        m.domains.sync = ClockDomain()
-        m.domains.board = ClockDomain(reset_less=True)
-        m.d.comb += [ClockSignal("sync").eq(clk125.i), ClockSignal("board").eq(clk100.i)]
+        for name, clock in (("board", clk100.i), ("phy", clk125.i)):
+            m.domains += (domain := ClockDomain(name, reset_less=True))
+            m.d.comb += domain.clk.eq(clock)
 
-        pressed = Signal()
-        m.submodules.pressed = FFSynchronizer(button.i, pressed, o_domain="board")
         count = Signal(range(PHY_RESET_CLOCKS + 1))
         phy_reset = Signal(init=1)
         m.d.board += phy_reset.eq(count != PHY_RESET_CLOCKS)
-        with m.If(pressed):
-            m.d.board += count.eq(0)
-        with m.Elif(count != PHY_RESET_CLOCKS):
+        with m.If(count != PHY_RESET_CLOCKS):
             m.d.board += count.eq(count + 1)
-        m.submodules.reset = ResetSynchronizer(phy_reset, domain="sync")
+
+        m.domains.sync = ClockDomain(reset_less=True)
+        running = Signal()
+        m.submodules.running = FFSynchronizer(~phy_reset, running, o_domain="phy")
+        m.submodules.gate = Instance("DCCA", i_CLKI=ClockSignal("phy"), i_CE=running, o_CLKO=ClockSignal("sync"))
         return phy_reset
 
     def _rgmii(self, m: Module, platform: VersaECP55GPlatform, phy_reset: Signal):

@@ -47,8 +47,9 @@ class PacketHold(wiring.Component):
     Source: DESIGN section 4, `hold_until_fcs`.
     """
 
-    SPACING = 8
-    """Clocks between the end of a released packet and the first beat of the next: receivers settle in between."""
+    SPACING = {1: 8, 8: 4}
+    """Clocks between the end of a released packet and the first beat of the next, by width: receivers settle in between. Headers
+    and gap take 66 bytes on the wire between two payloads: released packets take no longer, so the ring does not fill."""
 
     def __init__(self, *, width: int, depth: int | None = None) -> None:
         depth = 4096 // width if depth is None else depth
@@ -123,7 +124,8 @@ class PacketHold(wiring.Component):
         ahead = Signal(2)
         ahead_at = [Signal(bits, name=f"ahead_at{stage}") for stage in range(2)]
         out = Signal(beat(self.width))
-        rest = Signal(range(self.SPACING + 1))
+        spacing = self.SPACING[self.width]
+        rest = Signal(range(spacing + 1))
         asking = (address != committed) & (rest == 0)
         ending = Signal()
         finished = ahead[1] & out.last
@@ -144,7 +146,7 @@ class PacketHold(wiring.Component):
         with m.If(rest != 0):
             m.d.sync += rest.eq(rest - 1)
         with m.If(finished):
-            m.d.sync += [ahead.eq(0), address.eq(ahead_at[1] + 1), rest.eq(self.SPACING)]
+            m.d.sync += [ahead.eq(0), address.eq(ahead_at[1] + 1), rest.eq(spacing)]
 
         pass_on = self.i.valid & ~store
         m.d.comb += [

@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from hdl.spec import itch
-from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
 from host.config import Configuration, Limit, Pair, Risk, Slot, Strategy
 from host.framing import Feed, Framer
@@ -134,15 +133,11 @@ class Desk(Market):
         self.card.send(frame)
         self.card.run_until_idle(limit=200_000)
         (seen,) = self.card.received_at().tolist()
-        end = seen[1] + len(frame) - 1
-        return Received(end - len(messages[-1]) + 1, end)
+        width = self.card.geometry.width
+        end = len(frame) - 1
+        return Received(*(seen[1] + byte // width for byte in (end - len(messages[-1]) + 1, end)))
 
     def touch(self) -> None:
         """Send the opening."""
         for message in self.opening():
             self.send(message)
-
-
-def card(geometry: Geometry = PRESETS["versa"]) -> SimulatedCard:
-    """A card of the size the figures are stated for."""
-    return SimulatedCard(geometry)

@@ -1,17 +1,20 @@
-"""The card every test of the whole appliance starts from."""
+"""The card every test of the whole appliance starts from, at one and at eight bytes a clock from the same sources."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
+from hdl.spec.geometry import PRESETS
 from sim.card import SimulatedCard
-from tests.support import desk
+
+GEOMETRIES = {"gmii": PRESETS["versa"], "xgmii": replace(PRESETS["versa"], width=8)}
 
 
-@pytest.fixture
-def card() -> Iterator[SimulatedCard]:
+@pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES)
+def card(request: pytest.FixtureRequest) -> Iterator[SimulatedCard]:
     """A simulated card out of reset."""
-    with desk.card() as card:
+    with SimulatedCard(request.param) as card:
         yield card

@@ -22,8 +22,6 @@ CEILINGS = Ceilings(
     collar_usd=Decimal(10),
     collar_bps=300,
 )
-_PERIOD = 125_000
-"""Clocks of the shortest watchdog."""
 
 
 def test_limits_at_their_ceilings_trade(card: SimulatedCard) -> None:
@@ -70,14 +68,15 @@ def test_open_orders_keep_the_card_killed(card: SimulatedCard) -> None:
 def test_without_beats_the_card_ends_killed(card: SimulatedCard) -> None:
     desk = Desk(card, replace(CONFIGURATION, risk=Risk(ignore_market_hours=True, watchdog_ms=1)))
     desk.touch()
-    assert desk.loader.watchdog == _PERIOD
+    period = card.geometry.clock_hz // 1_000
+    assert desk.loader.watchdog == period
     for _ in range(4):
         desk.loader.beat()
-        card.run(_PERIOD // 2)
+        card.run(period // 2)
     assert desk.loader.trading_state is TradingState.ACTIVE
-    card.run(_PERIOD)
+    card.run(period)
     assert desk.loader.trading_state is TradingState.REDUCE_ONLY
-    card.run(_PERIOD)
+    card.run(period)
     assert desk.loader.trading_state is TradingState.KILLED
     assert trigger(desk) == 0
     # Another host, which knows of no watchdog yet, gets the card back as well.

@@ -1,0 +1,110 @@
+"""The worst the wire can bring, without a pause: nothing is dropped, and the book is what a plain count says.
+
+`make soak` runs twenty million clocks of each; here it is a sample.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from itertools import islice
+
+import pytest
+
+from host.framing import pack_messages
+from sim.card import SimulatedCard
+from tests.support.desk import DOLLAR, Desk
+
+CLOCKS = {False: 60_000, True: 20_000_000}
+"""Clocks of line rate, in a sample and in a soak."""
+
+CHUNK = 200
+"""Packets queued at once."""
+
+WIRE = 8 + 4 + 12
+"""Bytes a frame has besides its own: preamble, check sequence, gap."""
+
+Flow = Iterator[tuple[bytes, int]]
+"""Messages, and how many orders each leaves more."""
+
+
+def orders(desk: Desk, rng: random.Random, count: int) -> Iterator[tuple[int, bytes]]:
+    for _ in range(count):
+        side, low, high = rng.choice((("B", 9_900, 9_999), ("S", 10_001, 10_100)))
+        yield desk.add("AAA", side, 100, rng.randrange(low, high) / 100)
+
+
+def deletes(desk: Desk, rng: random.Random) -> Flow:
+    """The shortest messages there are, in as long a row as the table allows, and the adds they need."""
+    while True:
+        references = []
+        for reference, message in orders(desk, rng, 1_000):
+            references.append(reference)
+            yield message, 1
+        rng.shuffle(references)
+        for reference in references:
+            yield desk.message("D", order_ref=reference), -1
+
+
+def replaces(desk: Desk, rng: random.Random) -> Flow:
+    """A storm of replaces in one symbol, each at the touch."""
+    reference, message = desk.add("AAA", "B", 100, 99.90)
+    yield message, 1
+    while True:
+        new = rng.getrandbits(64)
+        price = rng.randrange(9_900, 9_999) * DOLLAR // 100
+        yield desk.message("U", orig_order_ref=reference, new_order_ref=new, shares=rng.randrange(1, 1_000), price=price), 0
+        reference = new
+
+
+def executions(desk: Desk, rng: random.Random) -> Flow:
+    """Orders are added, canceled in part, executed in part at another price, and executed to the end."""
+    while True:
+        for reference, message in list(orders(desk, rng, 100)):
+            yield message, 1
+            yield desk.message("X", order_ref=reference, cancelled_shares=10), 0
+            yield desk.message("C", order_ref=reference, executed_shares=20), 0
+            yield desk.message("E", order_ref=reference, executed_shares=70), -1
+
+
+FLOWS: tuple[Callable[[Desk, random.Random], Flow], ...] = (deletes, replaces, executions)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("full", [True, False], ids=["full", "short"])
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+def test_nothing_is_dropped_at_line_rate(
+    card: SimulatedCard, flow: Callable[[Desk, random.Random], Flow], full: bool, soak: bool
+) -> None:
+    desk = Desk(card)
+    width, queue = card.geometry.width, card.geometry.book_queue
+    messages = flow(desk, random.Random(flow.__name__))
+    sent, live, clocks = 0, 0, 0
+    while clocks < CLOCKS[soak]:
+        # At eight bytes a clock messages can come faster than the book takes them; bursts as long as its queue it must bear.
+        burst = list(islice(messages, CHUNK * 40 if width == 1 else queue))
+        packets = list(pack_messages((message for message, _ in burst), most=1_000 if full else 1))
+        wire = 0
+        for packet in packets:
+            frame = desk.framer.packet(packet)
+            card.send(frame)
+            wire += max(60, len(frame)) + WIRE
+        # The wire does not rest between bursts at one byte a clock: the next one is queued before this one is out.
+        card.run(wire if width == 1 else wire // width + 13 * queue)
+        card.events_raw()
+        card.received_at()
+        sent += len(burst)
+        live += sum(change for _, change in burst)
+        clocks += wire // width
+    card.run_until_idle(limit=100_000)
+    card.run(20 * queue)
+
+    assert not {cause: count for cause, count in card.read_rows("status", "drop").items() if count}
+    assert card.read("status", "messages") == sent
+    assert card.read("book", "live_orders") == live
+    assert card.read("status", "gaps") == card.read("status", "lost_after_use") == 0
+    # The book never left EXACT and knows its touch: the pair trades.
+    assert not card.frames()
+    opening = [("BBB", "B", 49.90), ("BBB", "S", 49.95), ("AAA", "S", 100.10), ("AAA", "B", 100.00)]
+    desk.send(*[desk.add(symbol, side, 1_000, price)[1] for symbol, side, price in opening])
+    assert len(card.frames()) == 1
