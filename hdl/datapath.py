@@ -181,6 +181,7 @@ class DataPath(wiring.Component):
             trading.stale_after.eq(risk.stale_after),
             risk.ceilings_locked.eq(trading.ceilings_locked),
             risk.orders_open.eq(trading.live),
+            *(getattr(risk, name).eq(getattr(trading, name)) for name in ("pnl", "gross", "net_long", "net_short")),
             watchdog.heartbeat.eq(risk.heartbeat),
             watchdog.period.eq(risk.watchdog),
             trading_state.reduce.eq(watchdog.overdue),

@@ -58,15 +58,19 @@
 #define T2T_RISK_CEILINGS 0x00B08u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
 #define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_SESSION_UP 0x00B10u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B11u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B13u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B15u /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B16u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B17u /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B18u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B19u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B1Au /* load, 32 bits */
+#define T2T_RISK_PNL 0x00B10u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00B13u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00B16u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00B19u /* ro, 80 bits */
+#define T2T_SESSION_UP 0x00B1Cu /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B1Du /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B1Fu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B21u /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B22u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B23u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B24u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B25u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B26u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00B40u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 32u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */

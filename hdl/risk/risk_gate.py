@@ -46,8 +46,8 @@ class RiskGate(wiring.Component):
     Ceilings: the first row of `ceilings` after reset holds until the next reset; before it there are none. A row of `limits` with
     a column above its ceiling is not taken over, the old one stays.
 
-    Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given
-    and the ledger has entered its orders. Nothing is queued here.
+    Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given,
+    the ledger has entered its orders and the portfolio has counted them. Nothing is queued here.
 
     Source: DESIGN section 7, `reasons.Refusal`.
 
@@ -98,6 +98,8 @@ class RiskGate(wiring.Component):
     lookup : Out(ArrayLayout(geometry.slot_bits, 2))
     exposure : In(ArrayLayout(Exposure, 2))
     booking : In(1)
+    settling : In(1)
+        An order that left is not in the portfolio's sums yet.
     ledger_full : In(1)
         To and from `Ledger`.
     now : In(32)
@@ -146,6 +148,7 @@ class RiskGate(wiring.Component):
                 "lookup": Out(data.ArrayLayout(geometry.slot_bits, 2)),
                 "exposure": In(data.ArrayLayout(Exposure, 2)),
                 "booking": In(1),
+                "settling": In(1),
                 "ledger_full": In(1),
                 "now": In(32),
                 "order": Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
@@ -165,7 +168,7 @@ class RiskGate(wiring.Component):
         busy = Signal()
         request = Signal(self.request.payload.shape())
         m.d.comb += [
-            self.request.ready.eq(~busy & ~self.booking),
+            self.request.ready.eq(~busy & ~self.booking & ~self.settling),
             taken.eq(self.request.valid & self.request.ready),
             step[0].eq(taken),
         ]

@@ -296,6 +296,10 @@ RISK = Block(
             ),
             "Highest limits of any slot. The first write after reset locks them; a row of limits above one is not taken over.",
         ),
+        Register("pnl", 80, Access.RO, "profit and loss, 1/10000 dollar, signed; longs at the bid, shorts at the ask"),
+        Register("gross", 80, Access.RO, "gross notional at the worst, 1/10000 dollar"),
+        Register("net_long", 80, Access.RO, "net notional with every open buy filled and no sell, 1/10000 dollar, signed"),
+        Register("net_short", 80, Access.RO, "net notional with every open sell filled and no buy, 1/10000 dollar, signed"),
     ),
 )
 

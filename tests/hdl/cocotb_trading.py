@@ -12,6 +12,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
 from hdl.trading import TradingCore
 from tests.hdl.risk.accounts import Accounts, Own
+from tests.hdl.risk.exposures import Held, sums
 from tests.hdl.risk.rules import Order, Slot, World, judge
 from tests.hdl.strategy.rules import Touch
 from tests.support.stepper import Stepper
@@ -57,8 +58,13 @@ TOUCHES = (
 )
 
 
+SETTLED = 80
+"""Clocks after a changed touch in which the orders it led to are entered and counted."""
+
+
 class Bench(Stepper):
     accounts = Accounts()
+    marks: dict[int, Held] = {slot: Held() for slot in range(GEOMETRY.slots)}
 
     def __init__(self, dut):
         super().__init__(
@@ -66,6 +72,7 @@ class Bench(Stepper):
             TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
+            levels=("pnl", "gross", "net_long", "net_short"),
         )
 
     async def start(self, **limits: int) -> None:
@@ -109,15 +116,16 @@ class Bench(Stepper):
             self.world.slots[slot].halted = 0
             await self.step()
 
-    async def change(self, slot: int, touch: Touch, *, clocks: int = 40) -> int:
+    async def change(self, slot: int, touch: Touch) -> int:
         """Change a touch, give the clock it was told in."""
         self.offer("accept", {"slot": slot})
         await self.step(LEAD)
         self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "sequence": 9, "type": 65})
         at = self.cycle
         self.touches[slot] = touch
+        self.marks[slot].look(touch.bid_price, touch.ask_price)
         self.world.slots[slot].bid, self.world.slots[slot].ask = touch.bid_price, touch.ask_price
-        await self.step(clocks)
+        await self.step(SETTLED)
         return at
 
     def book_sent(self) -> list[tuple[int, dict]]:
@@ -142,6 +150,16 @@ class Bench(Stepper):
     def outcome(self, numbers: list[int]) -> PairOutcome | None:
         first, second = numbers
         return self.accounts.outcome(0, (first, second))
+
+    def check_sums(self) -> None:
+        """The card's sums are those of the accounts at the last touches."""
+        for slot, held in self.marks.items():
+            shares = self.accounts.exposure(slot)
+            held.position, held.open_buys, held.open_sells = (shares[name] for name in ("position", "open_buys", "open_sells"))
+            held.cash = self.accounts.cash.get(slot, 0)
+        expected = sums(list(self.marks.values()))
+        found = {name: self.get(name) for name in ("pnl", "gross", "net_long", "net_short")}
+        assert found == dict(zip(found, (expected[name] for name in ("pnl", "gross", "long", "short")), strict=True))
 
     def refresh(self) -> None:
         for index, slot in self.world.slots.items():
@@ -252,7 +270,7 @@ async def random_trading_keeps_every_limit(dut):
             state = rng.choice((TradingState.ACTIVE,) * 8 + (TradingState.REDUCE_ONLY,))
             bench.world.state = state
             bench.set("trading_state", int(state))
-            at = await bench.change(rng.randrange(3), rng.choice(TOUCHES), clocks=45)
+            at = await bench.change(rng.randrange(3), rng.choice(TOUCHES))
             sent = bench.taken("order")
             verdicts = [verdict for _, verdict in bench.taken("verdict_event")]
             assert len(verdicts) % 2 == 0
@@ -295,6 +313,8 @@ async def random_trading_keeps_every_limit(dut):
                             rng.choice((order.open, order.open, rng.randint(1, order.open))),
                         )
             bench.refresh()
+            await bench.step(SETTLED)
+            bench.check_sums()
             for pair, both in numbers.items():
                 if bench.outcome(both) == PairOutcome.LEGGED:
                     bench.offer("pairs", {"index": pair, "row": ROW | ({"slot_a": 2} if pair else {})})

@@ -25,6 +25,7 @@ class Slot:
     position: int = 0
     open_buys: int = 0
     open_sells: int = 0
+    orders: int = 0
     integrity: Integrity = Integrity.EXACT
     halted: int = 0
     restricted: int = 0

@@ -216,7 +216,7 @@ def test_all_rules_hold() -> None:
         ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),
         ("limits", "row.max_notional < notional.product", "row.max_notional + 1 < notional.product"),
         ("reduces", "delayed(~worst[-1] | nothing, 1", "delayed(~worst[-1] & nothing, 1"),
-        ("verdicts", "self.request.ready.eq(~busy & ~self.booking)", "self.request.ready.eq(~self.booking)"),
+        ("verdicts", "self.request.ready.eq(~busy & ~self.booking & ~self.settling)", "self.request.ready.eq(~self.booking)"),
     ],
 )
 def test_each_rule_finds_a_fault(rule: str, old: str, new: str) -> None:
