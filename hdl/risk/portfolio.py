@@ -1,6 +1,6 @@
 """What all positions and open orders come to: profit and loss, gross and net notional."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -216,19 +216,22 @@ class Portfolio(wiring.Component):
         base = Mux(step[6], row.cash, 0)
         m.d.sync += value.eq(base + minus_if(negative, product.product, VALUE_BITS))
 
-        # Each sum's part of a slot: row after row, the sums in the order of the steps.
-        m.submodules.parts = parts = Memory(shape=signed(VALUE_BITS), depth=4 * self._geometry.slots, init=[])
+        # A slot's part of each sum, in the order of the steps. A row is read a clock before it is written.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.parts = parts = Memory(
+            shape=signed(VALUE_BITS), depth=4 * self._geometry.slots, init=[], attrs=attributes
+        )
         read, write = parts.read_port(domain="comb"), parts.write_port()
-        number = Signal(2)
-        m.d.sync += number.eq(Mux(step[6], 0, number + 1))
-        place = number + (slot << 2)
+        number, last = Signal(2), Signal(2)
+        part = Signal(signed(VALUE_BITS), reset_less=True)
+        m.d.sync += [number.eq(Mux(step[5], 0, number + 1)), last.eq(number), part.eq(read.data)]
         m.d.comb += [
-            read.addr.eq(place),
-            write.addr.eq(place),
+            read.addr.eq(Cat(number, slot)),
+            write.addr.eq(Cat(last, slot)),
             write.data.eq(value),
             write.en.eq(step[7:11].any()),
         ]
-        before = Mux(counted.bit_select(slot, 1), read.data, 0)
+        before = Mux(counted.bit_select(slot, 1), part, 0)
         m.d.sync += change.eq(value - before)
         for index, total in enumerate((self.pnl, self.long, self.short, self.gross)):
             with m.If(step[8 + index]):

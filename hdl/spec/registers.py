@@ -300,6 +300,15 @@ RISK = Block(
         Register("gross", 80, Access.RO, "gross notional at the worst, 1/10000 dollar"),
         Register("net_long", 80, Access.RO, "net notional with every open buy filled and no sell, 1/10000 dollar, signed"),
         Register("net_short", 80, Access.RO, "net notional with every open sell filled and no buy, 1/10000 dollar, signed"),
+        Register("max_gross", 56, Access.RW, "gross notional at most, 1/10000 dollar; 0: nothing but what shrinks a position"),
+        Register("max_net", 56, Access.RW, "net notional at most, each way, 1/10000 dollar; 0: nothing but what shrinks a position"),
+        Register("max_loss", 56, Access.RW, "loss at most, 1/10000 dollar; 0: none"),
+        Register("loss_reached", 1, Access.RO, "1: the loss was greater than max_loss, and was not re-armed since"),
+        Register("rearm_loss", 1, Access.PULSE, "forget that the loss limit was reached; does nothing while the loss is greater"),
+        Register("max_open_orders", 16, Access.RW, "open orders of a slot at most; 0: none leaves"),
+        Register("duplicate_window", 32, Access.RW, "clocks in which a slot's last order is not sent again, 0: never mind"),
+        Register("slot_rate_orders", 16, Access.RW, "orders of a slot that may leave in a window, 0: any number"),
+        Register("slot_rate_window", 32, Access.RW, "clocks of a window, 0: it never ends"),
     ),
 )
 

@@ -58,6 +58,7 @@ TOUCHES = (
 )
 
 
+UNLIMITED = (1 << 56) - 1
 SETTLED = 80
 """Clocks after a changed touch in which the orders it led to are entered and counted."""
 
@@ -72,7 +73,7 @@ class Bench(Stepper):
             TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
-            levels=("pnl", "gross", "net_long", "net_short"),
+            levels=("pnl", "gross", "net_long", "net_short", "loss_reached"),
         )
 
     async def start(self, **limits: int) -> None:
@@ -95,6 +96,9 @@ class Bench(Stepper):
         ):
             self.set(name, int(value))
         self.set("rate_tokens", 60_000)
+        for name in ("max_gross", "max_net", "max_loss"):
+            self.set(name, UNLIMITED)
+        self.set("max_open_orders", 0xFFFF)
         self.offer("load_user_ref_num", self.number)
         for slot in range(GEOMETRY.slots):
             self.offer("limits", {"index": slot, "row": limits})
@@ -254,6 +258,101 @@ async def no_pair_is_sent_twice_before_the_ledger_knows_the_first(dut):
     assert [mask for _, mask in bench.taken("miss")] == [1 << Miss.GATE_BUSY]
     await bench.change(1, LOW._replace(ask_shares=501))
     assert [pair["pair"] for _, pair in bench.book_sent()] == [1]
+
+
+@cocotb.test()
+async def a_fresh_card_lets_nothing_grow(dut):
+    """What the host has not set is no limit that lets an order through."""
+    bench = Bench(dut)
+    for name, reason in (
+        ("max_gross", Refusal.GROSS),
+        ("max_net", Refusal.NET),
+        ("max_open_orders", Refusal.OPEN_ORDERS),
+    ):
+        await bench.start(max_long=10_000, max_short=10_000)
+        await bench.open_market()
+        bench.set(name, 0)
+        await bench.change(1, NARROW)
+        await bench.change(0, NARROW)
+        await bench.change(0, HIGH)
+        masks = [verdict["refusals"] for _, verdict in bench.taken("verdict_event")]
+        assert masks == [1 << reason] * 2 or masks == [1 << reason | 1 << Refusal.OTHER_LEG] * 2
+        assert not bench.taken("order")
+
+
+@cocotb.test()
+async def the_orders_just_sent_count_against_every_limit(dut):
+    """Two pairs of one slot, one after the other: room for one. All that was sent before this test has ended, and is held."""
+    bench = Bench(dut)
+    for name, reason in (("max_gross", Refusal.GROSS), ("max_net", Refusal.NET), ("max_open_orders", Refusal.OPEN_ORDERS)):
+        await bench.start(max_long=10_000, max_short=10_000)
+        await bench.open_market()
+        await bench.change(0, NARROW)
+        await bench.change(2, NARROW)
+        bench.refresh()
+        bench.check_sums()
+        first = {
+            "max_gross": bench.get("gross") + 2 * 100 * 1_000_500,
+            "max_net": max(bench.get("net_long"), -bench.get("net_short")) + 100 * 1_000_500,
+            "max_open_orders": 1,
+        }
+        bench.set(name, first[name])
+        await bench.change(1, LOW._replace(ask_price=999_700))
+        sent = bench.book_sent()
+        assert [pair["pair"] for _, pair in sent] == [0], name
+        bench.check_sums()
+        bench.taken("verdict_event")
+        await bench.change(1, LOW._replace(ask_shares=501))
+        assert not bench.taken("order"), name
+        masks = [verdict["refusals"] & ~(1 << Refusal.OTHER_LEG) for _, verdict in bench.taken("verdict_event")]
+        assert 1 << reason in masks and set(masks) <= {0, 1 << reason}, name
+
+
+@cocotb.test()
+async def a_loss_leaves_only_what_shrinks(dut):
+    bench = Bench(dut)
+    await bench.start(max_long=10_000, max_short=10_000)
+    await bench.open_market()
+    await bench.change(1, NARROW)
+    await bench.change(0, NARROW)
+    await bench.change(0, HIGH)
+    [(_, pair)] = bench.book_sent()
+    for leg in pair["legs"]:
+        order = bench.accounts.orders[leg["user_ref_num"]]
+        await bench.report("E", order, order.sent, price=leg["price"])
+    await bench.step(SETTLED)
+    bench.check_sums()
+    worst = -bench.get("pnl")
+    assert worst > 0
+    # A loss of just the limit is none too many; a unit of price more on one share is.
+    bench.set("max_loss", worst)
+    await bench.step(SETTLED)
+    assert not bench.get("loss_reached")
+    bench.set("max_loss", worst - 1)
+    await bench.step(3)
+    assert bench.get("loss_reached")
+    bench.set("max_loss", worst)
+    await bench.step(SETTLED)
+    assert bench.get("loss_reached"), "latched"
+    # What buys back still leaves.
+    bench.taken("verdict_event")
+    await bench.change(0, LOW)
+    assert len(bench.book_sent()) == 1
+    for order in [order for order in bench.accounts.orders.values() if not order.ended]:
+        await bench.report("E", order, order.sent)
+    bench.taken("verdict_event")
+    await bench.change(0, HIGH)
+    masks = [verdict["refusals"] for _, verdict in bench.taken("verdict_event")]
+    assert masks and all(mask >> Refusal.LOSS & 1 for mask in masks) and not bench.taken("order")
+    # The host re-arms it once there is room, and not before.
+    for limit, reached in ((0, 1), (UNLIMITED, 0)):
+        bench.set("max_loss", limit)
+        await bench.step(3)
+        bench.set("rearm_loss", 1)
+        await bench.step()
+        bench.set("rearm_loss", 0)
+        await bench.step(3)
+        assert bench.get("loss_reached") == (reached and bench.get("pnl") < 0)
 
 
 @cocotb.test()
