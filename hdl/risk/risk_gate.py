@@ -240,20 +240,20 @@ class RiskGate(wiring.Component):
         return m
 
     def _recent(self, m: Module, request, taken: Signal, late: list) -> None:
-        """Reasons that hang on what left before, into the masks of the verdict's clock."""
+        """Reasons that hang on what left before, valid four clocks after the request was taken."""
         m.submodules.recent = recent = RecentOrders(geometry=self._geometry)
         m.d.comb += [recent.taken.eq(taken), recent.sent.eq(self.order.valid)]
         for name in ("duplicate_window", "slot_rate_orders", "slot_rate_window"):
             m.d.comb += getattr(recent, name).eq(getattr(self, name))
         for index, leg in enumerate(request.legs):
             m.d.comb += [recent.asked[index][name].eq(leg[name]) for name in ("slot", "side", "quantity", "price")]
-            m.d.sync += [
+            m.d.comb += [
                 late[index][Refusal.DUPLICATE].eq(recent.duplicate[index]),
                 late[index][Refusal.SLOT_RATE].eq(recent.crowded[index]),
             ]
 
     def _portfolio(self, m: Module, request, own: list, late: list) -> None:
-        """Reasons that hang on all slots, into the masks of the verdict's clock.
+        """Reasons that hang on all slots, valid four clocks after the request was taken.
 
         Clock 3: what the legs add. What there is room for was known before. Clock 4: they are compared."""
         bits = total_bits(self._geometry) + 1
@@ -271,7 +271,7 @@ class RiskGate(wiring.Component):
         ]
         too_gross, too_long, too_short = gross_room < added, buy_room < bought, sell_room < sold
         for index, each in enumerate(own):
-            m.d.sync += [
+            m.d.comb += [
                 late[index][Refusal.GROSS].eq(each.growing & too_gross),
                 late[index][Refusal.NET].eq(each.growing & Mux(selling[index], too_short, too_long)),
             ]
@@ -483,9 +483,12 @@ class RiskGate(wiring.Component):
     def _verdict(self, m: Module, request, step: Signal, own: list, late: list) -> None:
         """Bring the legs together; judge what they share in the last clock."""
         own_masks = [Signal(len(Refusal), name=f"own_mask_{index}") for index in range(2)]
+        late_masks = [Signal(len(Refusal), name=f"late_mask_{index}") for index in range(2)]
         own_good = Signal()
         shorts, growing = Signal(2), Signal(2)
         m.d.sync += [kept.eq(each.mask) for kept, each in zip(own_masks, own, strict=True)]
+        # Apart: what they hang on comes last in its clock.
+        m.d.sync += [kept.eq(mask) for kept, mask in zip(late_masks, late, strict=True)]
         m.d.sync += [
             own_good.eq(~(own[0].mask.any() | own[1].mask.any())),
             shorts.eq(Cat(each.short for each in own)),
@@ -506,7 +509,7 @@ class RiskGate(wiring.Component):
         masks = [Signal(len(Refusal), name=f"whole_mask_{index}") for index in range(2)]
         for index, mask in enumerate(masks):
             m.d.comb += [
-                alone[index].eq(own_masks[index] | late[index] | shared),
+                alone[index].eq(own_masks[index] | late_masks[index] | shared),
                 alone[index][Refusal.REDUCE_ONLY].eq(reducing & growing[index]),
                 alone[index][Refusal.LOSS].eq(self.loss & growing[index]),
                 mask.eq(alone[index]),
@@ -516,7 +519,7 @@ class RiskGate(wiring.Component):
         good, leaves = Signal(), Signal()
         number, number_b = self.next_user_ref_num, Signal(32)
         m.d.comb += [
-            good.eq(own_good & ~late[0].any() & ~late[1].any() & ~shared.any() & ~((reducing | self.loss) & growing.any())),
+            good.eq(own_good & ~Cat(late_masks).any() & ~shared.any() & ~((reducing | self.loss) & growing.any())),
             leaves.eq(good & (self.mode == Mode.LIVE)),
             number_b.eq(number + 1),
             self.order.valid.eq(judging & leaves),
