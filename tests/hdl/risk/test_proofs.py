@@ -24,6 +24,7 @@ from amaranth.lib.wiring import In
 from hdl.control.trading_state_holder import TradingStateHolder
 from hdl.interfaces import Mode, Side, TradingState
 from hdl.risk.ledger import Exposure
+from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.product import Product
 from hdl.risk.recent_orders import RecentOrders
 from hdl.risk.risk_gate import RiskGate
@@ -42,6 +43,14 @@ TOTALS = ("portfolio", "recent", "verdicts")
 WIDE, NARROW = ("gross", "net_long", "net_short", "max_gross", "max_net"), 8
 """Sums of all slots, and the bits of them and of products that are free where they are added: the solver's time grows with the
 carries, and the tests of the gate add the widest ones."""
+
+
+def as_of(m: Module, when: Any, value: Any) -> Signal:
+    """A value as it stood when `when` was high last."""
+    then = Signal(value.shape(), name=f"then_{value.name}")
+    with m.If(when):
+        m.d.sync += then.eq(value)
+    return then
 
 
 def narrow(value: Any) -> Any:
@@ -215,15 +224,8 @@ class GateProof(wiring.Component):
             ]
 
     def _portfolio(self, m: Module, kept: Kept) -> None:
-        """No order that may let a position grow leaves where all slots would come to more than they may; and none of a slot that
-        has as many open orders as it may."""
+        """No order that may let a position grow leaves where all slots would come to more than they may."""
         gate, bits = self.gate, 70
-
-        def at(clock: int, value: Any) -> Signal:
-            then = Signal(value.shape(), name=f"then_{value.name}")
-            with m.If(kept.story[clock]):
-                m.d.sync += then.eq(value)
-            return then
 
         def added(side: Side | None) -> Signal:
             total = Signal(signed(bits), name=f"added_{side.name if side else 'all'}")
@@ -233,9 +235,8 @@ class GateProof(wiring.Component):
             m.d.comb += total.eq(sum(Mux(each, kept.products[number], 0) for number, each in enumerate(counts)))
             return total
 
-        max_gross, max_net = at(Product.LATENCY, gate.max_gross), at(Product.LATENCY, gate.max_net)
-        gross, net_long, net_short = (at(Product.LATENCY, each) for each in (gate.gross, gate.net_long, gate.net_short))
-        most_orders = at(1, gate.max_open_orders)
+        sums = (gate.max_gross, gate.max_net, gate.gross, gate.net_long, gate.net_short)
+        max_gross, max_net, gross, net_long, net_short = (as_of(m, kept.story[Product.LATENCY], each) for each in sums)
         everything, bought, sold = added(None), added(Side.BUY), added(Side.SELL)
         for number, leg in enumerate(kept.request.legs):
             grows = kept.leaves & kept.growing[number]
@@ -243,15 +244,15 @@ class GateProof(wiring.Component):
                 Assert(~grows | (gross + everything <= max_gross)),
                 Assert(~grows | (leg.side == Side.SELL) | (net_long + bought <= max_net)),
                 Assert(~grows | (leg.side == Side.BUY) | (net_short - sold >= -max_net)),
-                Assert(~kept.leaves | (kept.exposure[number].orders < most_orders)),
             ]
 
     def _recent(self, m: Module, kept: Kept) -> None:
-        """No order leaves that `RecentOrders` said is a duplicate, or one too many, in the clock in which it says so."""
-        answers = Signal(4)
-        with m.If(kept.story[RecentOrders.LATENCY]):
-            m.d.sync += answers.eq(self.answers)
+        """No order leaves that `RecentOrders` said is a duplicate, or one too many, in the clock in which it says so; and none of
+        a slot that has as many open orders as it may."""
+        answers = as_of(m, kept.story[RecentOrders.LATENCY], self.answers)
+        most_orders = as_of(m, kept.story[1], self.gate.max_open_orders)
         m.d.comb += Assert(~kept.leaves | (answers == 0))
+        m.d.comb += [Assert(~kept.leaves | (held.orders < most_orders)) for held in kept.exposure]
 
     def _verdicts(self, m: Module, kept: Kept) -> None:
         """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one."""
@@ -297,7 +298,7 @@ def test_rules_of_the_portfolio_hold() -> None:
     ("rule", "old", "new"),
     [
         ("portfolio", "gross_room < added,", "gross_room + 1 < added,"),
-        ("portfolio", "orders >= self.max_open_orders", "self.max_open_orders < orders"),
+        ("recent", "orders >= self.max_open_orders", "self.max_open_orders < orders"),
         ("recent", "[Refusal.DUPLICATE].eq(recent.duplicate[index])", "[Refusal.DUPLICATE].eq(recent.duplicate[0])"),
         ("reduces", "~((reducing | self.loss) & growing.any())", "~(reducing & growing.any())"),
         ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),
@@ -371,3 +372,102 @@ def test_killed_is_left_by_the_keys_only() -> None:
 )
 def test_the_holder_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(HolderProof(mutant(TradingStateHolder, old, new)), depth=6, mode="bmc") == "FAIL"
+
+
+class LossProof(wiring.Component):
+    """Watches the loss limit: what sets it, and that nothing but the host resets it."""
+
+    def __init__(self, limit: Any):
+        self.limit = limit(bits=LOSS_BITS + 4)
+        super().__init__({name: member for name, member in self.limit.signature.members.items() if member.flow is In})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.limit = limit = self.limit
+        m.d.comb += [getattr(limit, name).eq(getattr(self, name)) for name in self.signature.members]
+        lost, reached, rearm, begun = Signal(2), Signal(), Signal(), Signal(2)
+        m.d.sync += [
+            lost.eq(Cat(self.valid & (-self.pnl > self.max_loss), lost)),
+            begun.eq(Cat(1, begun)),
+            reached.eq(limit.reached),
+            rearm.eq(self.rearm),
+        ]
+        m.d.comb += [
+            Assert(~(begun[1] & lost[1]) | limit.reached),
+            Assert(~(begun[1] & reached & ~limit.reached) | (rearm & ~lost[1])),
+        ]
+        return m
+
+
+def test_a_loss_is_latched_until_it_is_rearmed() -> None:
+    assert judge(LossProof(LossLimit), depth=4) == "PASS"
+
+
+@pytest.mark.parametrize(("old", "new"), [("with m.Elif(self.rearm)", "with m.Else()"), ("< 0", "< -1")])
+def test_the_loss_proof_finds_a_fault(old: str, new: str) -> None:
+    assert judge(LossProof(mutant(LossLimit, old, new)), depth=6, mode="bmc") == "FAIL"
+
+
+class RecentProof(wiring.Component):
+    """Watches `RecentOrders`, with its memory: nothing that is the same as its slot's last order passes within the window."""
+
+    def __init__(self, recent: Any):
+        self.recent = recent(geometry=GEOMETRY)
+        orders = self.recent.asked.shape()
+        super().__init__({"taken": In(1), "orders": In(orders), "sent": In(1), "window": In(4)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.recent = recent = self.recent
+        constant(m, self.window, "window")
+        story = Signal(RecentOrders.VERDICT + 1)
+        asked, clock = Signal(self.orders.shape()), Signal(8)
+        m.d.sync += [story.eq(story << 1), clock.eq(clock + 1)]
+        # As the gate asks: one request at a time, unchanged behind the clock in which it is taken.
+        taken = self.taken & ~story[: RecentOrders.VERDICT].any()
+        sent = self.sent & story[RecentOrders.VERDICT - 1] & (asked[0].slot != asked[1].slot)
+        with m.If(taken):
+            m.d.sync += story[0].eq(1)
+            # A few values are all it takes to differ, and the solver's time grows with them.
+            for order, given in zip(asked, self.orders, strict=True):
+                m.d.sync += [order.slot.eq(given.slot), order.side.eq(given.side)]
+                m.d.sync += [order.price.eq(given.price[:2]), order.quantity.eq(given.quantity[:2])]
+        m.d.comb += [recent.taken.eq(taken), recent.asked.eq(asked), recent.sent.eq(sent)]
+        m.d.comb += recent.duplicate_window.eq(self.window)
+
+        last = [Signal(asked[0].shape(), name=f"last_{slot}") for slot in range(2)]
+        known, left_at = Signal(2), Signal(data.ArrayLayout(8, 2))
+        for slot in range(2):
+            for order in asked:
+                with m.If(sent & (order.slot == slot)):
+                    m.d.sync += [last[slot].eq(order), known[slot].eq(1), left_at[slot].eq(clock)]
+        for leg, order in enumerate(asked):
+            before, age = Array(last)[order.slot], Signal(8, name=f"age_{leg}")
+            same = known.bit_select(order.slot, 1) & (before.as_value() == order.as_value())
+            # One clock before the verdict.
+            m.d.comb += age.eq(clock + 1 - Array(left_at)[order.slot])
+            duplicate = same & (age < self.window)
+            m.d.comb += Assert(~story[RecentOrders.LATENCY - 1] | (recent.duplicate[leg] == duplicate))
+        return m
+
+
+SECOND_ANSWER = 2 * RecentOrders.VERDICT + 2
+"""Clocks in which a second request has its answer."""
+
+
+def test_the_last_order_of_each_slot_is_known() -> None:
+    """Two requests, from power-up on, whatever they are."""
+    assert judge(RecentProof(RecentOrders), depth=SECOND_ANSWER, mode="bmc") == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("age < self.duplicate_window", "age <= self.duplicate_window"),
+        ("write.addr.eq(Mux(second, orders[1].slot, orders[0].slot))", "write.addr.eq(orders[0].slot)"),
+    ],
+)
+def test_the_proof_of_last_orders_finds_a_fault(old: str, new: str) -> None:
+    assert judge(RecentProof(mutant(RecentOrders, old, new)), depth=SECOND_ANSWER, mode="bmc") == "FAIL"
