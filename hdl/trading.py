@@ -1,13 +1,15 @@
 """From the book to the order: strategy, gate and ledger as one component."""
 
-from amaranth.hdl import Module
+from amaranth.hdl import Module, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl import interfaces
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
 from hdl.risk.ledger import Ledger
+from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
+from hdl.risk.portfolio import Portfolio, total_bits
 from hdl.risk.risk_gate import CEILINGS, LIMITS, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
@@ -16,7 +18,7 @@ from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LISTS, PAIRS, SpreadTri
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger`, `MarketStatus`, `RiskGate` and `Ledger`, joined.
+    """`SpreadTrigger`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -58,6 +60,14 @@ class TradingCore(wiring.Component):
         Orders that leave; valid only while `transmitter_ready`, which must not depend on it in the same clock.
     transmitter_ready, session_up : In(1)
         Of the order session.
+    max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window
+        Registers of the host.
+    rearm_loss : In(1)
+        The host forgets that the loss limit was reached.
+    loss_reached : Out(1)
+        It was: the trading state has to be REDUCE_ONLY or lower.
+    pnl, gross, net_long, net_short : Out(signed(total_bits(geometry)))
+        Sums of `Portfolio`.
     now : In(32)
         Clock count.
     trigger_event, verdict_event, fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...),
@@ -115,6 +125,16 @@ class TradingCore(wiring.Component):
                 "order": always(interfaces.order_pair(geometry), Out),
                 "transmitter_ready": In(1),
                 "session_up": In(1),
+                "max_gross": In(56),
+                "max_net": In(56),
+                "max_loss": In(LOSS_BITS),
+                "rearm_loss": In(1),
+                "loss_reached": Out(1),
+                "max_open_orders": In(16),
+                "duplicate_window": In(32),
+                "slot_rate_orders": In(16),
+                "slot_rate_window": In(32),
+                **dict.fromkeys(("pnl", "gross", "net_long", "net_short"), Out(signed(total_bits(geometry)))),
                 "now": In(32),
                 "trigger_event": always(interfaces.event(events.TRIGGER), Out),
                 "verdict_event": always(interfaces.event(events.VERDICT), Out),
@@ -136,6 +156,8 @@ class TradingCore(wiring.Component):
         m.submodules.status = status = MarketStatus(geometry=self._geometry)
         m.submodules.gate = gate = RiskGate(geometry=self._geometry)
         m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
+        m.submodules.portfolio = portfolio = Portfolio(geometry=self._geometry)
+        m.submodules.loss = loss = LossLimit(bits=total_bits(self._geometry))
 
         for target, names in (
             (status, ("decoded",)),
@@ -148,6 +170,7 @@ class TradingCore(wiring.Component):
         connect(m, request=trigger.request, gate=gate.request)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
+        connect(m, ledger=ledger.booked, portfolio=portfolio.booked)
 
         for target, names in (
             (trigger, ("cooldown", "clear", "integrity", "now")),
@@ -159,6 +182,12 @@ class TradingCore(wiring.Component):
                     "mode",
                     "rate_tokens",
                     "rate_interval",
+                    "max_gross",
+                    "max_net",
+                    "max_open_orders",
+                    "duplicate_window",
+                    "slot_rate_orders",
+                    "slot_rate_window",
                     "clear",
                     "integrity",
                     "transmitter_ready",
@@ -188,6 +217,21 @@ class TradingCore(wiring.Component):
             ledger.looking.eq(gate.request.valid & gate.request.ready),
             gate.exposure.eq(ledger.exposure),
             gate.booking.eq(ledger.booking),
+            gate.settling.eq(portfolio.settling),
+            # The trigger takes the same stream.
+            portfolio.bbo.valid.eq(self.bbo.valid),
+            portfolio.bbo.payload.eq(self.bbo.payload),
+            self.pnl.eq(portfolio.pnl),
+            self.gross.eq(portfolio.gross),
+            self.net_long.eq(portfolio.long),
+            self.net_short.eq(portfolio.short),
+            *(getattr(gate, name).eq(getattr(self, name)) for name in ("gross", "net_long", "net_short")),
+            loss.pnl.eq(portfolio.pnl),
+            loss.valid.eq(portfolio.counted),
+            loss.max_loss.eq(self.max_loss),
+            loss.rearm.eq(self.rearm_loss),
+            gate.loss.eq(loss.reached),
+            self.loss_reached.eq(loss.reached),
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),
             self.miss.eq(trigger.miss),

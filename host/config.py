@@ -76,6 +76,9 @@ _WEIGHT_MOST = _highest("strategy", "pairs", "weight_a") * _WEIGHT_STEP
 # Ranges of dollars are cut to whole cents so that the bound an error names can be typed.
 _SPREAD_MOST = (Decimal(_highest("strategy", "pairs", "upper")) / (PRICE_UNITS * WEIGHT_UNITS)).quantize(_CENT, "ROUND_DOWN")
 _NOTIONAL_MOST = (Decimal(_highest("risk", "limits", "max_notional")) / PRICE_UNITS).quantize(_CENT, "ROUND_DOWN")
+_TOTAL_MOST = (Decimal(min(_highest("risk", name) for name in ("max_gross", "max_net", "max_loss"))) / PRICE_UNITS).quantize(
+    _CENT, "ROUND_DOWN"
+)
 # The fastest build has 156.25 clocks in a microsecond.
 _MICROSECONDS_MOST = _highest("risk", "rate_interval") * 100 // 15_625
 _MILLISECONDS_MOST = min(_highest("risk", "watchdog"), _highest("risk", "stale_after")) // 156_250
@@ -94,6 +97,12 @@ Milliseconds = Annotated[
     Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MILLISECONDS_MOST)), MultipleOf(Decimal("0.001"))
 ]
 """Time; the step keeps what is not 0 from becoming no clock at all, which would switch a check off."""
+Total = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(_TOTAL_MOST), MultipleOf(_PRICE_STEP)]
+"""Dollars of all symbols together."""
+Window = Annotated[
+    Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MICROSECONDS_MOST)), MultipleOf(Decimal("0.1"))
+]
+"""Time; the step keeps what is not 0 from becoming no clock at all."""
 Quantity = Annotated[int, Ge(1), Le(OUCH_MOST_SHARES)]
 """Shares of an order."""
 Long = Annotated[int, Ge(0), Le(_highest("risk", "limits", "max_long"))]
@@ -205,6 +214,19 @@ class Risk(_Model):
         le=_MILLISECONDS_MOST,
         description="without a heartbeat of the host until REDUCE_ONLY, as long again until KILLED, 0: never",
     )
+    max_gross_usd: Total = Field(default=_TOTAL_MOST, description="gross notional of all symbols, at the worst")
+    max_net_usd: Total = Field(default=_TOTAL_MOST, description="net notional of all symbols, each way, at the worst")
+    max_loss_usd: Total = Field(default=_TOTAL_MOST, description="loss of the day; beyond it REDUCE_ONLY until re-armed")
+    max_open_orders: int = Field(
+        default=_highest("risk", "max_open_orders"), ge=0, le=_highest("risk", "max_open_orders"), description="of one symbol"
+    )
+    duplicate_window_us: Window = Field(
+        default=Decimal(0), description="in which a symbol's last order is not sent again, 0: never mind"
+    )
+    slot_rate_orders: int = Field(
+        default=0, ge=0, le=_highest("risk", "slot_rate_orders"), description="of one symbol in a window, 0: any number"
+    )
+    slot_rate_window_us: Window = Field(default=Decimal(1_000), description="of slot_rate_orders, 0: it never ends")
 
 
 class Strategy(_Model):
@@ -546,6 +568,13 @@ def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
         "rate_interval": clocks(risk.rate_interval_us, geometry),
         "ignore_market_hours": int(risk.ignore_market_hours),
         "stale_after": clocks(1_000 * risk.stale_after_ms, geometry),
+        "max_gross": price_units(risk.max_gross_usd),
+        "max_net": price_units(risk.max_net_usd),
+        "max_loss": price_units(risk.max_loss_usd),
+        "max_open_orders": risk.max_open_orders,
+        "duplicate_window": clocks(risk.duplicate_window_us, geometry),
+        "slot_rate_orders": risk.slot_rate_orders,
+        "slot_rate_window": clocks(risk.slot_rate_window_us, geometry),
     }
 
 

@@ -143,8 +143,11 @@ class Loader:
                 self.bind(self.slots[slot.symbol], slot.locate)
 
     def arm(self, mode: Mode) -> None:
-        """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED."""
+        """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED, or the
+        loss limit was reached and not re-armed."""
         self._refuse_killed()
+        if mode is not Mode.OFF and self._read("risk", "loss_reached"):
+            raise CardError("the loss limit was reached: nothing but re-arming it lets the card trade freely again")
         self.beat()
         self._set("risk", mode=mode)
         if mode is Mode.LIVE:
@@ -175,6 +178,14 @@ class Loader:
             self._card.write("risk", "rearm", key)
         if (state := self.trading_state) is not TradingState.HALTED:
             raise CardError(f"the card did not become HALTED by the keys, it is {state.name}")
+
+    def rearm_loss(self) -> None:
+        """Forget that the loss limit was reached; the trading state stays. `CardError` where it was not, or is still passed."""
+        if not self._read("risk", "loss_reached"):
+            raise CardError("the loss limit was not reached: there is nothing to re-arm")
+        self._card.pulse("risk", "rearm_loss")
+        if self._read("risk", "loss_reached"):
+            raise CardError("the loss is still greater than its limit, so it was not re-armed")
 
     def beat(self) -> None:
         """Tell the card that the host lives."""

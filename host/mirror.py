@@ -11,6 +11,7 @@ from typing import Any
 from hdl.spec import events, itch
 from hdl.spec.reasons import OrderState, PairAction, Refusal
 from host.config import PRICE_UNITS, WEIGHT_UNITS, Configuration
+from host.exposure import Exposure, Line
 
 Record = Mapping[str, Any]
 
@@ -68,29 +69,34 @@ class Touch:
 
 @dataclass
 class Holding:
-    """Position and cash of one symbol, kept three ways apart: folded from fills here, and as the card's ledger said it last.
+    """Position and cash of one symbol, kept two ways apart: folded from fills here, and as the card's ledger said it last.
 
     Parameters
     ----------
-    shares, cash : int
-        Sum of fills; cash in 1/10000 dollar.
+    line : Line
+        What records come to.
     ledger_shares, ledger_cash : int
         After the last fill, as the card's ledger gave it.
-    mark_bid, mark_ask : int
-        Last touch that had both sides.
     """
 
-    shares: int = 0
-    cash: int = 0
+    line: Line
     ledger_shares: int = 0
     ledger_cash: int = 0
-    mark_bid: int = 0
-    mark_ask: int = 0
+
+    @property
+    def shares(self) -> int:
+        """Sum of fills."""
+        return self.line.shares
+
+    @property
+    def cash(self) -> int:
+        """What fills cost and brought, 1/10000 dollar."""
+        return self.line.cash
 
     @property
     def value(self) -> int:
         """Profit or loss in 1/10000 dollar: cash and shares, longs at the bid and shorts at the offer."""
-        return self.cash + self.shares * (self.mark_bid if self.shares > 0 else self.mark_ask)
+        return self.line.pnl
 
 
 @dataclass
@@ -137,7 +143,8 @@ class Mirror:
     def __init__(self, configuration: Configuration, slots: Mapping[str, int]) -> None:
         self.symbols = {number: symbol for symbol, number in slots.items()}
         self.touches: dict[int, Touch] = {number: Touch() for number in self.symbols}
-        self.holdings: dict[int, Holding] = {number: Holding() for number in self.symbols}
+        self.exposure = Exposure()
+        self.holdings: dict[int, Holding] = {number: Holding(self.exposure.lines[number]) for number in self.symbols}
         self.pairs = [
             PairView(
                 pair.title,
@@ -180,7 +187,7 @@ class Mirror:
     @property
     def pnl(self) -> int:
         """Profit or loss of all symbols, 1/10000 dollar."""
-        return sum(holding.value for holding in self.holdings.values())
+        return self.exposure.sums()["pnl"]
 
     def units(self, pair: PairView) -> tuple[float, float]:
         """Units of the spread held by either leg: the same where the legs are level, positive where the spread is bought."""
@@ -206,6 +213,7 @@ class Mirror:
 
     def take(self, record: Record) -> None:
         """Take one event record of the card."""
+        self.exposure.take(record)
         handler = self._handlers.get(record["kind"])
         if handler is not None:
             handler(record)
@@ -227,13 +235,12 @@ class Mirror:
 
     def _on_bbo(self, record: Record) -> None:
         slot = record["slot"]
-        touch, holding = self.touches[slot], self.holdings[slot]
+        touch = self.touches[slot]
         touch.bid, touch.bid_shares = record["bid_price"], record["bid_shares"]
         touch.ask, touch.ask_shares = record["ask_price"], record["ask_shares"]
         self.time = record["timestamp"]
         self.bbo_changes += 1
         if touch.bid and touch.ask:
-            holding.mark_bid, holding.mark_ask = touch.bid, touch.ask
             for pair in self._pairs_of[slot]:
                 self._evaluate(pair)
 
@@ -273,9 +280,6 @@ class Mirror:
 
     def _on_fill(self, record: Record) -> None:
         holding = self.holdings[record["slot"]]
-        signed = -record["quantity"] if record["side"] else record["quantity"]
-        holding.shares += signed
-        holding.cash -= signed * record["price"]
         holding.ledger_shares, holding.ledger_cash = record["position"], record["cash"]
         self.fills += 1
         mark = self._last_mark(record)

@@ -11,7 +11,8 @@ from typing import Any, Protocol, TextIO
 from hdl.spec.layout import LayoutError
 from hdl.spec.reasons import Mode
 from host.card import WiredCard
-from host.config import Configuration
+from host.config import PRICE_UNITS, Configuration
+from host.exposure import read_sums
 from host.framing import Feed
 from host.inputs.source import InputError
 from host.loader import Loader
@@ -20,6 +21,7 @@ from host.summary import (
     Fills,
     Latency,
     Orders,
+    Portfolio,
     SlotSummary,
     Summary,
     Triggers,
@@ -270,6 +272,7 @@ class Replay:
             verdicts=Verdicts(passed=tally.verdicts["passed"], refused=tally.verdicts["refused"], by_reason=counts["refusal"]),
             orders=Orders(frames=tally.sent_frames, sent=tally.sent_orders, ended=dict(tally.ended)),
             fills=Fills(**tally.fills),
+            portfolio=Portfolio(**read_sums(card), loss_reached=bool(card.read("risk", "loss_reached"))),
             alarms=counts["alarm"],
             eot_to_sof=Latency.of(tally.eot_to_sof, clock_hz),
             som_to_sof=Latency.of(tally.som_to_sof, clock_hz),
@@ -319,6 +322,13 @@ class Replay:
             yield f"{self._bad_frames} frames left the card with a wrong check sequence"
         if alarms := sum(summary.alarms.values()):
             yield f"{alarms} reports of the exchange could not be squared with the card's ledger"
+        if summary.portfolio.loss_reached:
+            yield "the loss limit was reached: the card lets nothing grow until it is re-armed"
+        # Records that are missing have a finding of their own, and no fold is right without them.
+        folds = {} if summary.events_lost else self._tally.exposure.sums()
+        for name, folded in folds.items():
+            if (card := getattr(summary.portfolio, name)) != folded:
+                yield f"{name}: the card says {card / PRICE_UNITS:,.4f} dollars, the host's fold {folded / PRICE_UNITS:,.4f}"
         if summary.watchdog_expired:
             yield f"the host's heartbeat came too late, {summary.watchdog_expired} times"
         if summary.limits_refused:

@@ -110,6 +110,28 @@ class Fills(_Model):
     sold_shares: int = 0
 
 
+class Portfolio(_Model):
+    """Sums over all symbols as the card keeps them, 1/10000 dollar.
+
+    Parameters
+    ----------
+    pnl : int
+        Profit or loss, longs at the bid and shorts at the ask.
+    gross : int
+        Gross notional, at the worst with open orders.
+    net_long, net_short : int
+        Net notional if all open buys, or all open sales, are filled and none of the others.
+    loss_reached : bool
+        The loss limit was passed and not re-armed.
+    """
+
+    pnl: int
+    gross: int
+    net_long: int
+    net_short: int
+    loss_reached: bool
+
+
 class MarketSlot(_Model):
     """What became of one watched symbol's book.
 
@@ -206,6 +228,7 @@ class Summary(MarketSummary):
     verdicts: Verdicts
     orders: Orders
     fills: Fills
+    portfolio: Portfolio
     alarms: dict[str, int]
     eot_to_sof: Latency
     som_to_sof: Latency
@@ -273,7 +296,14 @@ def _trading(summary: Summary) -> Mapping[str, object]:
         "orders sent (frames)": f"{summary.orders.sent:,} ({summary.orders.frames:,})",
         "orders ended": ", ".join(f"{count:,} {state}" for state, count in summary.orders.ended.items() if count) or "0",
         "fills (shares)": f"{summary.fills.count:,} ({summary.fills.shares:,})",
+        "P&L": _dollars(summary.portfolio.pnl),
+        "gross, net": f"{_dollars(summary.portfolio.gross)}, {_dollars(summary.portfolio.net_long)}",
     }
+
+
+def _dollars(units: int) -> str:
+    sign = "-" if units < 0 else ""
+    return f"{sign}${abs(units) / 10_000:,.2f}"
 
 
 def _table(title: str) -> Table:

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from hdl.spec import events
 from hdl.spec.reasons import Alarm, Integrity, IntegrityCause, Mode, OrderState, PairAction, Refusal
+from host.exposure import Exposure
 
 BBO_HEADER = "index,timestamp_ns,symbol,bid_price,bid_shares,ask_price,ask_shares"
 _EVERY_SLOT = 0xFFFF
@@ -63,6 +64,7 @@ class Tally:
         self.fills: Counter[str] = Counter()
         self.position: dict[int, int] = defaultdict(int)
         self.cash: dict[int, int] = defaultdict(int)
+        self.exposure = Exposure()
         self.integrity: dict[int, Integrity] = {}
         self.everywhere = Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -89,6 +91,7 @@ class Tally:
             self.lost += (number - self._next_number) % (1 << 32)
         self._next_number = (number + 1) % (1 << 32)
         self._handlers[record["kind"]](record)
+        self.exposure.take(record)
 
     def lowered_by(self, slot: int) -> dict[str, int]:
         """Records of lowered integrity that concern a slot, by cause."""

@@ -58,15 +58,28 @@
 #define T2T_RISK_CEILINGS 0x00B08u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
 #define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_SESSION_UP 0x00B10u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B11u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B13u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B15u /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B16u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B17u /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B18u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B19u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B1Au /* load, 32 bits */
+#define T2T_RISK_PNL 0x00B10u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00B13u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00B16u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00B19u /* ro, 80 bits */
+#define T2T_RISK_MAX_GROSS 0x00B1Cu /* rw, 56 bits */
+#define T2T_RISK_MAX_NET 0x00B1Eu /* rw, 56 bits */
+#define T2T_RISK_MAX_LOSS 0x00B20u /* rw, 56 bits */
+#define T2T_RISK_LOSS_REACHED 0x00B22u /* ro, 1 bits */
+#define T2T_RISK_REARM_LOSS 0x00B23u /* pulse, 1 bits */
+#define T2T_RISK_MAX_OPEN_ORDERS 0x00B24u /* rw, 16 bits */
+#define T2T_RISK_DUPLICATE_WINDOW 0x00B25u /* rw, 32 bits */
+#define T2T_RISK_SLOT_RATE_ORDERS 0x00B26u /* rw, 16 bits */
+#define T2T_RISK_SLOT_RATE_WINDOW 0x00B27u /* rw, 32 bits */
+#define T2T_SESSION_UP 0x00B28u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B29u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B2Bu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B2Du /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B2Eu /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B2Fu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B30u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B31u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B32u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00B40u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 32u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -87,7 +100,7 @@
 #define T2T_STATUS_DROP_ROWS 26u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00BC0u /* ro, table */
-#define T2T_STATUS_REFUSAL_ROWS 24u
+#define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
 #define T2T_STATUS_MISS 0x00BE0u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 6u
@@ -153,6 +166,12 @@ enum t2t_refusal {
     T2T_REFUSAL_SHORT_SALE = 21,
     T2T_REFUSAL_STALE = 22,
     T2T_REFUSAL_OFF_TICK = 23,
+    T2T_REFUSAL_GROSS = 24,
+    T2T_REFUSAL_NET = 25,
+    T2T_REFUSAL_LOSS = 26,
+    T2T_REFUSAL_OPEN_ORDERS = 27,
+    T2T_REFUSAL_DUPLICATE = 28,
+    T2T_REFUSAL_SLOT_RATE = 29,
 };
 
 enum t2t_miss {

@@ -26,11 +26,12 @@ class OrderState(enum.Enum, shape=3):
 
 
 class Exposure(data.Struct):
-    """What a slot holds and what is on its way, shares."""
+    """What a slot holds and what is on its way, shares; and how many orders are open."""
 
     position: signed(32)
     open_buys: 32
     open_sells: 32
+    orders: 16
 
 
 def side_code(side, short):
@@ -42,6 +43,14 @@ def minus_if(negative, value, bits: int):
     """`value`, or minus `value` where `negative`, modulo ``2**bits``: a sum with it is one carry chain, a choice between sum and
     difference is two."""
     return (value ^ negative.replicate(bits))[:bits] + negative
+
+
+def booked(geometry: Geometry) -> data.StructLayout:
+    """What the ledger wrote of a slot: exposure, and cash where `filled`. `price` is that of the order `entered` (as leg `leg`),
+    or of the fill."""
+    return data.StructLayout(
+        {"slot": geometry.slot_bits, "exposure": Exposure, "cash": signed(64), "price": 32, "entered": 1, "leg": 1, "filled": 1}
+    )
 
 
 def pair_done(geometry: Geometry) -> data.StructLayout:
@@ -59,7 +68,7 @@ class Ledger(wiring.Component):
     more shares than are open, a report type or a sequence that cannot be.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
-    position in the same clock.
+    position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
     Timing: a pair is booked 5 to 10 clocks after `sent`; `booking` is high meanwhile, and the gate waits for it. A report that
     does not wait is booked six clocks after it came, seven where the gate looks up exposures in the clock in which it would be
@@ -94,6 +103,8 @@ class Ledger(wiring.Component):
         The gate takes `exposure` in this clock. Never while `booking`, nor twice in a row.
     exposure : Out(ArrayLayout(Exposure, 2))
         Exposure of the slots looked up, in the same clock; only while `looking` is it sure to be theirs.
+    booked : Out(stream.Signature(booked(geometry), always_ready=True))
+        A slot changed; told in the clock of the write, or one later where cash changed too.
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
@@ -122,6 +133,7 @@ class Ledger(wiring.Component):
                 "lookup": In(data.ArrayLayout(geometry.slot_bits, 2)),
                 "looking": In(1),
                 "exposure": Out(data.ArrayLayout(Exposure, 2)),
+                "booked": Out(stream.Signature(booked(geometry), always_ready=True)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
@@ -258,6 +270,8 @@ class Ledger(wiring.Component):
 
         after = Signal(order_layout)
         still = Signal(Exposure)
+        told = self.booked.payload
+        m.d.comb += [told.cash.eq(cash), told.leg.eq(leg_index)]
         outcome = Signal(tally_layout)
         with m.FSM():
             with m.State("IDLE"):
@@ -299,6 +313,14 @@ class Ledger(wiring.Component):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
                 with m.Else():
                     m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
+                m.d.comb += [
+                    exposure_write.data.orders.eq(held.orders + 1),
+                    self.booked.valid.eq(1),
+                    told.slot.eq(leg.slot),
+                    told.exposure.eq(exposure_write.data),
+                    told.price.eq(leg.price),
+                    told.entered.eq(1),
+                ]
                 m.d.sync += [leg_index.eq(1), own_slot.eq(sent.legs[1].slot)]
                 with m.If(leg_index):
                     m.d.sync += self.booking.eq(0)
@@ -350,6 +372,9 @@ class Ledger(wiring.Component):
                         tally_write.en.eq(all_ends),
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1)),
+                        self.booked.valid.eq(~fill),
+                        told.slot.eq(order.slot),
+                        told.exposure.eq(still),
                     ]
                     with m.If(fill):
                         m.d.sync += [
@@ -358,7 +383,16 @@ class Ledger(wiring.Component):
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
-                m.d.comb += [money_write.data.eq(cash), money_write.en.eq(1), self.fill_event.valid.eq(1)]
+                m.d.comb += [
+                    money_write.data.eq(cash),
+                    money_write.en.eq(1),
+                    self.fill_event.valid.eq(1),
+                    self.booked.valid.eq(1),
+                    told.slot.eq(order.slot),
+                    told.exposure.eq(held),
+                    told.price.eq(report.price),
+                    told.filled.eq(1),
+                ]
                 m.next = "IDLE"
 
         selling = order.side == Side.SELL
@@ -366,6 +400,7 @@ class Ledger(wiring.Component):
             still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
             still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
             still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
+            still.orders.eq(held.orders - all_ends),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),

@@ -1,5 +1,7 @@
 """The one gate every order passes."""
 
+from dataclasses import dataclass
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
@@ -10,7 +12,9 @@ from hdl.flags import one_hot
 from hdl.interfaces import Integrity, Mode, Side, TradingState
 from hdl.risk.ledger import Exposure, side_code
 from hdl.risk.off_tick import OffTick
+from hdl.risk.portfolio import total_bits
 from hdl.risk.product import Product
+from hdl.risk.recent_orders import RecentOrders
 from hdl.spec import events, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Refusal
@@ -19,6 +23,29 @@ LIMITS, CEILINGS = (next(table for table in registers.RISK.tables if table.name 
 
 _BPS = 10_000
 """Basis points in the whole."""
+
+
+@dataclass(frozen=True)
+class _Leg:
+    """What is found of one leg alone.
+
+    Parameters
+    ----------
+    mask : Signal
+        Its own reasons, valid four clocks after the request was taken. Those that hang on what all orders share, on the portfolio
+        or on orders before, and OTHER_LEG, are left 0.
+    short : Signal
+        It is a short sale; as late as `mask`.
+    growing : Signal
+        It would not shrink the position; as late as `mask`.
+    weight : Value
+        Its notional where it is growing, else 0; a clock before `mask`.
+    """
+
+    mask: Signal
+    short: Signal
+    growing: Signal
+    weight: Value
 
 
 class RiskGate(wiring.Component):
@@ -43,11 +70,19 @@ class RiskGate(wiring.Component):
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
     ``OFF_TICK``: from a dollar on, a price is a multiple of 100.
 
+    What all slots share. An order is exempt from the first three where ``REDUCE_ONLY`` would let it pass, whatever the trading
+    state is. ``GROSS``: gross and the notional of all legs that are not exempt, each at its own price, up to max_gross.
+    ``NET``: net_long and that of the buys among them up to max_net, net_short less that of the sales not below -max_net.
+    ``LOSS``: none while `loss` is high in the clock in which it would leave.
+
+    What a slot did before. ``OPEN_ORDERS``: fewer than max_open_orders of it are open. ``DUPLICATE``, ``SLOT_RATE``: see
+    `RecentOrders`.
+
     Ceilings: the first row of `ceilings` after reset holds until the next reset; before it there are none. A row of `limits` with
     a column above its ceiling is not taken over, the old one stays.
 
-    Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given
-    and the ledger has entered its orders. Nothing is queued here.
+    Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given,
+    the ledger has entered its orders and the portfolio has counted them. Nothing is queued here.
 
     Source: DESIGN section 7, `reasons.Refusal`.
 
@@ -98,6 +133,16 @@ class RiskGate(wiring.Component):
     lookup : Out(ArrayLayout(geometry.slot_bits, 2))
     exposure : In(ArrayLayout(Exposure, 2))
     booking : In(1)
+    settling : In(1)
+        An order that left is not in the portfolio's sums yet.
+    gross, net_long, net_short : In(signed(total_bits(geometry)))
+        Sums of the portfolio.
+    max_gross, max_net : In(56)
+    max_open_orders, slot_rate_orders : In(16)
+    duplicate_window, slot_rate_window : In(32)
+        Registers.
+    loss : In(1)
+        The loss limit was reached.
     ledger_full : In(1)
         To and from `Ledger`.
     now : In(32)
@@ -146,6 +191,15 @@ class RiskGate(wiring.Component):
                 "lookup": Out(data.ArrayLayout(geometry.slot_bits, 2)),
                 "exposure": In(data.ArrayLayout(Exposure, 2)),
                 "booking": In(1),
+                "settling": In(1),
+                **dict.fromkeys(("gross", "net_long", "net_short"), In(signed(total_bits(geometry)))),
+                "max_gross": In(56),
+                "max_net": In(56),
+                "loss": In(1),
+                "max_open_orders": In(16),
+                "duplicate_window": In(32),
+                "slot_rate_orders": In(16),
+                "slot_rate_window": In(32),
                 "ledger_full": In(1),
                 "now": In(32),
                 "order": Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
@@ -165,7 +219,7 @@ class RiskGate(wiring.Component):
         busy = Signal()
         request = Signal(self.request.payload.shape())
         m.d.comb += [
-            self.request.ready.eq(~busy & ~self.booking),
+            self.request.ready.eq(~busy & ~self.booking & ~self.settling),
             taken.eq(self.request.valid & self.request.ready),
             step[0].eq(taken),
         ]
@@ -179,8 +233,48 @@ class RiskGate(wiring.Component):
         crossed = self._crossed(m)
         short_of_tokens = self._rate(m)
         own = [self._leg(m, request, index, *rows[index], crossed, short_of_tokens[index]) for index in range(2)]
-        self._verdict(m, request, step, own)
+        late = [Signal(len(Refusal), name=f"late_{index}") for index in range(2)]
+        self._recent(m, request, taken, late)
+        self._portfolio(m, request, own, late)
+        self._verdict(m, request, step, own, late)
         return m
+
+    def _recent(self, m: Module, request, taken: Signal, late: list) -> None:
+        """Reasons that hang on what left before, valid four clocks after the request was taken."""
+        m.submodules.recent = recent = RecentOrders(geometry=self._geometry)
+        m.d.comb += [recent.taken.eq(taken), recent.sent.eq(self.order.valid)]
+        for name in ("duplicate_window", "slot_rate_orders", "slot_rate_window"):
+            m.d.comb += getattr(recent, name).eq(getattr(self, name))
+        for index, leg in enumerate(request.legs):
+            m.d.comb += [recent.asked[index][name].eq(leg[name]) for name in ("slot", "side", "quantity", "price")]
+            m.d.comb += [
+                late[index][Refusal.DUPLICATE].eq(recent.duplicate[index]),
+                late[index][Refusal.SLOT_RATE].eq(recent.crowded[index]),
+            ]
+
+    def _portfolio(self, m: Module, request, own: list, late: list) -> None:
+        """Reasons that hang on all slots, valid four clocks after the request was taken.
+
+        Clock 3: what the legs add. What there is room for was known before. Clock 4: they are compared."""
+        bits = total_bits(self._geometry) + 1
+        gross_room, buy_room, sell_room = (Signal(signed(bits), name=f"{name}_room") for name in ("gross", "buy", "sell"))
+        added, bought, sold = (Signal(65, name=name) for name in ("added", "bought", "sold"))
+        selling = Cat(leg.side == Side.SELL for leg in request.legs)
+        weights = [each.weight for each in own]
+        m.d.sync += [
+            gross_room.eq(self.max_gross - self.gross),
+            buy_room.eq(self.max_net - self.net_long),
+            sell_room.eq(self.max_net + self.net_short),
+            added.eq(weights[0] + weights[1]),
+            bought.eq(sum(weight & ~selling[index].replicate(64) for index, weight in enumerate(weights))),
+            sold.eq(sum(weight & selling[index].replicate(64) for index, weight in enumerate(weights))),
+        ]
+        too_gross, too_long, too_short = gross_room < added, buy_room < bought, sell_room < sold
+        for index, each in enumerate(own):
+            m.d.comb += [
+                late[index][Refusal.GROSS].eq(each.growing & too_gross),
+                late[index][Refusal.NET].eq(each.growing & Mux(selling[index], too_short, too_long)),
+            ]
 
     def _tables(self, m: Module, request, taken: Signal, step: Signal) -> list:
         """Of each leg its limits, valid three clocks after the request was taken, and reference and bps, valid after one."""
@@ -287,8 +381,7 @@ class RiskGate(wiring.Component):
         return lacks
 
     def _leg(self, m: Module, request, index: int, row, reference, bps, crossed: Signal, lacks_token: Signal):
-        """Of one leg, valid four clocks after the request was taken: the mask of its own reasons, whether it is a short sale, and
-        whether it would not shrink the position. Reasons that hang on what all orders share, and OTHER_LEG, are left 0."""
+        """What is found of one leg alone."""
         leg = request.legs[index]
         asked = self.request.payload.legs[index]
         selling = leg.side == Side.SELL
@@ -309,11 +402,13 @@ class RiskGate(wiring.Component):
         exposure = self.exposure[index]
         asked_sale = asked.side == Side.SELL
         held, opened = Signal(signed(32), name=f"{limit}_held"), Signal(32, name=f"{limit}_opened")
+        orders = Signal(16, name=f"{limit}_orders")
         quantity = Signal(signed(33), name=f"{limit}_quantity")
         m.d.comb += self.lookup[index].eq(asked.slot)
         m.d.sync += [
             held.eq(exposure.position ^ asked_sale.replicate(32)),
             opened.eq(Mux(asked_sale, exposure.open_sells, exposure.open_buys)),
+            orders.eq(exposure.orders),
             quantity.eq(asked.quantity - (asked.side == Side.BUY)),
         ]
         m.submodules[f"notional_{index}"] = notional = Product(a=32, b=32)
@@ -350,6 +445,7 @@ class RiskGate(wiring.Component):
         ]
         no_reference = delayed(reference == 0, 2, "no_reference")
         reasons[Refusal.NO_REFERENCE] = no_reference
+        reasons[Refusal.OPEN_ORDERS] = delayed(orders >= self.max_open_orders, 2, "open_orders")
         none = leg.quantity == 0
         nothing = delayed(none, 1, "nothing")
 
@@ -382,18 +478,21 @@ class RiskGate(wiring.Component):
         reasons[Refusal.LEDGER_FULL] = self.ledger_full
         m.d.sync += [mask.eq(0), *(mask[kind].eq(value) for kind, value in reasons.items())]
         m.d.sync += [short.eq(is_short), growing.eq(grows)]
-        return mask, short, growing
+        return _Leg(mask, short, growing, notional.product & grows.replicate(len(notional.product)))
 
-    def _verdict(self, m: Module, request, step: Signal, own: list) -> None:
+    def _verdict(self, m: Module, request, step: Signal, own: list, late: list) -> None:
         """Bring the legs together; judge what they share in the last clock."""
         own_masks = [Signal(len(Refusal), name=f"own_mask_{index}") for index in range(2)]
+        late_masks = [Signal(len(Refusal), name=f"late_mask_{index}") for index in range(2)]
         own_good = Signal()
         shorts, growing = Signal(2), Signal(2)
-        m.d.sync += [kept.eq(mask) for kept, (mask, _, _) in zip(own_masks, own, strict=True)]
+        m.d.sync += [kept.eq(each.mask) for kept, each in zip(own_masks, own, strict=True)]
+        # Apart: what they hang on comes last in its clock.
+        m.d.sync += [kept.eq(mask) for kept, mask in zip(late_masks, late, strict=True)]
         m.d.sync += [
-            own_good.eq(~(own[0][0].any() | own[1][0].any())),
-            shorts.eq(Cat(short for _, short, _ in own)),
-            growing.eq(Cat(grows for _, _, grows in own)),
+            own_good.eq(~(own[0].mask.any() | own[1].mask.any())),
+            shorts.eq(Cat(each.short for each in own)),
+            growing.eq(Cat(each.growing for each in own)),
         ]
 
         shared = Signal(len(Refusal))
@@ -410,8 +509,9 @@ class RiskGate(wiring.Component):
         masks = [Signal(len(Refusal), name=f"whole_mask_{index}") for index in range(2)]
         for index, mask in enumerate(masks):
             m.d.comb += [
-                alone[index].eq(own_masks[index] | shared),
+                alone[index].eq(own_masks[index] | late_masks[index] | shared),
                 alone[index][Refusal.REDUCE_ONLY].eq(reducing & growing[index]),
+                alone[index][Refusal.LOSS].eq(self.loss & growing[index]),
                 mask.eq(alone[index]),
                 mask[Refusal.OTHER_LEG].eq(alone[1 - index].any()),
             ]
@@ -419,7 +519,7 @@ class RiskGate(wiring.Component):
         good, leaves = Signal(), Signal()
         number, number_b = self.next_user_ref_num, Signal(32)
         m.d.comb += [
-            good.eq(own_good & ~shared.any() & ~(reducing & growing.any())),
+            good.eq(own_good & ~Cat(late_masks).any() & ~shared.any() & ~((reducing | self.loss) & growing.any())),
             leaves.eq(good & (self.mode == Mode.LIVE)),
             number_b.eq(number + 1),
             self.order.valid.eq(judging & leaves),

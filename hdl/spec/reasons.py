@@ -116,6 +116,19 @@ class Refusal(enum.IntEnum):
     """No message came on the feed line for `stale_after` clocks."""
     OFF_TICK = 23
     """The price is not on the tick grid: 0.0001 below one dollar, 0.01 from there on."""
+    GROSS = 24
+    """Gross notional of all slots, at the worst and with this pair, above its maximum. Not where the order shrinks |position|."""
+    NET = 25
+    """Net notional of all slots, at the worst in the order's direction and with this pair, above its maximum. Not where the order
+    shrinks |position|."""
+    LOSS = 26
+    """The loss limit was reached and not re-armed, and the order would not shrink |position|."""
+    OPEN_ORDERS = 27
+    """As many orders of the slot are open as may be."""
+    DUPLICATE = 28
+    """The slot's last order, of this side, price and quantity, left less than `duplicate_window` clocks ago."""
+    SLOT_RATE = 29
+    """As many orders of the slot left in this window as may."""
 
 
 class Miss(enum.IntEnum):

@@ -12,6 +12,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
 from hdl.trading import TradingCore
 from tests.hdl.risk.accounts import Accounts, Own
+from tests.hdl.risk.exposures import Held, sums
 from tests.hdl.risk.rules import Order, Slot, World, judge
 from tests.hdl.strategy.rules import Touch
 from tests.support.stepper import Stepper
@@ -57,8 +58,14 @@ TOUCHES = (
 )
 
 
+UNLIMITED = (1 << 56) - 1
+SETTLED = 80
+"""Clocks after a changed touch in which the orders it led to are entered and counted."""
+
+
 class Bench(Stepper):
     accounts = Accounts()
+    marks: dict[int, Held] = {slot: Held() for slot in range(GEOMETRY.slots)}
 
     def __init__(self, dut):
         super().__init__(
@@ -66,6 +73,7 @@ class Bench(Stepper):
             TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
+            levels=("pnl", "gross", "net_long", "net_short", "loss_reached"),
         )
 
     async def start(self, **limits: int) -> None:
@@ -88,6 +96,9 @@ class Bench(Stepper):
         ):
             self.set(name, int(value))
         self.set("rate_tokens", 60_000)
+        for name in ("max_gross", "max_net", "max_loss"):
+            self.set(name, UNLIMITED)
+        self.set("max_open_orders", 0xFFFF)
         self.offer("load_user_ref_num", self.number)
         for slot in range(GEOMETRY.slots):
             self.offer("limits", {"index": slot, "row": limits})
@@ -109,15 +120,16 @@ class Bench(Stepper):
             self.world.slots[slot].halted = 0
             await self.step()
 
-    async def change(self, slot: int, touch: Touch, *, clocks: int = 40) -> int:
+    async def change(self, slot: int, touch: Touch) -> int:
         """Change a touch, give the clock it was told in."""
         self.offer("accept", {"slot": slot})
         await self.step(LEAD)
         self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "sequence": 9, "type": 65})
         at = self.cycle
         self.touches[slot] = touch
+        self.marks[slot].look(touch.bid_price, touch.ask_price)
         self.world.slots[slot].bid, self.world.slots[slot].ask = touch.bid_price, touch.ask_price
-        await self.step(clocks)
+        await self.step(SETTLED)
         return at
 
     def book_sent(self) -> list[tuple[int, dict]]:
@@ -142,6 +154,16 @@ class Bench(Stepper):
     def outcome(self, numbers: list[int]) -> PairOutcome | None:
         first, second = numbers
         return self.accounts.outcome(0, (first, second))
+
+    def check_sums(self) -> None:
+        """The card's sums are those of the accounts at the last touches."""
+        for slot, held in self.marks.items():
+            shares = self.accounts.exposure(slot)
+            held.position, held.open_buys, held.open_sells = (shares[name] for name in ("position", "open_buys", "open_sells"))
+            held.cash = self.accounts.cash.get(slot, 0)
+        expected = sums(list(self.marks.values()))
+        found = {name: self.get(name) for name in ("pnl", "gross", "net_long", "net_short")}
+        assert found == dict(zip(found, (expected[name] for name in ("pnl", "gross", "long", "short")), strict=True))
 
     def refresh(self) -> None:
         for index, slot in self.world.slots.items():
@@ -239,6 +261,101 @@ async def no_pair_is_sent_twice_before_the_ledger_knows_the_first(dut):
 
 
 @cocotb.test()
+async def a_fresh_card_lets_nothing_grow(dut):
+    """What the host has not set is no limit that lets an order through."""
+    bench = Bench(dut)
+    for name, reason in (
+        ("max_gross", Refusal.GROSS),
+        ("max_net", Refusal.NET),
+        ("max_open_orders", Refusal.OPEN_ORDERS),
+    ):
+        await bench.start(max_long=10_000, max_short=10_000)
+        await bench.open_market()
+        bench.set(name, 0)
+        await bench.change(1, NARROW)
+        await bench.change(0, NARROW)
+        await bench.change(0, HIGH)
+        masks = [verdict["refusals"] for _, verdict in bench.taken("verdict_event")]
+        assert masks == [1 << reason] * 2 or masks == [1 << reason | 1 << Refusal.OTHER_LEG] * 2
+        assert not bench.taken("order")
+
+
+@cocotb.test()
+async def the_orders_just_sent_count_against_every_limit(dut):
+    """Two pairs of one slot, one after the other: room for one. All that was sent before this test has ended, and is held."""
+    bench = Bench(dut)
+    for name, reason in (("max_gross", Refusal.GROSS), ("max_net", Refusal.NET), ("max_open_orders", Refusal.OPEN_ORDERS)):
+        await bench.start(max_long=10_000, max_short=10_000)
+        await bench.open_market()
+        await bench.change(0, NARROW)
+        await bench.change(2, NARROW)
+        bench.refresh()
+        bench.check_sums()
+        first = {
+            "max_gross": bench.get("gross") + 2 * 100 * 1_000_500,
+            "max_net": max(bench.get("net_long"), -bench.get("net_short")) + 100 * 1_000_500,
+            "max_open_orders": 1,
+        }
+        bench.set(name, first[name])
+        await bench.change(1, LOW._replace(ask_price=999_700))
+        sent = bench.book_sent()
+        assert [pair["pair"] for _, pair in sent] == [0], name
+        bench.check_sums()
+        bench.taken("verdict_event")
+        await bench.change(1, LOW._replace(ask_shares=501))
+        assert not bench.taken("order"), name
+        masks = [verdict["refusals"] & ~(1 << Refusal.OTHER_LEG) for _, verdict in bench.taken("verdict_event")]
+        assert 1 << reason in masks and set(masks) <= {0, 1 << reason}, name
+
+
+@cocotb.test()
+async def a_loss_leaves_only_what_shrinks(dut):
+    bench = Bench(dut)
+    await bench.start(max_long=10_000, max_short=10_000)
+    await bench.open_market()
+    await bench.change(1, NARROW)
+    await bench.change(0, NARROW)
+    await bench.change(0, HIGH)
+    [(_, pair)] = bench.book_sent()
+    for leg in pair["legs"]:
+        order = bench.accounts.orders[leg["user_ref_num"]]
+        await bench.report("E", order, order.sent, price=leg["price"])
+    await bench.step(SETTLED)
+    bench.check_sums()
+    worst = -bench.get("pnl")
+    assert worst > 0
+    # A loss of just the limit is none too many; a unit of price more on one share is.
+    bench.set("max_loss", worst)
+    await bench.step(SETTLED)
+    assert not bench.get("loss_reached")
+    bench.set("max_loss", worst - 1)
+    await bench.step(3)
+    assert bench.get("loss_reached")
+    bench.set("max_loss", worst)
+    await bench.step(SETTLED)
+    assert bench.get("loss_reached"), "latched"
+    # What buys back still leaves.
+    bench.taken("verdict_event")
+    await bench.change(0, LOW)
+    assert len(bench.book_sent()) == 1
+    for order in [order for order in bench.accounts.orders.values() if not order.ended]:
+        await bench.report("E", order, order.sent)
+    bench.taken("verdict_event")
+    await bench.change(0, HIGH)
+    masks = [verdict["refusals"] for _, verdict in bench.taken("verdict_event")]
+    assert masks and all(mask >> Refusal.LOSS & 1 for mask in masks) and not bench.taken("order")
+    # The host re-arms it once there is room, and not before.
+    for limit, reached in ((0, 1), (UNLIMITED, 0)):
+        bench.set("max_loss", limit)
+        await bench.step(3)
+        bench.set("rearm_loss", 1)
+        await bench.step()
+        bench.set("rearm_loss", 0)
+        await bench.step(3)
+        assert bench.get("loss_reached") == (reached and bench.get("pnl") < 0)
+
+
+@cocotb.test()
 async def random_trading_keeps_every_limit(dut):
     rng = random.Random(3)
     bench = Bench(dut)
@@ -252,7 +369,7 @@ async def random_trading_keeps_every_limit(dut):
             state = rng.choice((TradingState.ACTIVE,) * 8 + (TradingState.REDUCE_ONLY,))
             bench.world.state = state
             bench.set("trading_state", int(state))
-            at = await bench.change(rng.randrange(3), rng.choice(TOUCHES), clocks=45)
+            at = await bench.change(rng.randrange(3), rng.choice(TOUCHES))
             sent = bench.taken("order")
             verdicts = [verdict for _, verdict in bench.taken("verdict_event")]
             assert len(verdicts) % 2 == 0
@@ -295,6 +412,8 @@ async def random_trading_keeps_every_limit(dut):
                             rng.choice((order.open, order.open, rng.randint(1, order.open))),
                         )
             bench.refresh()
+            await bench.step(SETTLED)
+            bench.check_sums()
             for pair, both in numbers.items():
                 if bench.outcome(both) == PairOutcome.LEGGED:
                     bench.offer("pairs", {"index": pair, "row": ROW | ({"slot_a": 2} if pair else {})})

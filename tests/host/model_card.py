@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +11,12 @@ from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.network import ETHERNET, IPV4, TCP, UDP
 from hdl.spec.reasons import Alarm, Drop, Miss, OrderState, PairAction, Refusal
 from hdl.spec.registers import MAGIC, RegisterMap
+from host.exposure import SUMS
 from host.stimulus import wire_cycles
 from sim.card import OutFrame
 from sim.displayed import DisplayedMarket
 from sim.tcp import Connection, Endpoint
+from tests.hdl.risk.exposures import Held, sums
 
 _LABELS = {"drop": Drop, "refusal": Refusal, "miss": Miss, "alarm": Alarm}
 _PAYLOAD = ETHERNET.size + IPV4.size + UDP.size
@@ -27,12 +29,15 @@ class ModelCard:
     ----------
     broken_ledger : bool
         Positions in fill records are wrong, for tests that must notice.
+    wrong_sums : mapping of str to int, optional
+        What it says of its portfolio, by register, in place of what is true.
     """
 
-    def __init__(self, *, broken_ledger: bool = False) -> None:
+    def __init__(self, *, broken_ledger: bool = False, wrong_sums: Mapping[str, int] | None = None) -> None:
         self.geometry: Geometry = PRESETS["versa"]
         self.cycle = 0
         self._broken = broken_ledger
+        self._wrong = dict(wrong_sums or {})
         self._registers: dict[tuple[str, str], int] = {}
         self._rows: dict[tuple[str, str, int], dict[str, int]] = {}
         self._queue: list[tuple[int, bytes]] = []
@@ -47,6 +52,7 @@ class ModelCard:
         self._orders: dict[int, dict[str, int]] = {}
         self._position: Counter[int] = Counter()
         self._cash: Counter[int] = Counter()
+        self._held: defaultdict[int, Held] = defaultdict(Held)
         self._connection: Connection | None = None
         self._number = 0
 
@@ -61,9 +67,20 @@ class ModelCard:
             return own[name] if name in own else int(getattr(self.geometry, name))
         if (block, name) == ("book", "ready"):
             return 1
+        if block == "risk" and name in SUMS:
+            return self._sums()[name] % (1 << 80)
         if (block, name) == ("risk", "ceilings_locked"):
             return int(("risk", "ceilings", 0) in self._rows)
         return self._registers.get((block, name), self._counts[name])
+
+    def _sums(self) -> dict[str, int]:
+        for slot, held in self._held.items():
+            held.position, held.cash = self._position[slot], self._cash[slot]
+            of_slot = [order for order in self._orders.values() if order["slot"] == slot]
+            held.open_buys = sum(order["open"] for order in of_slot if not order["side"])
+            held.open_sells = sum(order["open"] for order in of_slot if order["side"])
+        totals = sums(list(self._held.values()))
+        return dict(zip(SUMS, (totals[name] for name in ("pnl", "gross", "long", "short")), strict=True)) | self._wrong
 
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
         self._rows[block, table, row] = columns
@@ -137,6 +154,7 @@ class ModelCard:
         if slot is None or self._touch.get(slot) == touch:
             return
         self._touch[slot] = touch
+        self._held[slot].look(*touch)
         time = int.from_bytes(message[5:11], "big")
         self._event(
             "B", sequence=sequence, timestamp=time, bid_price=touch[0], bid_shares=100, ask_price=touch[1], ask_shares=100,

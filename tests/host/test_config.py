@@ -230,6 +230,18 @@ def test_ceilings_are_given_whole(tmp_path: Path) -> None:
         ("watchdog_ms = 27488", "watchdog_ms: 27488 was given; allowed are 0 to 27487"),
         ("stale_after_ms = 27488", "stale_after_ms: 27488 was given; allowed are 0 to 27487 in steps of 0.001"),
         ("stale_after_ms = 0.0001", "stale_after_ms: 0.0001 was given; allowed are 0 to 27487 in steps of 0.001"),
+        ("duplicate_window_us = 0.01", "duplicate_window_us: 0.01 was given; allowed are 0 to 27487790 in steps of 0.1"),
+        ("slot_rate_window_us = -1", "slot_rate_window_us: -1 was given; allowed are 0 to 27487790 in steps of 0.1"),
+        ("slot_rate_orders = 65536", "slot_rate_orders: 65536 was given; allowed are 0 to 65535"),
+        ("max_open_orders = -1", "max_open_orders: -1 was given; allowed are 0 to 65535"),
+        *(
+            (
+                f"max_{name}_usd = {value}",
+                f"max_{name}_usd: {value} was given; allowed are 0 to 7205759403792.79 in steps of 0.0001",
+            )
+            for name in ("gross", "net", "loss")
+            for value in ("-1", "0.00001", "7205759403792.80")
+        ),
     ],
 )
 def test_times_that_stop_trading_fit_their_registers(tmp_path: Path, line: str, expected: str) -> None:
@@ -245,6 +257,32 @@ def test_the_longest_times_are_clocks_a_register_holds(tmp_path: Path, preset: s
     assert max(found) < 1 << 32
     # What is not 0 never becomes it.
     assert config.risk_registers(config.Risk(stale_after_ms=Decimal("0.001")), geometry)["stale_after"] > 0
+    for name in ("duplicate_window", "slot_rate_window"):
+        for text in ("0.1", "27487790"):
+            register = config.risk_registers(config.Risk(**{f"{name}_us": Decimal(text)}), geometry)[name]
+            assert 0 < register < 1 << 32
+
+
+def test_limits_of_all_symbols_reach_the_registers(tmp_path: Path) -> None:
+    text = "max_gross_usd = 1_000_000\nmax_net_usd = 250_000.5\nmax_loss_usd = 0\nmax_open_orders = 0\n"
+    text += "duplicate_window_us = 0.2\nslot_rate_orders = 5\nslot_rate_window_us = 10\n"
+    registers = config.risk_registers(load(tmp_path, f"[risk]\n{text}").risk, PRESETS["versa"])
+    assert registers.items() >= {
+        "max_gross": 10_000_000_000,
+        "max_net": 2_500_005_000,
+        "max_loss": 0,
+        "max_open_orders": 0,
+        "duplicate_window": 25,
+        "slot_rate_orders": 5,
+        "slot_rate_window": 1_250,
+    }.items()
+
+
+def test_a_file_that_says_nothing_stops_nothing_more_than_before(tmp_path: Path) -> None:
+    """What no day comes near: 1,024 symbols with as many shares as a limit allows, of the dearest price OUCH takes."""
+    registers = config.risk_registers(load(tmp_path, "[risk]\n").risk, PRESETS["versa"])
+    assert all(registers[name] > 1_024 * 10_000 * 1_999_999_900 for name in ("max_gross", "max_net", "max_loss"))
+    assert (registers["max_open_orders"], registers["duplicate_window"], registers["slot_rate_orders"]) == (65_535, 0, 0)
 
 
 def test_line_b_is_a_group_and_a_port(tmp_path: Path) -> None:

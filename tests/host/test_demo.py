@@ -74,6 +74,13 @@ def test_a_ledger_that_differs_is_a_break_and_a_problem() -> None:
     assert any("position break" in problem for problem in differing.problems)
 
 
+def test_a_portfolio_that_differs_is_a_problem() -> None:
+    for name in ("pnl", "gross", "net_long", "net_short"):
+        differing = run(ModelCard(wrong_sums={name: -10_000}), MARKET, quiet(), live=False)
+        found = [problem for problem in differing.problems if problem.startswith(f"{name}: the card says -1.0000 dollars")]
+        assert len(found) == 1, differing.problems
+
+
 def test_longs_are_marked_at_the_bid_and_shorts_at_the_offer(mirror: Mirror) -> None:
     mirror.take(bbo(0, 100_000, 100_200))
     mirror.take(bbo(1, 50_000, 50_300))
@@ -90,12 +97,12 @@ def test_longs_are_marked_at_the_bid_and_shorts_at_the_offer(mirror: Mirror) -> 
 
 def test_a_trigger_is_refused_until_its_orders_are_sent_and_filled(mirror: Mirror) -> None:
     trigger = record("T", pair=0, action=PairAction.BUY_SPREAD, spread=5 * 10_000 * 4096)
-    verdict = {"pair": 0, "slot": 0, "side": 0}
+    verdict = {"pair": 0, "slot": 0, "side": 0, "quantity": 80, "price": 100_000}
     mirror.take(trigger)
-    mirror.take(record("V", refusals=1 << 15 | 1 << 20, **verdict))
+    mirror.take(record("V", refusals=1 << 15 | 1 << 20, user_ref_num=0, **verdict))
     assert mirror.reasons == {"market_closed": 1, "other_leg": 1}
     mirror.take(trigger)
-    mirror.take(record("V", refusals=0, **verdict))
+    mirror.take(record("V", refusals=0, user_ref_num=1, **verdict))
     mirror.take(record("O", pair=0, trigger_type=ord("A"), eot_to_sof=20, som_to_sof=56))
     mirror.take(fill(0, 0, 80, 100_000, 80, -8_000_000))
     assert mirror.pairs[0].marks == [

@@ -199,3 +199,29 @@ def test_keys_that_do_nothing_are_an_error() -> None:
     loader.kill()
     with pytest.raises(CardError, match="did not become HALTED by the keys, it is KILLED"):
         loader.rearm()
+
+
+def test_a_loss_limit_that_was_reached_holds_until_it_is_rearmed() -> None:
+    class Lossy(FakeCard):
+        still = True
+
+        def pulse(self, block: str, name: str) -> None:
+            super().pulse(block, name)
+            if name == "rearm_loss" and not self.still:
+                self.registers["risk", "loss_reached"] = 0
+
+    card = Lossy()
+    loader = Loader(card)
+    with pytest.raises(CardError, match="was not reached"):
+        loader.rearm_loss()
+    card.registers["risk", "loss_reached"] = 1
+    for mode in (Mode.LIVE, Mode.SHADOW):
+        with pytest.raises(CardError, match="the loss limit was reached"):
+            loader.arm(mode)
+    assert card.read("risk", "trading_state") == TradingState.HALTED
+    with pytest.raises(CardError, match="still greater"):
+        loader.rearm_loss()
+    card.still = False
+    loader.rearm_loss()
+    loader.arm(Mode.LIVE)
+    assert card.read("risk", "trading_state") == TradingState.ACTIVE

@@ -13,7 +13,7 @@ from rich.console import Console
 from hdl.spec import events
 from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import Integrity, IntegrityCause, OrderState, Refusal
-from host.summary import Fills, Latency, Orders, SlotSummary, Summary, Triggers, Verdicts, geometry_of, render
+from host.summary import Fills, Latency, Orders, Portfolio, SlotSummary, Summary, Triggers, Verdicts, geometry_of, render
 from host.tally import BBO_HEADER, Tally
 
 
@@ -42,6 +42,7 @@ def summary(**changes: object) -> Summary:
         "messages_by_type": {"A": 8, "D": 1, "S": 0}, "bbo_changes": 7, "triggers": Triggers(requests=2, misses={"size": 3}),
         "verdicts": Verdicts(passed=2, refused=2, by_reason={"rate": 2, "killed": 0}),
         "orders": Orders(frames=1, sent=2, ended={"filled": 2}), "fills": Fills(count=2, shares=200), "alarms": {"overfill": 0},
+            "portfolio": Portfolio(pnl=-12_345_678, gross=50_000, net_long=-50_000, net_short=-50_000, loss_reached=False),
         "eot_to_sof": Latency.of(Counter({19: 1, 25: 3}), 125_000_000), "som_to_sof": Latency.of(Counter({60: 4}), 125_000_000),
         "drops": {"fcs": 1, "port": 0}, "gaps": 0, "missing_messages": 0, "lost_after_use": 0, "heartbeats": 0, "events_lost": 0,
         "unknown_references": 0, "live_orders": 5, "table_peak": 6,
@@ -62,6 +63,7 @@ def test_the_terminal_shows_what_matters_plainly() -> None:
     out = io.StringIO()
     render(summary(), Console(file=out, width=100))
     text = out.getvalue()
+    assert "-$1,234.57" in text and "$5.00, -$5.00" in text
     for expected in ("A add_order_no_mpid", "EOT->SOF", "19 (152)", "25 (200)", "SOM->SOF", "rate", "and 8 more"):
         assert expected in text
     assert "finding: something [odd]" in text

@@ -1,13 +1,16 @@
-"""What stops trading, through the registers and the whole card: kill, watchdog, ceilings, a stale feed."""
+"""What stops trading, through the registers and the whole card: kill, watchdog, ceilings, a stale feed, the sums of all slots."""
 
 from __future__ import annotations
 
 import pytest
 
+from hdl.spec import ouch, soupbintcp
 from hdl.spec.reasons import Mode, Refusal, TradingState
 from hdl.spec.registers import REARM_KEYS
 from host.card import CardError
+from host.exposure import read_sums
 from sim.card import SimulatedCard
+from sim.tcp import Connection, Endpoint
 from tests.support.desk import Desk
 
 
@@ -106,3 +109,77 @@ def test_nothing_leaves_on_a_stale_feed(card: SimulatedCard) -> None:
     assert refused(card, Refusal.STALE) == 2
     card.write("risk", "stale_after", 1_000)
     assert trigger(desk) == 1
+
+
+AAA_ASK, BBB_BID, BBB_ASK = 1_010_000, 500_000, 500_200
+"""Last prices of the opening: 100 AAA are sold and 200 BBB bought."""
+
+
+def exchange(desk: Desk) -> Connection:
+    """The far end of the order session."""
+    own = desk.session
+    return Connection(
+        local=Endpoint(own.peer_mac, own.peer_address, own.peer_port),
+        remote=Endpoint(own.local_mac, own.local_address, own.local_port),
+        send_next=own.receive_next,
+        receive_next=own.send_next,
+    )
+
+
+def fill(card: SimulatedCard, far: Connection, number: int, quantity: int, price: int) -> None:
+    message = ouch.ORDER_EXECUTED.pack(
+        timestamp=1, user_ref_num=number, quantity=quantity, price=price, liquidity_flag="R", match_number=number
+    ) + ouch.APPENDAGE.pack(appendage_length=0)
+    header = soupbintcp.HEADER.pack(packet_length=1 + len(message), packet_type=soupbintcp.SEQUENCED_DATA)
+    card.send(far.send(header + message))
+    card.run_until_idle(limit=100_000)
+
+
+def test_all_slots_together_have_limits(card: SimulatedCard) -> None:
+    desk = Desk(card)
+    desk.touch()
+    assert set(read_sums(card).values()) == {0}
+    for name, reason, count in (
+        ("max_gross", Refusal.GROSS, 2),
+        ("max_net", Refusal.NET, 2),
+        ("max_open_orders", Refusal.OPEN_ORDERS, 2),
+    ):
+        before = card.read("risk", name)
+        card.write("risk", name, 0)
+        assert trigger(desk) == 0
+        assert refused(card, reason) == count
+        card.write("risk", name, before)
+    assert trigger(desk) == 1
+    sold, bought = 100 * AAA_ASK, 200 * BBB_ASK
+    assert read_sums(card) == {"pnl": 0, "gross": sold + bought, "net_long": bought, "net_short": -sold}
+
+
+def test_a_loss_stops_what_grows_until_it_is_rearmed(card: SimulatedCard) -> None:
+    desk = Desk(card)
+    desk.touch()
+    assert trigger(desk) == 1
+    far = exchange(desk)
+    card.write("risk", "max_loss", 1_000_000)
+    # Sold at the bid, marked at the ask; then the other leg.
+    fill(card, far, 1, 100, 1_000_000)
+    assert read_sums(card)["pnl"] == -100 * 10_000
+    assert state(card) is TradingState.ACTIVE and not card.read("risk", "loss_reached")
+    fill(card, far, 2, 200, BBB_ASK)
+    sums = read_sums(card)
+    assert sums["pnl"] == -1_000_000 - 200 * (BBB_ASK - BBB_BID)
+    assert sums["gross"] == 100 * AAA_ASK + 200 * BBB_BID
+    assert state(card) is TradingState.REDUCE_ONLY and card.read("risk", "loss_reached")
+    # Neither arming nor writing the state lifts it.
+    with pytest.raises(CardError, match="the loss limit was reached"):
+        desk.loader.arm(Mode.LIVE)
+    card.write("risk", "trading_state", TradingState.ACTIVE)
+    card.run(100)
+    assert state(card) is TradingState.REDUCE_ONLY
+    with pytest.raises(CardError, match="still greater"):
+        desk.loader.rearm_loss()
+    card.write("risk", "max_loss", 5_000_000)
+    assert card.read("risk", "loss_reached")
+    desk.loader.rearm_loss()
+    assert state(card) is TradingState.REDUCE_ONLY
+    desk.loader.arm(Mode.LIVE)
+    assert state(card) is TradingState.ACTIVE

@@ -51,6 +51,7 @@ class Accounts:
             "position": sum(order.filled for order in buys) - sum(order.filled for order in sells),
             "open_buys": sum(order.open for order in buys if not order.ended),
             "open_sells": sum(order.open for order in sells if not order.ended),
+            "orders": sum(not order.ended for order in buys + sells),
         }
 
     def outcome(self, pair: int, numbers: tuple[int, int]) -> PairOutcome | None:

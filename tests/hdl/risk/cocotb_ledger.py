@@ -24,7 +24,7 @@ class Bench(Stepper):
         super().__init__(
             dut,
             Ledger(geometry=GEOMETRY),
-            collect=("done", "fill_event", "order_state_event", "alarm_event"),
+            collect=("done", "fill_event", "order_state_event", "alarm_event", "booked"),
             pulses=("alarm", "halt"),
             levels=("exposure", "booking", "full", "live"),
         )
@@ -58,7 +58,17 @@ class Bench(Stepper):
             self.accounts.orders[number] = Own(number, slot, pair, side, short, quantity)
         self.pairs[pair] = numbers
         self.number += 2
+        self.taken("booked")
         await self.step(wait)
+        if wait < ENTER_CLOCKS:
+            return
+        told = self.taken("booked")
+        assert [cycle - told[0][0] for cycle, _ in told] == [0, 2]
+        for leg, ((slot, *_), (_, each)) in enumerate(zip(legs, told, strict=True)):
+            # Of one slot, the second order is not in what is told of the first.
+            if legs[0][0] != legs[1][0]:
+                assert each["exposure"] == self.accounts.exposure(slot)
+            assert (each["slot"], each["price"], each["entered"], each["leg"], each["filled"]) == (slot, 77, 1, leg, 0)
 
     def tell(
         self,
@@ -89,7 +99,7 @@ class Bench(Stepper):
             for event in taken[name]:
                 event.pop("cycle")
         if alarm is not None or kind == "S":
-            assert not taken["fill_event"] and not taken["order_state_event"] and not taken["done"]
+            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked"))
             if alarm is None:
                 assert not taken["alarm"] and not taken["halt"]
                 return None
@@ -124,6 +134,11 @@ class Bench(Stepper):
                 }
             )
         assert taken["fill_event"] == fills
+        [told] = taken["booked"]
+        assert told["slot"] == order.slot and told["exposure"] == self.accounts.exposure(order.slot)
+        assert (told["entered"], told["filled"]) == (0, int(kind == "E"))
+        if kind == "E":
+            assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
         outcome = self.accounts.outcome(order.pair, self.pairs[order.pair])
         assert was_done is None
         assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])

@@ -8,15 +8,33 @@ from collections import Counter
 
 import cocotb
 
+from hdl.risk.portfolio import total_bits
 from hdl.risk.risk_gate import RiskGate
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, Mode, Refusal, TradingState
-from tests.hdl.risk.rules import BUY, SELL, Order, Slot, World, is_short, judge
+from tests.hdl.risk.rules import BUY, SELL, Order, Slot, World, grows, is_short, judge
 from tests.support.stepper import Stepper
 
 GEOMETRY = Geometry()
 LIMIT_COLUMNS = ("enabled", "max_quantity", "max_notional", "max_long", "max_short", "reference", "collar", "collar_bps")
 LATENCY = 5
+SHARED = (
+    "market_open",
+    "stale",
+    "transmitter_ready",
+    "session_up",
+    "ledger_full",
+    "gross",
+    "net_long",
+    "net_short",
+    "max_gross",
+    "max_net",
+    "loss",
+    "max_open_orders",
+    "duplicate_window",
+    "slot_rate_orders",
+)
+"""Inputs that are of the world's name and value."""
 
 
 class Bench(Stepper):
@@ -29,6 +47,8 @@ class Bench(Stepper):
             levels=("request__ready", "lookup", "next_user_ref_num", "ceilings_locked"),
         )
         self.written: dict[int, tuple] = {}
+        self.last: dict[int, tuple[int, tuple[int, int, int]]] = {}
+        self.counts: Counter[int] = Counter()
         self.touch: dict[int, tuple] = {}
         self.pair_number = 0
         self.number = 1
@@ -39,6 +59,8 @@ class Bench(Stepper):
         self.number, self.used = 1, 0
         self.written.clear()
         self.touch.clear()
+        self.last.clear()
+        self.counts.clear()
 
     async def arrange(self, world: World, *, rng: random.Random | None = None) -> None:
         """Bring the inputs into the state of `world`."""
@@ -73,7 +95,7 @@ class Bench(Stepper):
         self.set("trading_state", int(world.state))
         self.set("mode", int(world.mode))
         self.set("rate_tokens", self.used + world.tokens)
-        for name in ("market_open", "stale", "transmitter_ready", "session_up", "ledger_full"):
+        for name in SHARED:
             self.set(name, getattr(world, name))
 
     async def ask(self, orders: list[Order], world: World) -> list[set[Refusal]]:
@@ -84,7 +106,7 @@ class Bench(Stepper):
         self.set(
             "exposure",
             [
-                {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells")}
+                {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells", "orders")}
                 for order in orders
             ],
         )
@@ -102,6 +124,10 @@ class Bench(Stepper):
         assert not self.get("request__ready")
         await self.step(LATENCY + 1)
 
+        for order in orders:
+            slot, sent = world.slots[order.slot], self.last.get(order.slot)
+            slot.last, slot.last_ago = (sent[1], at + LATENCY - sent[0]) if sent else (None, 0)
+            slot.sent_in_window = self.counts[order.slot]
         expected = judge(orders, world)
         passed = not any(expected)
         leaves = passed and world.mode == Mode.LIVE
@@ -143,6 +169,9 @@ class Bench(Stepper):
             }
             self.number += 2
             self.used += 2
+            for order in orders:
+                self.last[order.slot] = (at + LATENCY, (order.side, order.quantity, order.price))
+                self.counts[order.slot] += 1
         else:
             assert not sent
             assert returned == [(at + LATENCY, {"pair": pair})]
@@ -204,8 +233,14 @@ def both(*changes):
     return change
 
 
+def swapped(orders, world):
+    orders.reverse()
+
+
 REDUCE = on_world(state=TradingState.REDUCE_ONLY)
 LONG_A, SHORT_B = on_slot(0, position=100), on_slot(1, position=-100)
+ABOVE = on_world(gross=1 << 60, max_gross=99_990_000)
+ASKEW = on_world(net_long=1 << 60, net_short=-(1 << 60), max_net=0)
 
 # Reason, legs it hits, the last state that passes, the first that is refused.
 EDGES = (
@@ -282,6 +317,46 @@ EDGES = (
         on_slot(0, restricted=1, position=150, open_sells=50),
         on_slot(0, restricted=1, position=150, open_sells=51),
     ),
+    (Refusal.GROSS, (0, 1), on_world(max_gross=200_000_000), on_world(max_gross=199_999_999)),
+    (Refusal.GROSS, (0, 1), on_world(gross=7, max_gross=200_000_007), on_world(gross=8, max_gross=200_000_007)),
+    # Only what may grow counts, and is refused; above the limit, too.
+    (Refusal.GROSS, (1,), both(LONG_A, on_world(max_gross=100_010_000)), both(LONG_A, on_world(max_gross=100_009_999))),
+    (Refusal.GROSS, (0,), both(SHORT_B, on_world(max_gross=99_990_000)), both(SHORT_B, on_world(max_gross=99_989_999))),
+    (Refusal.GROSS, (0,), both(LONG_A, SHORT_B, ABOVE), both(SHORT_B, ABOVE)),
+    (Refusal.NET, (1,), on_world(max_net=100_010_000), on_world(max_net=100_009_999)),
+    (Refusal.NET, (1,), on_world(net_long=1, max_net=100_010_001), on_world(net_long=2, max_net=100_010_001)),
+    (
+        Refusal.NET,
+        (0,),
+        on_world(net_short=-50_000, net_long=-50_000, max_net=100_040_000),
+        on_world(net_short=-50_001, net_long=-50_001, max_net=100_040_000),
+    ),
+    (Refusal.NET, (0, 1), both(LONG_A, SHORT_B, ASKEW), ASKEW),
+    (Refusal.NET, (1,), both(LONG_A, SHORT_B, ASKEW), both(LONG_A, ASKEW)),
+    (Refusal.LOSS, (0, 1), on_world(), on_world(loss=1)),
+    (Refusal.LOSS, (1,), both(LONG_A, SHORT_B, on_world(loss=1)), both(LONG_A, on_world(loss=1))),
+    (
+        Refusal.LOSS,
+        (0,),
+        both(SHORT_B, on_slot(0, position=150, open_sells=50), on_world(loss=1)),
+        both(SHORT_B, on_slot(0, position=150, open_sells=51), on_world(loss=1)),
+    ),
+    (Refusal.OPEN_ORDERS, (0,), on_world(max_open_orders=1), both(on_slot(0, orders=1), on_world(max_open_orders=1))),
+    (
+        Refusal.OPEN_ORDERS,
+        (1,),
+        both(on_slot(1, orders=6), on_world(max_open_orders=7)),
+        both(on_slot(1, orders=7), on_world(max_open_orders=7)),
+    ),
+    (Refusal.OPEN_ORDERS, (0, 1), on_slot(0, orders=300), on_world(max_open_orders=0)),
+    # What passed is the last order of its slot.
+    (Refusal.DUPLICATE, (0, 1), on_world(), on_world(duplicate_window=1 << 31)),
+    (Refusal.DUPLICATE, (0,), on_world(), both(on_world(duplicate_window=1 << 31), on_order(1, quantity=99))),
+    (Refusal.DUPLICATE, (1,), on_world(), both(on_world(duplicate_window=1 << 31), on_order(0, price=999_800))),
+    # The slot of leg b before is that of leg a now.
+    (Refusal.DUPLICATE, (0,), on_world(), both(on_world(duplicate_window=1 << 31), swapped, on_order(1, quantity=99))),
+    # More than one left of each by now.
+    (Refusal.SLOT_RATE, (0, 1), on_world(), on_world(slot_rate_orders=1)),
 )
 
 
@@ -309,17 +384,36 @@ def near(rng: random.Random, value: int, low: int, high: int) -> int:
     return rng.choice((low, high, rng.randint(low, high)))
 
 
-def draw(rng: random.Random) -> tuple[list[Order], World]:
+def draw_portfolio(rng: random.Random, orders: list[Order], world: World, trouble: float) -> None:
+    """Sums and their limits, mostly with just enough room, or one too little."""
+    growing = [order for order in orders if grows(order, world.slots[order.slot])]
+    notional = {side: sum(order.quantity * order.price for order in growing if order.side == side) for side in (BUY, SELL)}
+    highest = (1 << 56) - 1
+    far = 1 << (total_bits(GEOMETRY) - 1 if rng.random() < trouble else 52)
+    world.gross = rng.choice((0, 1, rng.randrange(1 << 52), rng.randrange(far)))
+    world.net_long, world.net_short = (rng.choice((0, 1, -1, rng.randrange(-far, far), -far, far - 1)) for _ in range(2))
+    world.max_gross = near(rng, world.gross + sum(notional.values()), 0, highest) if rng.random() < 0.5 else highest
+    edge = rng.choice((world.net_long + notional[BUY], notional[SELL] - world.net_short))
+    world.max_net = near(rng, edge, 0, highest) if rng.random() < 0.3 else highest
+    world.loss = int(rng.random() < trouble)
+
+
+def draw(rng: random.Random, again: list[Order]) -> tuple[list[Order], World]:
+    """Orders and the state they meet; sometimes the orders of `again`, as they were or a little changed."""
     world = World()
-    orders = []
+    orders: list[Order] = []
+    repeats = bool(again) and rng.random() < 0.15
     trouble = 0.005 if rng.random() < 0.7 else 0.3
     chance = lambda: rng.random() < trouble  # noqa: E731
-    for leg, index in enumerate(rng.sample(range(GEOMETRY.slots), 2)):
+    slots = [order.slot for order in again] if repeats else rng.sample(range(GEOMETRY.slots), 2)
+    for leg, index in enumerate(slots):
         side = rng.choice((BUY, SELL)) if leg == 0 else 1 - orders[0].side
         quantity = rng.choice((1, 100, 4000, (1 << 20) - 1)) if not chance() else rng.choice((0, 1 << 20, (1 << 32) - 1))
         price = rng.choice((1, 9_999, 1_000_000, rng.randrange(1, 1 << 31), (1 << 32) - 1))
         if price > 10_000 and not chance():
             price -= price % 100
+        if repeats and rng.random() < 0.9:
+            side, quantity, price = again[leg].side, again[leg].quantity, again[leg].price
         position = (
             rng.choice((0, quantity, -quantity, rng.randint(-(1 << 21), 1 << 21)))
             if not chance()
@@ -347,6 +441,7 @@ def draw(rng: random.Random) -> tuple[list[Order], World]:
             position=position,
             open_buys=open_buys,
             open_sells=open_sells,
+            orders=rng.choice((0, 1, 255, 256)) if not chance() else 0xFFFF,
             integrity=Integrity.EXACT if not chance() else rng.choice(list(Integrity)),
             halted=int(chance()),
             restricted=int(rng.random() < 0.2),
@@ -363,6 +458,10 @@ def draw(rng: random.Random) -> tuple[list[Order], World]:
     world.tokens = rng.choice((0, 1, 2, 3)) if chance() else rng.choice((2, 3, 50))
     world.market_open, world.transmitter_ready, world.session_up = (int(not chance()) for _ in range(3))
     world.ledger_full, world.stale = int(chance()), int(chance())
+    world.max_open_orders = max(near(rng, max(slot.orders for slot in world.slots.values()) + 1, 0, 0xFFFF), int(not chance()))
+    world.duplicate_window = rng.choice((0, rng.randrange(1, 60), 1 << 31))
+    world.slot_rate_orders = rng.choice((0, 0xFFFF, rng.randrange(40, 60))) if not chance() else rng.randrange(1, 40)
+    draw_portfolio(rng, orders, world, trouble)
     return orders, world
 
 
@@ -372,8 +471,9 @@ async def random_requests_agree_with_the_rules(dut):
     bench = Bench(dut)
     await bench.start()
     seen: Counter = Counter()
-    for _ in range(4000):
-        orders, world = draw(rng)
+    orders: list[Order] = []
+    for _ in range(6000):
+        orders, world = draw(rng, orders)
         if bench.used > 60_000:
             await bench.start()
         expected = await bench.judged(orders, world, rng=rng)
@@ -445,14 +545,16 @@ async def gate_waits_for_the_ledger_and_takes_one_request_at_a_time(dut):
     await bench.start()
     orders, world = plain()
     await bench.arrange(world)
-    bench.set("booking", 1)
-    await bench.step(6)
-    assert not bench.get("request__ready")
-    bench.set("booking", 0)
-    await bench.step()
-    assert bench.get("request__ready")
+    for name in ("booking", "settling"):
+        bench.set(name, 1)
+        await bench.step(6)
+        assert not bench.get("request__ready")
+        bench.set(name, 0)
+        await bench.step()
+        assert bench.get("request__ready")
     # Held valid: one request is taken every LATENCY + 1 clocks, not more.
     bench.set("allowed", 1)
+    bench.set("loss", 0)
     bench.set("request__payload", {"legs": [dataclasses.asdict(order) for order in orders]})
     bench.set("request__valid", 1)
     await bench.step(4 * (LATENCY + 1))
@@ -475,6 +577,7 @@ async def shared_switches_act_in_the_clock_an_order_would_leave(dut):
         ("mode", int(Mode.OFF), Refusal.MODE_OFF),
         ("transmitter_ready", 0, Refusal.TRANSMITTER_BUSY),
         ("session_up", 0, Refusal.SESSION_DOWN),
+        ("loss", 1, Refusal.LOSS),
     )
     for name, value, reason in changes:
         for late in (0, 1):
@@ -524,6 +627,122 @@ async def tokens_come_back_one_an_interval(dut):
         assert await bench.ask(orders, world) == [set(), set()]
     world.tokens = 0
     assert (await bench.ask(orders, world))[0] == {Refusal.RATE, Refusal.OTHER_LEG}
+
+
+@cocotb.test()
+async def a_duplicate_is_one_until_its_window_ends(dut):
+    bench = Bench(dut)
+    await bench.start()
+    far_away = 1 << 31
+    again = [{Refusal.DUPLICATE, Refusal.OTHER_LEG}] * 2
+    orders, world = plain()
+    await bench.judged(orders, world)
+    for gap in (0, 1, 17, 300):
+        for late in (0, 1):
+            await bench.step(gap)
+            sent = bench.last[3][0]
+            world.duplicate_window = bench.cycle + LATENCY - sent + 1 - late
+            await bench.arrange(world)
+            expected = [set(), set()] if late else again
+            assert await bench.ask(orders, world) == expected
+    # Whatever differs, another order is another; as soon as it left it is the last one.
+    for change in (on_order(0, quantity=99), on_order(0, price=999_800), on_order(0, slot=4)):
+        orders, world = plain()
+        world.slots[4] = Slot()
+        world.duplicate_window = 1
+        await bench.judged(orders, world)
+        change(orders, world)
+        orders[1].quantity = 98
+        world.duplicate_window = far_away
+        assert await bench.judged(orders, world) == [set(), set()]
+        assert await bench.judged(orders, world) == again
+    orders = [Order(3, BUY, 99, 1_000_100), Order(9, SELL, 99, 999_900)]
+    assert await bench.judged(orders, world) == [set(), set()]
+    orders = [Order(3, SELL, 99, 1_000_100), Order(9, BUY, 99, 999_900)]
+    assert await bench.judged(orders, world) == [set(), set()]
+    # What did not leave is not the last order.
+    orders, world = plain()
+    orders[0].quantity = orders[1].quantity = 55
+    world.duplicate_window = far_away
+    for name, value in (("mode", Mode.SHADOW), ("session_up", 0)):
+        setattr(world, name, value)
+        await bench.judged(orders, world)
+    world.mode, world.session_up = Mode.LIVE, 1
+    assert await bench.judged(orders, world) == [set(), set()]
+
+
+@cocotb.test()
+async def the_next_request_meets_the_orders_just_sent(dut):
+    """Requests as close as they can come."""
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    orders[0].quantity = orders[1].quantity = 77
+    world.duplicate_window = 1 << 31
+    world.slot_rate_orders = 2
+    for leg in range(2):
+        await bench.arrange(world)
+        bench.set("allowed", 1)
+        await bench.step(6)
+        bench.taken("verdict_event")
+        legs = [dataclasses.asdict(order) for order in orders]
+        bench.set("request__payload", {"legs": legs})
+        bench.set("request__valid", 1)
+        await bench.step(LATENCY + 1)
+        # The same, in the order of legs or turned round.
+        bench.set("request__payload", {"legs": legs if leg else legs[::-1]})
+        await bench.step(1)
+        bench.set("request__valid", 0)
+        await bench.step(10)
+        masks = [verdict["refusals"] for _, verdict in bench.taken("verdict_event")]
+        # By now it is the second and the third order of its slot.
+        crowded = 1 << Refusal.SLOT_RATE if leg else 0
+        assert masks == [0, 0, *[crowded | 1 << Refusal.DUPLICATE | 1 << Refusal.OTHER_LEG] * 2]
+        # Another pair, so that it is not refused.
+        orders[0].price, orders[1].price = 999_800, 1_000_200
+
+
+@cocotb.test()
+async def orders_of_a_slot_count_in_their_window(dut):
+    bench = Bench(dut)
+    window = 60
+    crowded = [{Refusal.SLOT_RATE, Refusal.OTHER_LEG}] * 2
+    await bench.start()
+    orders, world = plain()
+    # A window that never ends.
+    world.slot_rate_orders = 3
+    for number in range(5):
+        assert await bench.judged(orders, world) == ([set(), set()] if number < 3 else crowded)
+    # Of another slot, none left; what is over is refused alone.
+    other = [Order(5, SELL, 100, 999_900), orders[1]]
+    world.slots[5] = Slot()
+    assert await bench.judged(other, world) == [{Refusal.OTHER_LEG}, {Refusal.SLOT_RATE}]
+    # No limit, and none left: the count goes on.
+    world.slot_rate_orders = 0
+    assert await bench.judged(orders, world) == [set(), set()]
+    world.slot_rate_orders = 4
+    assert await bench.judged(orders, world) == crowded
+    world.slot_rate_orders = 5
+    assert await bench.judged(orders, world) == [set(), set()]
+    # Around a border, every clock: an order counts in the window in which it leaves, the next is judged by that of its second
+    # clock.
+    for early in range(0, 24, 1):
+        await bench.start()
+        bench.touch.clear()
+        orders, world = plain()
+        world.slot_rate_orders = 1
+        await bench.arrange(world)
+        await bench.step(6)
+        bench.set("slot_rate_window", window)
+        begin = bench.cycle
+        await bench.step(window - early)
+        assert await bench.ask(orders, world) == [set(), set()]
+        left_in = (bench.last[3][0] - begin) // window
+        asked_in = (bench.cycle + 1 - begin) // window
+        if asked_in != left_in:
+            bench.counts.clear()
+        assert await bench.ask(orders, world) == (crowded if asked_in == left_in else [set(), set()]), early
+        bench.set("slot_rate_window", 0)
 
 
 @cocotb.test()

@@ -25,9 +25,15 @@ class Slot:
     position: int = 0
     open_buys: int = 0
     open_sells: int = 0
+    orders: int = 0
     integrity: Integrity = Integrity.EXACT
     halted: int = 0
     restricted: int = 0
+    last: tuple[int, int, int] | None = None
+    """Side, quantity and price of its last order."""
+    last_ago: int = 0
+    """Clocks from that one's verdict to this one's."""
+    sent_in_window: int = 0
     bid: int = 999_900
     ask: int = 1_000_100
 
@@ -55,12 +61,29 @@ class World:
     transmitter_ready: int = 1
     session_up: int = 1
     ledger_full: int = 0
+    gross: int = 0
+    net_long: int = 0
+    net_short: int = 0
+    max_gross: int = (1 << 56) - 1
+    max_net: int = (1 << 56) - 1
+    loss: int = 0
+    max_open_orders: int = 0xFFFF
+    duplicate_window: int = 0
+    slot_rate_orders: int = 0
     slots: dict[int, Slot] = field(default_factory=dict)
 
 
 def is_short(order: Order, slot: Slot) -> bool:
     """More is sold than is owned and not already being sold."""
     return order.side == SELL and order.quantity > slot.position - slot.open_sells
+
+
+def grows(order: Order, slot: Slot) -> bool:
+    """Whether |position| may grow by the order, in any state the open orders may lead to, filled in part or whole."""
+    low, high = slot.position - slot.open_sells, slot.position + slot.open_buys
+    move = order.quantity if order.side == BUY else -order.quantity
+    start = high if order.side == BUY else low
+    return move == 0 or abs(start + move) >= abs(start) or (start + move) * start < 0
 
 
 def alone(order: Order, leg: int, world: World) -> set[Refusal]:
@@ -74,12 +97,8 @@ def alone(order: Order, leg: int, world: World) -> set[Refusal]:
 
     refuse_if(world.state == TradingState.KILLED, Refusal.KILLED)
     refuse_if(world.state == TradingState.HALTED, Refusal.HALTED)
-    if world.state == TradingState.REDUCE_ONLY:
-        # Every state the open orders may lead to, this order filled in part or whole: |position| must be smaller than without it.
-        low, high = slot.position - slot.open_sells, slot.position + slot.open_buys
-        move = order.quantity if order.side == BUY else -order.quantity
-        start = high if order.side == BUY else low
-        refuse_if(move == 0 or abs(start + move) >= abs(start) or (start + move) * start < 0, Refusal.REDUCE_ONLY)
+    refuse_if(world.state == TradingState.REDUCE_ONLY and grows(order, slot), Refusal.REDUCE_ONLY)
+    refuse_if(bool(world.loss) and grows(order, slot), Refusal.LOSS)
     refuse_if(world.mode not in (Mode.SHADOW, Mode.LIVE), Refusal.MODE_OFF)
     refuse_if(not slot.enabled, Refusal.SLOT_DISABLED)
     refuse_if(not world.allowed, Refusal.PAIR_DISABLED)
@@ -106,12 +125,35 @@ def alone(order: Order, leg: int, world: World) -> set[Refusal]:
     refuse_if(not world.session_up, Refusal.SESSION_DOWN)
     refuse_if(bool(world.ledger_full), Refusal.LEDGER_FULL)
     refuse_if(bool(slot.restricted) and is_short(order, slot), Refusal.SHORT_SALE)
+    refuse_if(slot.orders + 1 > world.max_open_orders, Refusal.OPEN_ORDERS)
+    same = slot.last == (order.side, order.quantity, order.price)
+    refuse_if(same and slot.last_ago < world.duplicate_window, Refusal.DUPLICATE)
+    refuse_if(0 < world.slot_rate_orders <= slot.sent_in_window, Refusal.SLOT_RATE)
+    return reasons
+
+
+def together(orders: list[Order], world: World) -> list[set[Refusal]]:
+    """Reasons against orders for what all slots come to: only orders that may let a position grow count, and are refused."""
+    growing = [grows(order, world.slots[order.slot]) for order in orders]
+    notional = {BUY: 0, SELL: 0}
+    for order, counts in zip(orders, growing, strict=True):
+        notional[order.side] += order.quantity * order.price * counts
+    too_gross = world.gross + sum(notional.values()) > world.max_gross
+    too_net = {
+        BUY: world.net_long + notional[BUY] > world.max_net,
+        SELL: world.net_short - notional[SELL] < -world.max_net,
+    }
+    reasons: list[set[Refusal]] = []
+    for order, counts in zip(orders, growing, strict=True):
+        holds = {Refusal.GROSS: too_gross, Refusal.NET: too_net[order.side]}
+        reasons.append({reason for reason, held in holds.items() if held and counts})
     return reasons
 
 
 def judge(orders: list[Order], world: World) -> list[set[Refusal]]:
     """All reasons of both orders of a pair."""
-    reasons = [alone(order, leg, world) for leg, order in enumerate(orders)]
+    shared = together(orders, world)
+    reasons = [alone(order, leg, world) | shared[leg] for leg, order in enumerate(orders)]
     if orders[0].slot == orders[1].slot:
         # Each order is held against the exposure without the other: two of one slot could pass a limit together.
         reasons = [own | {Refusal.PAIR_DISABLED} for own in reasons]

@@ -3,7 +3,8 @@
 What is abstract: the limits of a slot are arbitrary but constant, in place of the memory they are kept in (`cocotb_risk_gate`
 tests that a row counts whole or not at all); the product of quantity and price is an arbitrary number that comes when `Product`
 promises one (`test_product` tests the multiplier); the reference price is fixed, and the collar counts in whole references, which
-leaves no other multiplier. None of these touches the rules proved here.
+leaves no other multiplier; what `RecentOrders` says of orders before is arbitrary, and proved apart. None of these touches the
+rules proved here.
 
 Every proof is run a second time on a gate with a fault that it has to find.
 """
@@ -23,7 +24,9 @@ from amaranth.lib.wiring import In
 from hdl.control.trading_state_holder import TradingStateHolder
 from hdl.interfaces import Mode, Side, TradingState
 from hdl.risk.ledger import Exposure
+from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.product import Product
+from hdl.risk.recent_orders import RecentOrders
 from hdl.risk.risk_gate import RiskGate
 from hdl.spec.geometry import Geometry
 from hdl.spec.registers import REARM_KEYS
@@ -36,6 +39,22 @@ INDUCTION = RiskGate.LATENCY + 2
 REACH = RiskGate.LATENCY + 6
 """Clocks in which a first order can have left: both touches, the request, its verdict."""
 RULES = ("switches", "limits", "reduces", "verdicts")
+TOTALS = ("portfolio", "recent", "verdicts")
+WIDE, NARROW = ("gross", "net_long", "net_short", "max_gross", "max_net"), 8
+"""Sums of all slots, and the bits of them and of products that are free where they are added: the solver's time grows with the
+carries, and the tests of the gate add the widest ones."""
+
+
+def as_of(m: Module, when: Any, value: Any) -> Signal:
+    """A value as it stood when `when` was high last."""
+    then = Signal(value.shape(), name=f"then_{value.name}")
+    with m.If(when):
+        m.d.sync += then.eq(value)
+    return then
+
+
+def narrow(value: Any) -> Any:
+    return value[:NARROW].as_signed() if value.shape().signed else value[:NARROW]
 
 
 def with_constant_limits(gate: Any, rows: list) -> Any:
@@ -61,6 +80,19 @@ class GivenProduct(wiring.Component):
         return m
 
 
+class GivenAnswers(wiring.Component):
+    """In place of `RecentOrders`: whatever it is given."""
+
+    def __init__(self, geometry: Geometry, given: Signal):
+        self._given = given
+        super().__init__(RecentOrders(geometry=geometry).signature)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.d.comb += Cat(self.duplicate, self.crowded).eq(self._given)
+        return m
+
+
 @dataclass(frozen=True)
 class Kept:
     """What a harness knows of the request that is judged."""
@@ -72,6 +104,7 @@ class Kept:
     products: list
     allowed: Any
     story: Any
+    growing: list
 
 
 class GateProof(wiring.Component):
@@ -81,21 +114,27 @@ class GateProof(wiring.Component):
     """
 
     def __init__(self, gate: Any, rules: tuple[str, ...]):
-        self._gate_class, self._rules = gate, rules
+        self._gate_class, self._rules, self._narrow = gate, rules, "portfolio" in rules
         self._rows = [Signal(RiskGate(geometry=GEOMETRY).limits.payload.row.shape(), name=f"limits_{n}") for n in range(2)]
         self._products = [Signal(64, name=f"product_{n}") for n in range(2)]
+        self._answers = Signal(4)
         self.gate = with_constant_limits(gate, self._rows)(geometry=GEOMETRY)
         inputs = {name: member for name, member in self.gate.signature.members.items() if member.flow is In}
         row_bits = len(self._rows[0].as_value())
-        more = {"rows": In(data.ArrayLayout(row_bits, 2)), "products": In(data.ArrayLayout(64, 2)), "fill": In(32)}
-        super().__init__(inputs | more)
+        more = {"rows": In(data.ArrayLayout(row_bits, 2)), "products": In(data.ArrayLayout(64, 2))}
+        super().__init__(inputs | more | {"fill": In(32), "answers": In(4)})
 
     def text(self, run: Any) -> Any:
         """`run` while the gate's multipliers are given."""
         given = iter(self._products)
         module = sys.modules[RiskGate.__module__]
         names = vars(module) if self._gate_class is RiskGate else self._gate_class._leg.__globals__
-        with mock.patch.dict(names, {"Product": lambda a, b: GivenProduct(next(given)), "_BPS": 1}):
+        replaced = {
+            "Product": lambda a, b: GivenProduct(next(given)),
+            "RecentOrders": lambda geometry: GivenAnswers(geometry, self._answers),
+            "_BPS": 1,
+        }
+        with mock.patch.dict(names, replaced):
             return run()
 
     def elaborate(self, platform: Any) -> Module:
@@ -105,14 +144,17 @@ class GateProof(wiring.Component):
         for name, member in gate.signature.members.items():
             inner = getattr(gate, name)
             if member.is_port and member.flow is In:
-                m.d.comb += inner.eq(getattr(self, name))
+                given = getattr(self, name)
+                m.d.comb += inner.eq(narrow(given) if self._narrow and name in WIDE else given)
             elif member.is_signature and member.flow is In:
                 wiring.connect(m, wiring.flipped(getattr(self, name)), inner)
         for number in range(2):
+            product = self.products[number]
             m.d.comb += [
                 self._rows[number].as_value().eq(self.rows[number]),
-                self._products[number].eq(self.products[number]),
+                self._products[number].eq(product[:NARROW] if self._narrow else product),
             ]
+        m.d.comb += self._answers.eq(self.answers)
         constant(m, self.rows.as_value(), "rows")
 
         # The story of a request, kept by the harness itself.
@@ -128,12 +170,17 @@ class GateProof(wiring.Component):
             m.d.sync += [request.eq(gate.request.payload), allowed.eq(gate.allowed)]
             m.d.sync += [kept.eq(gate.exposure[number]) for number, kept in enumerate(exposure)]
         with m.If(story[Product.LATENCY]):
-            m.d.sync += [kept.eq(self.products[number]) for number, kept in enumerate(products)]
+            m.d.sync += [kept.eq(self._products[number]) for number, kept in enumerate(products)]
 
         limits = [Array(self._rows)[leg.slot] for leg in request.legs]
         leaves = gate.order.valid
         m.d.comb += Cover(leaves & (request.legs[0].slot != request.legs[1].slot))
-        kept = Kept(leaves, request, limits, exposure, products, allowed, story)
+        growing = []
+        for held, leg in zip(exposure, request.legs, strict=True):
+            buying, selling = held.position + held.open_buys, held.open_sells - held.position
+            worst = Mux(leg.side == Side.BUY, buying, selling) + leg.quantity
+            growing.append((worst > 0) | (leg.quantity == 0))
+        kept = Kept(leaves, request, limits, exposure, products, allowed, story, growing)
         for rule in self._rules:
             getattr(self, f"_{rule}")(m, kept)
         return m
@@ -163,8 +210,9 @@ class GateProof(wiring.Component):
                 m.d.comb += Assert(~kept.leaves | (worst >= -row.max_short))
 
     def _reduces(self, m: Module, kept: Kept) -> None:
-        """In REDUCE_ONLY, whatever part of an order is filled, and of those of its side before it, |position| only shrinks."""
-        reducing = self.gate.trading_state == TradingState.REDUCE_ONLY
+        """In REDUCE_ONLY, and with the loss limit reached, |position| only shrinks, whatever part of an order is filled, and of
+        those of its side before it."""
+        reducing = (self.gate.trading_state == TradingState.REDUCE_ONLY) | self.gate.loss
         for number, leg in enumerate(kept.request.legs):
             held = kept.exposure[number]
             before, after = (Signal(signed(40), name=f"{name}_{number}") for name in ("before", "after"))
@@ -174,6 +222,37 @@ class GateProof(wiring.Component):
                 after.eq(Mux(buying, before + self.fill, before - self.fill)),
                 Assert(~(kept.leaves & reducing & (self.fill != 0) & (self.fill <= leg.quantity)) | (abs(after) < abs(before))),
             ]
+
+    def _portfolio(self, m: Module, kept: Kept) -> None:
+        """No order that may let a position grow leaves where all slots would come to more than they may."""
+        gate, bits = self.gate, 70
+
+        def added(side: Side | None) -> Signal:
+            total = Signal(signed(bits), name=f"added_{side.name if side else 'all'}")
+            counts = [
+                kept.growing[number] & ((leg.side == side) if side else 1) for number, leg in enumerate(kept.request.legs)
+            ]
+            m.d.comb += total.eq(sum(Mux(each, kept.products[number], 0) for number, each in enumerate(counts)))
+            return total
+
+        sums = (gate.max_gross, gate.max_net, gate.gross, gate.net_long, gate.net_short)
+        max_gross, max_net, gross, net_long, net_short = (as_of(m, kept.story[Product.LATENCY], each) for each in sums)
+        everything, bought, sold = added(None), added(Side.BUY), added(Side.SELL)
+        for number, leg in enumerate(kept.request.legs):
+            grows = kept.leaves & kept.growing[number]
+            m.d.comb += [
+                Assert(~grows | (gross + everything <= max_gross)),
+                Assert(~grows | (leg.side == Side.SELL) | (net_long + bought <= max_net)),
+                Assert(~grows | (leg.side == Side.BUY) | (net_short - sold >= -max_net)),
+            ]
+
+    def _recent(self, m: Module, kept: Kept) -> None:
+        """No order leaves that `RecentOrders` said is a duplicate, or one too many, in the clock in which it says so; and none of
+        a slot that has as many open orders as it may."""
+        answers = as_of(m, kept.story[RecentOrders.LATENCY], self.answers)
+        most_orders = as_of(m, kept.story[1], self.gate.max_open_orders)
+        m.d.comb += Assert(~kept.leaves | (answers == 0))
+        m.d.comb += [Assert(~kept.leaves | (held.orders < most_orders)) for held in kept.exposure]
 
     def _verdicts(self, m: Module, kept: Kept) -> None:
         """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one."""
@@ -210,13 +289,22 @@ def test_all_rules_hold() -> None:
     assert run(RiskGate, *RULES) == "PASS"
 
 
+def test_rules_of_the_portfolio_hold() -> None:
+    """Gross, net and open orders; nothing leaves that was just sent."""
+    assert run(RiskGate, *TOTALS) == "PASS"
+
+
 @pytest.mark.parametrize(
     ("rule", "old", "new"),
     [
+        ("portfolio", "gross_room < added,", "gross_room + 1 < added,"),
+        ("recent", "orders >= self.max_open_orders", "self.max_open_orders < orders"),
+        ("recent", "[Refusal.DUPLICATE].eq(recent.duplicate[index])", "[Refusal.DUPLICATE].eq(recent.duplicate[0])"),
+        ("reduces", "~((reducing | self.loss) & growing.any())", "~(reducing & growing.any())"),
         ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),
         ("limits", "row.max_notional < notional.product", "row.max_notional + 1 < notional.product"),
         ("reduces", "delayed(~worst[-1] | nothing, 1", "delayed(~worst[-1] & nothing, 1"),
-        ("verdicts", "self.request.ready.eq(~busy & ~self.booking)", "self.request.ready.eq(~self.booking)"),
+        ("verdicts", "self.request.ready.eq(~busy & ~self.booking & ~self.settling)", "self.request.ready.eq(~self.booking)"),
     ],
 )
 def test_each_rule_finds_a_fault(rule: str, old: str, new: str) -> None:
@@ -284,3 +372,102 @@ def test_killed_is_left_by_the_keys_only() -> None:
 )
 def test_the_holder_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(HolderProof(mutant(TradingStateHolder, old, new)), depth=6, mode="bmc") == "FAIL"
+
+
+class LossProof(wiring.Component):
+    """Watches the loss limit: what sets it, and that nothing but the host resets it."""
+
+    def __init__(self, limit: Any):
+        self.limit = limit(bits=LOSS_BITS + 4)
+        super().__init__({name: member for name, member in self.limit.signature.members.items() if member.flow is In})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.limit = limit = self.limit
+        m.d.comb += [getattr(limit, name).eq(getattr(self, name)) for name in self.signature.members]
+        lost, reached, rearm, begun = Signal(2), Signal(), Signal(), Signal(2)
+        m.d.sync += [
+            lost.eq(Cat(self.valid & (-self.pnl > self.max_loss), lost)),
+            begun.eq(Cat(1, begun)),
+            reached.eq(limit.reached),
+            rearm.eq(self.rearm),
+        ]
+        m.d.comb += [
+            Assert(~(begun[1] & lost[1]) | limit.reached),
+            Assert(~(begun[1] & reached & ~limit.reached) | (rearm & ~lost[1])),
+        ]
+        return m
+
+
+def test_a_loss_is_latched_until_it_is_rearmed() -> None:
+    assert judge(LossProof(LossLimit), depth=4) == "PASS"
+
+
+@pytest.mark.parametrize(("old", "new"), [("with m.Elif(self.rearm)", "with m.Else()"), ("< 0", "< -1")])
+def test_the_loss_proof_finds_a_fault(old: str, new: str) -> None:
+    assert judge(LossProof(mutant(LossLimit, old, new)), depth=6, mode="bmc") == "FAIL"
+
+
+class RecentProof(wiring.Component):
+    """Watches `RecentOrders`, with its memory: nothing that is the same as its slot's last order passes within the window."""
+
+    def __init__(self, recent: Any):
+        self.recent = recent(geometry=GEOMETRY)
+        orders = self.recent.asked.shape()
+        super().__init__({"taken": In(1), "orders": In(orders), "sent": In(1), "window": In(4)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        out_of_reset(m)
+        m.submodules.recent = recent = self.recent
+        constant(m, self.window, "window")
+        story = Signal(RecentOrders.VERDICT + 1)
+        asked, clock = Signal(self.orders.shape()), Signal(8)
+        m.d.sync += [story.eq(story << 1), clock.eq(clock + 1)]
+        # As the gate asks: one request at a time, unchanged behind the clock in which it is taken.
+        taken = self.taken & ~story[: RecentOrders.VERDICT].any()
+        sent = self.sent & story[RecentOrders.VERDICT - 1] & (asked[0].slot != asked[1].slot)
+        with m.If(taken):
+            m.d.sync += story[0].eq(1)
+            # A few values are all it takes to differ, and the solver's time grows with them.
+            for order, given in zip(asked, self.orders, strict=True):
+                m.d.sync += [order.slot.eq(given.slot), order.side.eq(given.side)]
+                m.d.sync += [order.price.eq(given.price[:2]), order.quantity.eq(given.quantity[:2])]
+        m.d.comb += [recent.taken.eq(taken), recent.asked.eq(asked), recent.sent.eq(sent)]
+        m.d.comb += recent.duplicate_window.eq(self.window)
+
+        last = [Signal(asked[0].shape(), name=f"last_{slot}") for slot in range(2)]
+        known, left_at = Signal(2), Signal(data.ArrayLayout(8, 2))
+        for slot in range(2):
+            for order in asked:
+                with m.If(sent & (order.slot == slot)):
+                    m.d.sync += [last[slot].eq(order), known[slot].eq(1), left_at[slot].eq(clock)]
+        for leg, order in enumerate(asked):
+            before, age = Array(last)[order.slot], Signal(8, name=f"age_{leg}")
+            same = known.bit_select(order.slot, 1) & (before.as_value() == order.as_value())
+            # One clock before the verdict.
+            m.d.comb += age.eq(clock + 1 - Array(left_at)[order.slot])
+            duplicate = same & (age < self.window)
+            m.d.comb += Assert(~story[RecentOrders.LATENCY - 1] | (recent.duplicate[leg] == duplicate))
+        return m
+
+
+SECOND_ANSWER = 2 * RecentOrders.VERDICT + 2
+"""Clocks in which a second request has its answer."""
+
+
+def test_the_last_order_of_each_slot_is_known() -> None:
+    """Two requests, from power-up on, whatever they are."""
+    assert judge(RecentProof(RecentOrders), depth=SECOND_ANSWER, mode="bmc") == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("age < self.duplicate_window", "age <= self.duplicate_window"),
+        ("write.addr.eq(Mux(second, orders[1].slot, orders[0].slot))", "write.addr.eq(orders[0].slot)"),
+    ],
+)
+def test_the_proof_of_last_orders_finds_a_fault(old: str, new: str) -> None:
+    assert judge(RecentProof(mutant(RecentOrders, old, new)), depth=SECOND_ANSWER, mode="bmc") == "FAIL"
