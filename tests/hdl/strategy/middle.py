@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from math import floor
 
 MEAN_GRID = Fraction(1, 1 << 17)
@@ -23,6 +24,15 @@ MOST_SAMPLES = 65_535
 def down(value: Fraction, grid: Fraction) -> Fraction:
     """The next multiple of the grid at or below a value."""
     return floor(value / grid) * grid
+
+
+@cache
+def _sigma(variance: Fraction) -> Fraction:
+    low, high = 0, 1 << 40
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if (middle * DEVIATION_GRID) ** 2 >= variance else (middle + 1, high)
+    return low * DEVIATION_GRID
 
 
 @dataclass
@@ -61,11 +71,7 @@ class Middle:
     @property
     def sigma(self) -> Fraction:
         """The least multiple of half a step whose square is not below the variance."""
-        low, high = 0, 1 << 40
-        while low < high:
-            middle = (low + high) // 2
-            low, high = (low, middle) if (middle * DEVIATION_GRID) ** 2 >= self.variance else (middle + 1, high)
-        return low * DEVIATION_GRID
+        return _sigma(self.variance)
 
     def reached(self, spread: int) -> dict[str, bool]:
         """Which comparisons a spread passes."""

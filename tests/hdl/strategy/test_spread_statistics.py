@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -118,6 +119,33 @@ def feed(bench: Bench, pair: int, sell: int, buy: int) -> list[dict[str, int]]:
     found = bench.published[seen:]
     assert all(number == pair for _, number, _ in found)
     return [thresholds for _, _, thresholds in found]
+
+
+@pytest.mark.parametrize("scale", [1 << 8, 1 << 24, 1 << 34, 1 << 40])
+def test_a_wandering_spread(bench: Bench, scale: int) -> None:
+    rng = random.Random(scale)
+    bench.begin()
+    bench.write(6, RULE)
+    middle, value = bench.pairs[6], 0
+    for _ in range(40):
+        value += rng.randint(-scale, scale)
+        found = feed(bench, 6, value, value + rng.randrange(1_000))
+        assert found == ([middle.thresholds()] if middle.warm else [])
+    bench.agrees(6)
+    assert bench.counts == {"taken": 40, "cut": middle.cuts, "lost": 0}
+    assert bool(middle.cuts) == (scale >= 1 << 34)
+
+
+def test_a_deviation_at_the_edge_is_not_cut(bench: Bench) -> None:
+    """From a mean of 0, the furthest sample either way, and the first beyond."""
+    # Of a sample's 2**16 parts the mean keeps all: 2**52 parts are 2**36 in a sample.
+    for sample, cut in (((1 << 36) - 1, 0), (1 << 36, 1), (-(1 << 36) + 1, 0), (-(1 << 36), 1), (-(1 << 36) - 1, 1)):
+        bench.begin()
+        bench.write(6, RULE | {"warmup": 1})
+        feed(bench, 6, 0, 0)
+        assert feed(bench, 6, sample, 0) == [bench.pairs[6].thresholds()]
+        bench.agrees(6)
+        assert bench.counts["cut"] == cut == bench.pairs[6].cuts
 
 
 spread = st.integers(-HIGHEST, HIGHEST)
