@@ -173,6 +173,11 @@ class DataPath(wiring.Component):
             trading.integrity.eq(book.integrity),
             trading.clear.eq(registers.book.clear),
             trading.cooldown.eq(strategy.cooldown),
+            trading.sample_interval.eq(strategy.sample_interval),
+            strategy.inspect.value.eq(trading.inspected),
+            strategy.inspect_mean.eq(trading.mean),
+            strategy.inspect_variance.eq(trading.variance),
+            strategy.inspect_samples.eq(trading.samples),
             trading.trading_state.eq(trading_state.value),
             trading.mode.eq(risk.mode),
             trading.rate_tokens.eq(risk.rate_tokens),
@@ -213,6 +218,7 @@ class DataPath(wiring.Component):
         ]
         connect(m, risk.next_user_ref_num.load, trading.load_user_ref_num)
         connect(m, risk.rearm.load, trading_state.rearm)
+        connect(m, strategy.inspect.load, trading.inspect)
 
     def _session(self, m, registers, frames, trading, session) -> None:
         connect(m, frames.segment, session.segment)
@@ -294,6 +300,9 @@ class DataPath(wiring.Component):
             ("orders_passed", trading.passed),
             ("orders_refused", trading.refused),
             ("events_lost", writer.lost),
+            ("samples", trading.sample_taken),
+            ("samples_lost", trading.samples_lost),
+            ("samples_cut", trading.sample_cut),
             ("lost_after_use", mold.lost_after_use),
             ("gaps", mold.gap.valid),
             ("heartbeats", mold.heartbeat),

@@ -14,11 +14,13 @@ from hdl.risk.risk_gate import CEILINGS, LIMITS, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Miss, Refusal
+from hdl.spec.statistics import COUNT_BITS, MEAN_BITS, VARIANCE_BITS
+from hdl.strategy.spread_statistics import SpreadStatistics
 from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LISTS, PAIRS, SpreadTrigger
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -82,6 +84,8 @@ class TradingCore(wiring.Component):
         Orders judged in this clock.
     halt : Out(1)
         The trading state has to fall to HALTED.
+    sample_interval, inspect, inspected, mean, variance, samples, sample_taken, sample_cut, samples_lost
+        Of `SpreadStatistics`.
     """
 
     LATENCY = SpreadTrigger.LATENCY + RiskGate.LATENCY
@@ -147,12 +151,22 @@ class TradingCore(wiring.Component):
                 "passed": Out(range(3)),
                 "refused": Out(range(3)),
                 "halt": Out(1),
+                "sample_interval": In(6),
+                "inspect": always(16),
+                "inspected": Out(16),
+                "mean": Out(signed(MEAN_BITS)),
+                "variance": Out(VARIANCE_BITS),
+                "samples": Out(COUNT_BITS),
+                "sample_taken": Out(1),
+                "sample_cut": Out(1),
+                "samples_lost": Out(range(3)),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.trigger = trigger = SpreadTrigger(geometry=self._geometry)
+        m.submodules.statistics = statistics = SpreadStatistics(geometry=self._geometry)
         m.submodules.status = status = MarketStatus(geometry=self._geometry)
         m.submodules.gate = gate = RiskGate(geometry=self._geometry)
         m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
@@ -167,6 +181,9 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
+        connect(m, inspect=flipped(self.inspect), statistics=statistics.inspect)
+        connect(m, trigger=trigger.sample, statistics=statistics.sample)
+        connect(m, trigger=trigger.thresholds, statistics=statistics.thresholds)
         connect(m, request=trigger.request, gate=gate.request)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
@@ -234,6 +251,16 @@ class TradingCore(wiring.Component):
             self.loss_reached.eq(loss.reached),
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),
+            # The trigger takes the same streams; statistics only look on.
+            statistics.pairs.valid.eq(self.pairs.valid),
+            statistics.pairs.payload.eq(self.pairs.payload),
+            statistics.timestamp.valid.eq(self.bbo.valid),
+            statistics.timestamp.payload.eq(self.bbo.payload.timestamp),
+            statistics.interval.eq(self.sample_interval),
+            *(getattr(self, name).eq(getattr(statistics, name)) for name in ("inspected", "mean", "variance", "samples")),
+            self.sample_taken.eq(statistics.taken),
+            self.sample_cut.eq(statistics.cut),
+            self.samples_lost.eq(statistics.lost),
             self.miss.eq(trigger.miss),
             self.alarm.eq(ledger.alarm),
             self.halt.eq(ledger.halt),

@@ -436,7 +436,7 @@ def _resolved(configuration: Configuration, feed: Feed, geometry: Geometry) -> d
         "ceilings": config.ceilings_row(configuration.ceilings) if configuration.ceilings else None,
         "risk": config.risk_registers(configuration.risk, geometry)
         | {"watchdog": config.watchdog_clocks(configuration.risk, geometry)},
-        "strategy": {"cooldown": config.clocks(configuration.strategy.cooldown_us, geometry)},
+        "strategy": config.strategy_registers(configuration.strategy, geometry),
     }
 
 

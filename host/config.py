@@ -23,6 +23,7 @@ from pydantic_core import ErrorDetails
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode
 from hdl.spec.registers import BLOCKS, Register
+from hdl.spec.statistics import K_FRACTION
 
 PRICE_UNITS = 10_000
 """Device units of price in a dollar."""
@@ -83,10 +84,22 @@ _TOTAL_MOST = (Decimal(min(_highest("risk", name) for name in ("max_gross", "max
 _MICROSECONDS_MOST = _highest("risk", "rate_interval") * 100 // 15_625
 _MILLISECONDS_MOST = min(_highest("risk", "watchdog"), _highest("risk", "stale_after")) // 156_250
 
+_K_STEP = Decimal(1) / (1 << K_FRACTION)
+
 Weight = Annotated[Decimal, BeforeValidator(_decimal), Ge(_WEIGHT_STEP), Le(_WEIGHT_MOST)]
 """A factor, taken to the nearest 1/4096."""
 Spread = Annotated[Decimal, BeforeValidator(_decimal), Ge(-_SPREAD_MOST), Le(_SPREAD_MOST)]
 """Dollars of a spread, taken to the nearest 1/40960000."""
+MaybeSpread = Annotated[Decimal | None, BeforeValidator(_decimal), Ge(-_SPREAD_MOST), Le(_SPREAD_MOST)]
+"""The same, or left out."""
+Deviations = Annotated[
+    Decimal | None,
+    BeforeValidator(_decimal),
+    Ge(Decimal(0)),
+    Le(_highest("strategy", "pairs", "k_entry") * _K_STEP),
+    MultipleOf(_K_STEP),
+]
+"""Standard deviations off the mean."""
 Notional = Annotated[Decimal, BeforeValidator(_decimal), Ge(_PRICE_STEP), Le(_NOTIONAL_MOST), MultipleOf(_PRICE_STEP)]
 """Dollars of an order."""
 Price = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(OUCH_HIGHEST_USD), MultipleOf(_PRICE_STEP)]
@@ -147,10 +160,10 @@ class Pair(_Model):
     enabled: bool = Field(default=True, description="false: never trades")
     weight_a: Weight = Field(description="factor of leg a")
     weight_b: Weight = Field(description="factor of leg b")
-    upper_usd: Spread = Field(description="sell the spread at or above")
-    lower_usd: Spread = Field(description="buy the spread at or below")
-    exit_short_usd: Spread = Field(description="buy a short spread back at or below")
-    exit_long_usd: Spread = Field(description="sell a long spread out at or above")
+    upper_usd: MaybeSpread = Field(default=None, description="sell the spread at or above; static thresholds")
+    lower_usd: MaybeSpread = Field(default=None, description="buy the spread at or below; static thresholds")
+    exit_short_usd: MaybeSpread = Field(default=None, description="buy a short spread back at or below; static thresholds")
+    exit_long_usd: MaybeSpread = Field(default=None, description="sell a long spread out at or above; static thresholds")
     size_a_shares: int = Field(ge=1, le=OUCH_MOST_SHARES, description="leg a's order, for one unit")
     size_b_shares: int = Field(ge=1, le=OUCH_MOST_SHARES, description="leg b's order, for one unit")
     max_units: int = Field(
@@ -159,6 +172,34 @@ class Pair(_Model):
     slippage_ticks: int = Field(
         default=0, ge=0, le=_highest("strategy", "pairs", "slippage"), description="how far beyond the touch a limit may go"
     )
+    max_triggers: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("strategy", "pairs", "max_triggers"),
+        description="order pairs that may leave until the pair is latched off, 0: no limit",
+    )
+    thresholds: Literal["static", "adaptive"] = Field(
+        default="static", description="static: the four above; adaptive: so many standard deviations off a mean the card keeps"
+    )
+    alpha_shift: int | None = Field(
+        default=None,
+        ge=1,
+        le=_highest("strategy", "pairs", "alpha_shift"),
+        description="a new sample weighs 2**-alpha_shift; adaptive thresholds",
+    )
+    k_entry: Deviations = Field(default=None, description="where entries lie; adaptive thresholds")
+    k_exit: Deviations = Field(default=None, description="where exits lie; adaptive thresholds")
+    warmup_samples: int | None = Field(
+        default=None,
+        ge=1,
+        le=_highest("strategy", "pairs", "warmup"),
+        description="samples before the pair may fire, 2**alpha_shift at least; adaptive thresholds",
+    )
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the card finds the thresholds."""
+        return self.thresholds == "adaptive"
 
     @property
     def title(self) -> str:
@@ -233,6 +274,19 @@ class Strategy(_Model):
     """What holds for all pairs."""
 
     cooldown_us: Microseconds = Field(default=Decimal(100), description="rest of a pair after its orders ended")
+    sample_interval_log2_ns: int = Field(
+        default=24,
+        ge=10,
+        le=40,
+        description="adaptive pairs are sampled once in 2**this ns of the feed's time: 20 is a millisecond, 30 a second",
+    )
+
+
+_OF_MODE: Mapping[str, tuple[str, ...]] = {
+    "static": ("upper_usd", "lower_usd", "exit_short_usd", "exit_long_usd"),
+    "adaptive": ("alpha_shift", "k_entry", "k_exit", "warmup_samples"),
+}
+"""Keys a pair has in one mode of its thresholds, all of them, and not in the other."""
 
 
 class _File(_Model):
@@ -299,6 +353,8 @@ def _range(info: FieldInfo, name: str) -> str:
         return text + (f" in steps of {_plain(bounds[MultipleOf].multiple_of)}" if MultipleOf in bounds else "")
     if info.annotation is bool:
         return "true or false"
+    if name == "thresholds":
+        return '"static" or "adaptive"'
     if name == "mode":
         return '"off", "shadow" or "live"'
     if name == "name":
@@ -468,14 +524,31 @@ def _check_pairs(pairs: list[tuple[str, Pair]], known: set[str], geometry: Geome
                 problems.append(f'{where}.{key}: "{symbol}" was given; allowed are the slots {", ".join(sorted(known))}')
         if pair.leg_a == pair.leg_b:
             problems.append(f'{where}.leg_b: "{pair.leg_b}" was given; allowed is any slot but leg_a\'s')
-        for key, sign, bound in (
-            ("lower_usd", "below", "upper_usd"),
-            ("exit_short_usd", "below", "upper_usd"),
-            ("exit_long_usd", "above", "lower_usd"),
-        ):
-            value, limit = getattr(pair, key), getattr(pair, bound)
-            if not (value < limit if sign == "below" else value > limit):
-                problems.append(f"{where}.{key}: {value} was given; allowed is anything {sign} {bound} ({limit})")
+        _check_thresholds(where, pair, problems)
+
+
+def _check_thresholds(where: str, pair: Pair, problems: list[str]) -> None:
+    fields = Pair.model_fields
+    for mode, keys in _OF_MODE.items():
+        given = [key for key in keys if getattr(pair, key) is not None]
+        if mode == pair.thresholds:
+            problems += [f"{where}.{key}: missing; allowed are {_range(fields[key], key)}" for key in keys if key not in given]
+        else:
+            only = f'allowed only with thresholds = "{mode}"'
+            problems += [f"{where}.{key}: {_plain(getattr(pair, key))} was given; {only}" for key in given]
+    bounds: tuple[tuple[str, str, str, Decimal | int | None], ...] = (
+        ("lower_usd", "below", "upper_usd", pair.upper_usd),
+        ("exit_short_usd", "below", "upper_usd", pair.upper_usd),
+        ("exit_long_usd", "above", "lower_usd", pair.lower_usd),
+        ("k_exit", "below", "k_entry", pair.k_entry),
+        ("warmup_samples", "from", "2**alpha_shift", None if pair.alpha_shift is None else 1 << pair.alpha_shift),
+    )
+    for key, sign, bound, limit in bounds:
+        value = getattr(pair, key)
+        if value is None or limit is None:
+            continue
+        if not {"below": value < limit, "above": value > limit, "from": value >= limit}[sign]:
+            problems.append(f"{where}.{key}: {value} was given; allowed is anything {sign} {bound} ({limit})")
 
 
 def _check_limits(limits: list[tuple[str, Limit]], known: set[str], problems: list[str]) -> None:
@@ -515,6 +588,16 @@ def spread_units(usd: Decimal) -> int:
     return int((usd * PRICE_UNITS * WEIGHT_UNITS).to_integral_value())
 
 
+def spread_usd(units: float) -> float:
+    """Units of 1/10000 dollar with 12 fraction bits in dollars."""
+    return units / (PRICE_UNITS * WEIGHT_UNITS)
+
+
+def factor_units(factor: Decimal) -> int:
+    """A number of standard deviations in units of 1/16."""
+    return int(factor / _K_STEP)
+
+
 def weight_units(weight: Decimal) -> int:
     """A weight in units of 1/4096, to the nearest."""
     return int((weight * WEIGHT_UNITS).to_integral_value())
@@ -533,14 +616,21 @@ def pair_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
         "enabled": int(pair.enabled),
         "weight_a": weight_units(pair.weight_a),
         "weight_b": weight_units(pair.weight_b),
-        "upper": spread_units(pair.upper_usd),
-        "lower": spread_units(pair.lower_usd),
-        "exit_short": spread_units(pair.exit_short_usd),
-        "exit_long": spread_units(pair.exit_long_usd),
+        # Keys of the other mode are left out, and their columns not looked at.
+        "upper": spread_units(pair.upper_usd or Decimal(0)),
+        "lower": spread_units(pair.lower_usd or Decimal(0)),
+        "exit_short": spread_units(pair.exit_short_usd or Decimal(0)),
+        "exit_long": spread_units(pair.exit_long_usd or Decimal(0)),
         "size_a": pair.size_a_shares,
         "size_b": pair.size_b_shares,
         "max_units": pair.max_units,
         "slippage": pair.slippage_ticks,
+        "max_triggers": pair.max_triggers,
+        "adaptive": int(pair.adaptive),
+        "alpha_shift": pair.alpha_shift or 0,
+        "k_entry": factor_units(pair.k_entry or Decimal(0)),
+        "k_exit": factor_units(pair.k_exit or Decimal(0)),
+        "warmup": pair.warmup_samples or 0,
     }
 
 
@@ -576,6 +666,11 @@ def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
         "slot_rate_orders": risk.slot_rate_orders,
         "slot_rate_window": clocks(risk.slot_rate_window_us, geometry),
     }
+
+
+def strategy_registers(strategy: Strategy, geometry: Geometry) -> dict[str, int]:
+    """What holds for all pairs, as the card's registers."""
+    return {"cooldown": clocks(strategy.cooldown_us, geometry), "sample_interval": strategy.sample_interval_log2_ns}
 
 
 def watchdog_clocks(risk: Risk, geometry: Geometry) -> int:

@@ -7,12 +7,15 @@ from ipaddress import IPv4Address
 
 from hdl.spec.reasons import Mode, TradingState
 from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap
+from hdl.spec.statistics import MEAN_BITS, Statistics
 from host import config
 from host.card import Card, CardError
 from host.config import Ceilings, Configuration
 from host.framing import Feed
 
 _CLEAR_POLLS = 1 << 20
+_INSPECT_POLLS = 1 << 10
+"""Samples that wait go first."""
 _READ_BACKS = 2
 _COUNTERS = sum(1 if isinstance(entry, Register) else len(entry.labels) for entry in STATUS.entries)
 """Reads behind which a counter's value is of now: the card brings one up to date each clock."""
@@ -127,7 +130,7 @@ class Loader:
             next_user_ref_num=session.next_user_ref_num,
             **config.risk_registers(configuration.risk, geometry),
         )
-        self._set("strategy", cooldown=config.clocks(configuration.strategy.cooldown_us, geometry))
+        self._set("strategy", **config.strategy_registers(configuration.strategy, geometry))
         card.pulse("book", "declare_exact")
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
 
@@ -223,6 +226,21 @@ class Loader:
         number = self.slots[old]
         self.slots = {new if symbol == old else symbol: slot for symbol, slot in self.slots.items()}
         self._name(number, new)
+
+    def statistics(self, pair: int) -> Statistics:
+        """What the card knows of an adaptive pair's spread, as of one moment. `CardError` where it does not tell."""
+        self._card.write("strategy", "inspect", pair)
+        for _ in range(_INSPECT_POLLS):
+            if self._card.read("strategy", "inspect") == pair:
+                break
+        else:
+            raise CardError(f"the card did not tell the statistics of pair {pair}")
+        mean = self._card.read("strategy", "inspect_mean")
+        return Statistics(
+            mean - (mean >> MEAN_BITS - 1 << MEAN_BITS),
+            self._card.read("strategy", "inspect_variance"),
+            self._card.read("strategy", "inspect_samples"),
+        )
 
     def _name(self, slot: int, symbol: str) -> None:
         self._symbols[slot] = symbol

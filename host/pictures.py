@@ -88,6 +88,8 @@ def spread(
         (pair.exit_long_usd, "--", "#45a870", "exit long: sell out at or above", "top"),
         (pair.lower_usd, "-", "#1e8449", "lower: buy at or below", "top"),
     ):
+        if value is None:  # An adaptive pair's change all day.
+            continue
         axes.axhline(float(value), color=colour, linestyle=style, linewidth=1.2)
         axes.annotate(
             f" {float(value):.2f}\n {text}",

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TextIO
 
 from hdl.spec.layout import LayoutError
 from hdl.spec.reasons import Mode
+from hdl.spec.statistics import FRACTION
+from host import config
 from host.card import WiredCard
 from host.config import PRICE_UNITS, Configuration
 from host.exposure import read_sums
@@ -21,7 +23,9 @@ from host.summary import (
     Fills,
     Latency,
     Orders,
+    PairSummary,
     Portfolio,
+    Samples,
     SlotSummary,
     Summary,
     Triggers,
@@ -268,6 +272,8 @@ class Replay:
             messages=status["messages"],
             messages_by_type=counts["itch_type"],
             bbo_changes=tally.bbo_changes.total(),
+            pairs=tuple(self._pairs()),
+            samples=Samples(taken=status["samples"], lost=status["samples_lost"], cut=status["samples_cut"]),
             triggers=Triggers(requests=status["triggers"], misses=counts["miss"]),
             verdicts=Verdicts(passed=tally.verdicts["passed"], refused=tally.verdicts["refused"], by_reason=counts["refusal"]),
             orders=Orders(frames=tally.sent_frames, sent=tally.sent_orders, ended=dict(tally.ended)),
@@ -291,6 +297,23 @@ class Replay:
             findings=(),
         )
         return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
+
+    def _pairs(self) -> Iterator[PairSummary]:
+        for number, pair in enumerate(self._configuration.pairs):
+            row = config.pair_row(pair, self._loader.slots)
+            summary = PairSummary(pair=pair.title, thresholds=pair.thresholds)
+            if not pair.adaptive:
+                yield summary.model_copy(update={f"{name}_usd": config.spread_usd(row[name]) for name in _THRESHOLDS})
+                continue
+            found = self._loader.statistics(number)
+            known: dict[str, object] = {"samples": found.samples, "warmup_samples": row["warmup"]}
+            if found.samples:
+                known["mean_usd"] = config.spread_usd(found.mean / (2 << FRACTION))
+                known["sigma_usd"] = config.spread_usd(found.sigma / 2)
+            if found.samples >= max(1, row["warmup"]):
+                thresholds = vars(found.thresholds(k_entry=row["k_entry"], k_exit=row["k_exit"]))
+                known |= {f"{name}_usd": config.spread_usd(value) for name, value in thresholds.items()}
+            yield summary.model_copy(update=known)
 
     def _slots(self) -> Iterator[SlotSummary]:
         for symbol, slot in self._loader.slots.items():
@@ -340,6 +363,8 @@ class Replay:
 
 
 _STATUS = (
-    "messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost", "watchdog_expired", "limits_refused"
+    "messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost", "watchdog_expired", "limits_refused",
+    "samples", "samples_lost", "samples_cut",
 )  # fmt: skip
+_THRESHOLDS = ("upper", "lower", "exit_short", "exit_long")
 _CAPACITY = ("table_full", "level_overflow", "overrun")

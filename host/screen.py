@@ -169,6 +169,9 @@ class Screen:
 
 def gauge(pair: Pair, view: PairView) -> Text:
     """Where the middle of the spread stands between lower and upper, drawn with half as much room beyond each."""
+    if pair.lower_usd is None or pair.upper_usd is None:
+        # The card keeps them; they are read when the run is over.
+        return Text(f"{(view.sell + view.buy) / 2:.4f} adaptive" if view.times else "adaptive", style="dim")
     low, high = float(pair.lower_usd), float(pair.upper_usd)
     room = (high - low) / 2
 

@@ -90,6 +90,47 @@ class Triggers(_Model):
     """Those that did not, by cause."""
 
 
+class PairSummary(_Model):
+    """What one pair's spread was held against at the end, in dollars; empty where nothing could fire.
+
+    Parameters
+    ----------
+    pair : str
+        Name.
+    thresholds : str
+        ``static`` or ``adaptive``.
+    samples : int
+        Of an adaptive pair, at most 65,535.
+    warmup_samples : int
+        Samples from which on an adaptive pair may fire.
+    mean_usd, sigma_usd : float, optional
+        Mean of an adaptive pair's spread, and its standard deviation.
+    upper_usd, lower_usd, exit_short_usd, exit_long_usd : float, optional
+        Thresholds.
+    """
+
+    pair: str
+    thresholds: str
+    samples: int = 0
+    warmup_samples: int = 0
+    mean_usd: float | None = None
+    sigma_usd: float | None = None
+    upper_usd: float | None = None
+    lower_usd: float | None = None
+    exit_short_usd: float | None = None
+    exit_long_usd: float | None = None
+
+
+class Samples(_Model):
+    """Samples of adaptive pairs."""
+
+    taken: int = 0
+    lost: int = 0
+    """Due, and without room or overtaken by a new row."""
+    cut: int = 0
+    """Further from the mean than is taken over."""
+
+
 class Orders(_Model):
     """Own orders."""
 
@@ -225,6 +266,8 @@ class Summary(MarketSummary):
     frames_in: int
     frames_out: int
     triggers: Triggers
+    pairs: tuple[PairSummary, ...]
+    samples: Samples
     verdicts: Verdicts
     orders: Orders
     fills: Fills
@@ -262,6 +305,8 @@ def render(summary: MarketSummary, console: Console) -> None:
         _print_nonzero(console, "Refused orders, by reason", summary.verdicts.by_reason)
         _print_nonzero(console, "Triggers without orders, by cause", summary.triggers.misses)
         _print_nonzero(console, "Alarms", summary.alarms)
+        if any(pair.thresholds == "adaptive" for pair in summary.pairs):
+            console.print(_adaptive(summary))
     console.print(_slots(summary))
     if isinstance(summary, Summary) and summary.eot_to_sof.count:
         console.print(_latency(summary))
@@ -304,6 +349,20 @@ def _trading(summary: Summary) -> Mapping[str, object]:
 def _dollars(units: int) -> str:
     sign = "-" if units < 0 else ""
     return f"{sign}${abs(units) / 10_000:,.2f}"
+
+
+def _adaptive(summary: Summary) -> Table:
+    samples = summary.samples
+    table = _table(f"Adaptive thresholds, $: samples taken {samples.taken:,}, lost {samples.lost:,}, cut {samples.cut:,}")
+    table.add_column("pair")
+    columns = ("mean_usd", "sigma_usd", "lower_usd", "exit_long_usd", "exit_short_usd", "upper_usd")
+    for name in ("samples", *(column.removesuffix("_usd").replace("_", " ") for column in columns)):
+        table.add_column(name, justify="right")
+    for pair in (pair for pair in summary.pairs if pair.thresholds == "adaptive"):
+        values = [getattr(pair, column) for column in columns]
+        need = f" of {pair.warmup_samples:,}" if pair.samples < pair.warmup_samples else ""
+        table.add_row(pair.pair, f"{pair.samples:,}{need}", *("" if value is None else f"{value:,.4f}" for value in values))
+    return table
 
 
 def _table(title: str) -> Table:

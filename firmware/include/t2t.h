@@ -40,12 +40,17 @@
 #define T2T_STRATEGY_PAIR_INDEX 0x00880u /* rw, table */
 #define T2T_STRATEGY_PAIR_INDEX_ROWS 128u
 #define T2T_STRATEGY_PAIR_INDEX_STRIDE 1u /* words */
-#define T2T_RISK_TRADING_STATE 0x00900u /* load, 2 bits */
-#define T2T_RISK_MODE 0x00901u /* rw, 2 bits */
-#define T2T_RISK_RATE_TOKENS 0x00902u /* rw, 16 bits */
-#define T2T_RISK_RATE_INTERVAL 0x00903u /* rw, 32 bits */
-#define T2T_RISK_IGNORE_MARKET_HOURS 0x00904u /* rw, 1 bits */
-#define T2T_RISK_NEXT_USER_REF_NUM 0x00905u /* load, 32 bits */
+#define T2T_STRATEGY_SAMPLE_INTERVAL 0x00900u /* rw, 6 bits */
+#define T2T_STRATEGY_INSPECT 0x00901u /* load, 16 bits */
+#define T2T_STRATEGY_INSPECT_MEAN 0x00902u /* ro, 68 bits */
+#define T2T_STRATEGY_INSPECT_VARIANCE 0x00905u /* ro, 72 bits */
+#define T2T_STRATEGY_INSPECT_SAMPLES 0x00908u /* ro, 16 bits */
+#define T2T_RISK_TRADING_STATE 0x00909u /* load, 2 bits */
+#define T2T_RISK_MODE 0x0090Au /* rw, 2 bits */
+#define T2T_RISK_RATE_TOKENS 0x0090Bu /* rw, 16 bits */
+#define T2T_RISK_RATE_INTERVAL 0x0090Cu /* rw, 32 bits */
+#define T2T_RISK_IGNORE_MARKET_HOURS 0x0090Du /* rw, 1 bits */
+#define T2T_RISK_NEXT_USER_REF_NUM 0x0090Eu /* load, 32 bits */
 #define T2T_RISK_LIMITS 0x00A00u /* rw, table */
 #define T2T_RISK_LIMITS_ROWS 32u
 #define T2T_RISK_LIMITS_STRIDE 8u /* words */
@@ -96,6 +101,9 @@
 #define T2T_STATUS_HEARTBEATS 0x00B8Au /* ro, 32 bits */
 #define T2T_STATUS_LIMITS_REFUSED 0x00B8Bu /* ro, 32 bits */
 #define T2T_STATUS_WATCHDOG_EXPIRED 0x00B8Cu /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00B8Du /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00B8Eu /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00B8Fu /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BA0u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 26u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
@@ -103,7 +111,7 @@
 #define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
 #define T2T_STATUS_MISS 0x00BE0u /* ro, table */
-#define T2T_STATUS_MISS_ROWS 6u
+#define T2T_STATUS_MISS_ROWS 7u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
 #define T2T_STATUS_ALARM 0x00BE8u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
@@ -181,6 +189,7 @@ enum t2t_miss {
     T2T_MISS_MAX_UNITS = 3,
     T2T_MISS_OVERRUN = 4,
     T2T_MISS_GATE_BUSY = 5,
+    T2T_MISS_ALLOWANCE = 6,
 };
 
 enum t2t_integrity {

@@ -12,8 +12,9 @@ from hdl.spec.registers import BLOCKS, STATUS, WORD, Access, Block, Place, Regis
 
 ADDRESS_BITS = 20
 
-GAIN = {"refusal": 2, "drop": 2, "orders_passed": 2, "orders_refused": 2, "events_lost": len(RECORDS)}
-"""Most a counter can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause, every kind."""
+GAIN = {"refusal": 2, "drop": 2, "orders_passed": 2, "orders_refused": 2, "events_lost": len(RECORDS), "samples_lost": 2}
+"""Most a counter can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause, every kind, a
+sample without room and one whose row was written."""
 
 SPACING = {"drop": 3, "refusal": 4, "itch_type": 12}
 """Fewest clocks between two gains of a counter of a table, where it is not one: a message block takes three bytes at least, the

@@ -146,6 +146,8 @@ class Miss(enum.IntEnum):
     """Evaluation lost: the next BBO change came before the pairs of the last one were through."""
     GATE_BUSY = 5
     """The gate was at work on another order."""
+    ALLOWANCE = 6
+    """The pair has used up its `max_triggers`: it is off until the host writes its row."""
 
 
 class Integrity(enum.IntEnum):

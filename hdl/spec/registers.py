@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from hdl.spec import itch
+from hdl.spec import itch, statistics
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Drop, Miss, Refusal
 
@@ -234,8 +234,14 @@ STRATEGY = Block(
                 Column("size_b", 20, "shares of leg b per unit"),
                 Column("max_units", 8, "units held at most, each way"),
                 Column("slippage", 8, "ticks beyond the touch a limit may go"),
+                Column("max_triggers", 16, "order pairs that may end until the pair is latched off, 0: no limit"),
+                Column("adaptive", 1, "1: thresholds follow mean and variance, those of the row are not used"),
+                Column("alpha_shift", 4, "a new sample weighs 2**-alpha_shift"),
+                Column("k_entry", 8, "upper and lower lie so many standard deviations off the mean, unsigned Q4.4"),
+                Column("k_exit", 8, "the same for exit_short and exit_long"),
+                Column("warmup", statistics.COUNT_BITS, "samples until adaptive thresholds may fire"),
             ),
-            "Pairs. A write also forgets the pair's units, latch and cooldown.",
+            "Pairs. A write also forgets the pair's units, latch, cooldown, allowance used and statistics.",
         ),
         Table(
             "pair_lists",
@@ -249,6 +255,11 @@ STRATEGY = Block(
             (Column("pair", 12, "pair"),),
             "Pair numbers, one run a slot.",
         ),
+        Register("sample_interval", 6, Access.RW, "an adaptive pair is sampled once in 2**sample_interval ns of the feed's time"),
+        Register("inspect", 16, Access.LOAD, "pair whose statistics to show; reads 65535 until they are there", reset=0xFFFF),
+        Register("inspect_mean", statistics.MEAN_BITS, Access.RO, "two's complement, 1/10000 dollar with 29 fraction bits"),
+        Register("inspect_variance", statistics.VARIANCE_BITS, Access.RO, "square of 1/10000 dollar with 26 fraction bits"),
+        Register("inspect_samples", statistics.COUNT_BITS, Access.RO, "samples taken over, at most 65535"),
     ),
 )
 
@@ -351,6 +362,9 @@ STATUS = Block(
         Register("heartbeats", 32, Access.RO, "MoldUDP64 heartbeats and ends of session"),
         Register("limits_refused", 32, Access.RO, "rows of limits above a ceiling, and ceilings written when locked"),
         Register("watchdog_expired", 32, Access.RO, "times the host's heartbeat was missed"),
+        Register("samples", 32, Access.RO, "samples of adaptive pairs that were taken over"),
+        Register("samples_lost", 32, Access.RO, "samples due that found no room, or whose row was written before they were used"),
+        Register("samples_cut", 32, Access.RO, "samples further from the mean than is taken over, cut"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

@@ -10,6 +10,8 @@ from hdl.interfaces import Integrity, PairAction, PairOutcome, Side
 from hdl.spec import events, ouch, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Miss
+from hdl.spec.statistics import HIGHEST_SPREAD, SAMPLE_BITS
+from hdl.strategy.spread_statistics import thresholds
 
 PAIRS, PAIR_LISTS, PAIR_INDEX = (
     next(table for table in registers.STRATEGY.tables if table.name == name) for name in ("pairs", "pair_lists", "pair_index")
@@ -20,6 +22,11 @@ _DOLLAR = 10_000
 _CENT = 100
 
 _BID_A, _ASK_A, _BID_B, _ASK_B = range(4)
+
+_KEPT = ("weight_a", "weight_b", "size_a", "size_b", "max_units", "slippage", "adaptive")
+"""What of a row is looked up with every evaluation, beside the legs and the thresholds."""
+_NEVER = {"upper": HIGHEST_SPREAD, "lower": ~HIGHEST_SPREAD, "exit_short": ~HIGHEST_SPREAD, "exit_long": HIGHEST_SPREAD}
+"""Thresholds no spread reaches."""
 
 
 class SpreadTrigger(wiring.Component):
@@ -40,8 +47,13 @@ class SpreadTrigger(wiring.Component):
     An action fires on its edge: it disarms itself and is armed again by an evaluation in which its threshold is not reached,
     or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair
     that is not `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed.
-    What else stands in the way is a miss, one per evaluation, and leaves the action armed: PENDING, COOLDOWN, MAX_UNITS
-    (entries), SIZE, in this order.
+    What else stands in the way is a miss, one per evaluation, and leaves the action armed: ALLOWANCE, PENDING, COOLDOWN,
+    MAX_UNITS (entries), SIZE, in this order. The allowance is used up when the orders of the `max_triggers`-th request that left
+    have ended; nothing but a new row gives another.
+
+    An adaptive pair's thresholds are never reached until `thresholds` brings some, and those it brought last from then on. They
+    are looked up before the touch comes, with the row: a change is judged by those that stood then. Every evaluation of such a
+    pair is also a `sample`, where neither leg is locked or crossed.
 
     Limits are the touch less (sales) or plus (purchases) `slippage` ticks, a tick being 1 below a dollar and 100 from there on. A
     purchase below a dollar goes no higher than the dollar, where its ticks end; no limit leaves the range 1 to
@@ -92,6 +104,10 @@ class SpreadTrigger(wiring.Component):
         One-clock pulses, a bit per `Miss`.
     allowed : Out(1)
         The pair of `request` is enabled and not latched off.
+    thresholds : In(stream.Signature(StructLayout({"pair", "thresholds"})))
+        New thresholds of an adaptive pair. Taken in any clock in which neither a row is written nor these are looked up.
+    sample : Out(stream.Signature(StructLayout({"pair", "sell", "buy"}), always_ready=True))
+        Both spreads of an adaptive pair, three clocks after `bbo` for the first pair.
     """
 
     LATENCY = 4
@@ -101,6 +117,7 @@ class SpreadTrigger(wiring.Component):
         self._geometry = geometry
         pair = data.StructLayout({"pair": geometry.pair_bits})
         done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
+        sample = data.StructLayout({"pair": geometry.pair_bits, "sell": signed(SAMPLE_BITS), "buy": signed(SAMPLE_BITS)})
 
         def write(table):
             return In(stream.Signature(interfaces.table_write(table, geometry), always_ready=True))
@@ -122,6 +139,8 @@ class SpreadTrigger(wiring.Component):
                 "trigger_event": Out(stream.Signature(interfaces.event(events.TRIGGER), always_ready=True)),
                 "miss": Out(len(Miss)),
                 "allowed": Out(1),
+                "thresholds": In(stream.Signature(data.StructLayout({"pair": geometry.pair_bits, "thresholds": thresholds()}))),
+                "sample": Out(stream.Signature(sample, always_ready=True)),
             }
         )
 
@@ -158,7 +177,7 @@ class SpreadTrigger(wiring.Component):
         """
         geometry = self._geometry
         slot_bits, pair_bits = geometry.slot_bits, geometry.pair_bits
-        row_layout = self.pairs.payload.row.shape()
+        hot_layout, row_layout = self._hot_layout(), self._row_layout()
         list_layout = self.pair_lists.payload.row.shape()
         legs_layout = data.StructLayout({"a": slot_bits, "b": slot_bits})
         m.submodules.touches = touches = Memory(shape=interfaces.touch(), depth=geometry.slots, init=[])
@@ -168,12 +187,15 @@ class SpreadTrigger(wiring.Component):
         m.submodules.legs = legs = Memory(shape=legs_layout, depth=max(2, geometry.pairs), init=[])
         # A write begins everything anew, so the memory need not say what a read of the same row gives.
         attributes = {"ram_style": "block", "no_rw_check": 1}
-        m.submodules.rows = rows = Memory(shape=row_layout, depth=max(2, geometry.pairs), init=[], attrs=attributes)
+        m.submodules.rows = rows = Memory(shape=hot_layout, depth=max(2, geometry.pairs), init=[], attrs=attributes)
+        m.submodules.edges = edges = Memory(shape=thresholds(), depth=max(2, geometry.pairs), init=[], attrs=attributes)
         touch_read, touch_write = touches.read_port(domain="comb"), touches.write_port()
         list_read, list_write = lists.read_port(domain="comb"), lists.write_port()
         index_read, index_write = index.read_port(domain="comb"), index.write_port()
         legs_read, legs_write = legs.read_port(domain="comb"), legs.write_port()
         row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
+        edge_read, edge_write = edges.read_port(domain="comb"), edges.write_port()
+        found = self.thresholds.payload
         written = self.pairs.payload
         m.d.comb += [
             touch_write.addr.eq(Mux(self.bbo.valid, self.bbo.payload.slot, self._swept)),
@@ -190,12 +212,21 @@ class SpreadTrigger(wiring.Component):
             legs_write.data.b.eq(written.row.slot_b),
             legs_write.en.eq(self.pairs.valid),
             row_write.addr.eq(written.index),
-            row_write.data.eq(written.row),
+            row_write.data.slot_a.eq(written.row.slot_a),
+            row_write.data.slot_b.eq(written.row.slot_b),
+            *(row_write.data[name].eq(written.row[name]) for name in _KEPT),
             row_write.en.eq(self.pairs.valid),
+            edge_write.addr.eq(Mux(self.pairs.valid, written.index, found.pair)),
+            edge_write.data.eq(found.thresholds),
+            edge_write.en.eq(self.pairs.valid | (self.thresholds.valid & self.thresholds.ready)),
         ]
+        with m.If(self.pairs.valid):
+            for name, never in _NEVER.items():
+                m.d.comb += edge_write.data[name].eq(Mux(written.row.adaptive, never, written.row[name]))
 
         # A row write is applied to the pair's state when no `done` is; everything in flight begins anew around it.
         self._reset, self._reset_pair, self._reset_allowed = Signal(), Signal(pair_bits), Signal()
+        self._reset_most = Signal(len(written.row.max_triggers))
         writing = Signal(2)
         m.d.sync += writing.eq(Cat(self.pairs.valid | self.pair_lists.valid | self.pair_index.valid, writing))
         m.d.comb += self._flush.eq(writing.any() | self._reset)
@@ -211,7 +242,7 @@ class SpreadTrigger(wiring.Component):
         pointer, left = Signal(range(2 * geometry.pairs)), Signal(len(list_read.data.count))
         one = Signal(data.StructLayout({"valid": 1, "pair": pair_bits}))
         two = Signal(data.StructLayout({"valid": 1, "pair": pair_bits, "legs": legs_layout}))
-        two_row = Signal(row_layout, reset_less=True)
+        two_row, two_edges = Signal(hot_layout, reset_less=True), Signal(thresholds(), reset_less=True)
         three = Signal(
             data.StructLayout(
                 {
@@ -233,6 +264,8 @@ class SpreadTrigger(wiring.Component):
             # Nothing wide hangs on the touch that comes in this clock: the pair it meets leaves its place empty for a clock.
             advance.eq(~three.valid | go),
             over.eq(active & go & ~fetch & (left == 0) & ~one.valid & ~two.valid),
+            # What a memory gives of a row that is being written is nothing to trade on.
+            self.thresholds.ready.eq(~self.pairs.valid & ~(advance & one.valid & (one.pair == found.pair))),
         ]
         is_a = two.legs.a == slot
         other_slot = Mux(is_a, two.legs.b, two.legs.a)
@@ -241,6 +274,7 @@ class SpreadTrigger(wiring.Component):
             index_read.addr.eq(pointer),
             legs_read.addr.eq(one.pair),
             row_read.addr.eq(one.pair),
+            edge_read.addr.eq(one.pair),
             touch_read.addr.eq(other_slot),
         ]
         with m.If(advance):
@@ -253,6 +287,7 @@ class SpreadTrigger(wiring.Component):
                 two.pair.eq(one.pair),
                 two.legs.eq(legs_read.data),
                 two_row.eq(row_read.data),
+                two_edges.eq(edge_read.data),
                 three.valid.eq(two.valid),
                 three.pair.eq(two.pair),
                 three.held.eq(is_a ^ (two.legs.b == slot)),
@@ -260,7 +295,7 @@ class SpreadTrigger(wiring.Component):
                 three.b.eq(Mux(is_a, touch_read.data, current.touch)),
                 three.awaits_a.eq(is_a & ~go),
                 three.awaits_b.eq(~is_a & ~go),
-                three.row.eq(two_row),
+                three.row.eq(Cat(two_row, two_edges)),
             ]
         with m.If(fetch):
             m.d.sync += [fetch.eq(0), pointer.eq(list_read.data.first), left.eq(list_read.data.count)]
@@ -310,7 +345,7 @@ class SpreadTrigger(wiring.Component):
     def _arithmetic(self, m: Module, head: data.View, kill) -> data.View:
         """Three clocks from touches to what the decision hangs on."""
         geometry = self._geometry
-        row_layout = self.pairs.payload.row.shape()
+        row_layout = self._row_layout()
         cause = data.StructLayout({name: self.bbo.payload.shape()[name].shape for name in ("type", "sequence", "som", "eot")})
         first_has = {"valid": 1, "pair": geometry.pair_bits, "row": row_layout}
         common = first_has | {"cause": cause}
@@ -356,6 +391,7 @@ class SpreadTrigger(wiring.Component):
                     "cheap": 4,
                     "covered": 4,
                     "usable": 1,
+                    "sound": 1,
                     "state": self._ended_layout(),
                     "elapsed": 32,
                     "cooling": 1,
@@ -391,12 +427,11 @@ class SpreadTrigger(wiring.Component):
             ]
         inexact = Signal(geometry.slots)
         m.d.sync += inexact.eq(Cat(self.integrity[slot] != Integrity.EXACT for slot in range(geometry.slots)))
-        both_exact = ~(inexact.bit_select(first.row.slot_a[: geometry.slot_bits], 1)) & ~(
-            inexact.bit_select(first.row.slot_b[: geometry.slot_bits], 1)
-        )
+        both_exact = ~(inexact.bit_select(first.row.slot_a, 1)) & ~(inexact.bit_select(first.row.slot_b, 1))
         m.d.sync += [
             second.pair.eq(looked_up),
             second.usable.eq(both_exact & Cat(price.any() for price in first.price).all()),
+            second.sound.eq((first.price[_BID_A] < first.price[_ASK_A]) & (first.price[_BID_B] < first.price[_ASK_B])),
             second.state.eq(ended),
             second.elapsed.eq(self.now - started),
             second.cooling.eq(cooling),
@@ -413,6 +448,8 @@ class SpreadTrigger(wiring.Component):
                     "lowest": 4,
                     "cheap": 4,
                     "usable": 1,
+                    "sound": 1,
+                    "spent": 1,
                     "covers_sale": 1,
                     "covers_purchase": 1,
                     "short": 1,
@@ -453,6 +490,8 @@ class SpreadTrigger(wiring.Component):
         last = Cat(fired.action == kind for kind in PairAction)
         m.d.sync += [
             third.cheap.eq(second.cheap),
+            third.sound.eq(second.sound),
+            third.spent.eq(second.state.spent),
             # What was decided on a pair in this clock and the last one is not written yet.
             third.usable.eq(
                 second.usable
@@ -472,10 +511,20 @@ class SpreadTrigger(wiring.Component):
         ]
         return third
 
+    def _hot_layout(self) -> data.StructLayout:
+        """What of a row is looked up, without thresholds."""
+        row = self.pairs.payload.row.shape()
+        slots = dict.fromkeys(("slot_a", "slot_b"), self._geometry.slot_bits)
+        return data.StructLayout(slots | {name: row[name].shape for name in _KEPT})
+
+    def _row_layout(self) -> data.StructLayout:
+        """A row as it is evaluated."""
+        return data.StructLayout(dict(self._hot_layout().members) | dict(thresholds().members))
+
     def _ended_layout(self) -> data.StructLayout:
-        """What ends of orders leave: units held, and two bits that differ from their like in `_fired_layout` for "ended" and
-        "came back" to be seen without either side writing the other's memory."""
-        return data.StructLayout({"units": signed(9), "ended": 1, "returns": 1})
+        """What ends of orders leave: units held, whether the allowance is used up, and two bits that differ from their like in
+        `_fired_layout` for "ended" and "came back" to be seen without either side writing the other's memory."""
+        return data.StructLayout({"units": signed(9), "ended": 1, "returns": 1, "spent": 1})
 
     def _fired_layout(self) -> data.StructLayout:
         """What evaluations leave: actions disarmed, the last action, ``sent`` (differs from ``ended`` while its orders live) and
@@ -495,11 +544,13 @@ class SpreadTrigger(wiring.Component):
         m.submodules.allowed = allowed = Memory(shape=1, depth=depth, init=[])
         m.submodules.cooling = cooling = Memory(shape=1, depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
+        m.submodules.left = left = Memory(shape=len(self.pairs.payload.row.max_triggers), depth=depth, init=[])
         m.submodules.fired = fired = Memory(shape=self._fired_layout(), depth=depth, init=[])
         ended_read, ended_own, ended_write = ended.read_port(domain="comb"), ended.read_port(domain="comb"), ended.write_port()
         allowed_read, allowed_own = allowed.read_port(domain="comb"), allowed.read_port(domain="comb")
         cooling_read, started_read = cooling.read_port(domain="comb"), started.read_port(domain="comb")
         allowed_write, cooling_write, started_write = allowed.write_port(), cooling.write_port(), started.write_port()
+        left_own, left_write = left.read_port(domain="comb"), left.write_port()
         fired_own, fired_write = fired.read_port(domain="comb"), fired.write_port()
         self._fired_read = fired.read_port(domain="comb")
 
@@ -513,6 +564,7 @@ class SpreadTrigger(wiring.Component):
                     "returned": 1,
                     "rewritten": 1,
                     "allow": 1,
+                    "most": len(self.pairs.payload.row.max_triggers),
                     "pair": geometry.pair_bits,
                     "outcome": PairOutcome,
                     "cycle": 32,
@@ -529,6 +581,7 @@ class SpreadTrigger(wiring.Component):
                 self._reset.eq(1),
                 self._reset_pair.eq(self.pairs.payload.index),
                 self._reset_allowed.eq(self.pairs.payload.row.enabled),
+                self._reset_most.eq(self.pairs.payload.row.max_triggers),
             ]
         with m.Elif(rewritten):
             m.d.sync += self._reset.eq(0)
@@ -538,6 +591,7 @@ class SpreadTrigger(wiring.Component):
             end.rewritten.eq(rewritten),
             end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_pair, self._reset_pair))),
             end.allow.eq(self._reset_allowed),
+            end.most.eq(self._reset_most),
             end.outcome.eq(self.done.payload.outcome),
             end.cycle.eq(self.now),
         ]
@@ -546,14 +600,20 @@ class SpreadTrigger(wiring.Component):
         late = Signal(end.shape())
         before = Signal(layout)
         had, own = Signal(self._fired_layout()), fired_own.data
-        sold, may = Signal(), Signal()
-        m.d.comb += [ended_own.addr.eq(end.pair), fired_own.addr.eq(end.pair), allowed_own.addr.eq(end.pair)]
+        sold, may, remaining = Signal(), Signal(), Signal(len(end.most))
+        m.d.comb += [port.addr.eq(end.pair) for port in (ended_own, fired_own, allowed_own, left_own)]
+
+        def newest(read, write) -> Value:
+            """With what a row or an end just before it is writing in this clock."""
+            return Mux(write.en & (write.addr == end.pair), Value.cast(write.data), Value.cast(read.data))
+
         m.d.sync += [
             late.eq(end),
-            before.eq(ended_own.data),
+            before.eq(newest(ended_own, ended_write)),
             had.eq(own),
             sold.eq((own.action == PairAction.SELL_SPREAD) | (own.action == PairAction.SELL_OUT)),
-            may.eq(allowed_own.data),
+            may.eq(newest(allowed_own, allowed_write)),
+            remaining.eq(newest(left_own, left_write)),
         ]
 
         # Clock 2: changed and written.
@@ -561,7 +621,9 @@ class SpreadTrigger(wiring.Component):
         after, place = Signal(layout), Mux(sweeping, self._swept, late.pair)
         m.d.comb += after.eq(before)
         with m.If(late.rewritten):
-            m.d.comb += after.units.eq(0)
+            m.d.comb += [after.units.eq(0), after.spent.eq(0)]
+        with m.If(late.done & (remaining == 1)):
+            m.d.comb += after.spent.eq(1)
         with m.If(late.done & (late.outcome == PairOutcome.FILLED)):
             m.d.comb += after.units.eq(before.units + Mux(sold, -1, 1))
         with m.If(late.done | late.returned):
@@ -586,6 +648,10 @@ class SpreadTrigger(wiring.Component):
             fired_write.addr.eq(Mux(self._decided.valid, self._decided.pair, place)),
             fired_write.data.eq(Mux(self._decided.valid, self._decided.state, Mux(sweeping, 0, had))),
             fired_write.en.eq(self._decided.valid | sweeping | late.rewritten),
+            # 0 stands for no limit: the last one of an allowance stays 1.
+            left_write.addr.eq(late.pair),
+            left_write.data.eq(Mux(late.rewritten, late.most, remaining - 1)),
+            left_write.en.eq(late.rewritten | (late.done & (remaining != 1) & (remaining != 0))),
             started_write.addr.eq(late.pair),
             started_write.data.eq(late.cycle),
             started_write.en.eq(late.done),
@@ -619,11 +685,23 @@ class SpreadTrigger(wiring.Component):
         m.d.comb += selling.eq((action == PairAction.SELL_SPREAD) | (action == PairAction.SELL_OUT))
         counted, fire = Signal(), Signal()
         chosen = Cat(action == kind for kind in PairAction)
-        m.d.comb += counted.eq(spread.valid & spread.usable & ~kill)
+        m.d.comb += [
+            counted.eq(spread.valid & spread.usable & ~kill),
+            self.sample.valid.eq(counted & spread.sound & row.adaptive),
+            self.sample.payload.pair.eq(pair),
+            self.sample.payload.sell.eq(spread.spread[0]),
+            self.sample.payload.buy.eq(spread.spread[1]),
+        ]
         wanted = counted & (leaving | more_sales | more_buys) & ~(spread.last.disarmed & chosen).any()
         at_most = spread.at_most & ~leaving
         covered = Mux(selling, spread.covers_sale, spread.covers_purchase)
-        causes = {Miss.PENDING: spread.pending, Miss.COOLDOWN: spread.resting, Miss.MAX_UNITS: at_most, Miss.SIZE: ~covered}
+        causes = {
+            Miss.ALLOWANCE: spread.spent,
+            Miss.PENDING: spread.pending,
+            Miss.COOLDOWN: spread.resting,
+            Miss.MAX_UNITS: at_most,
+            Miss.SIZE: ~covered,
+        }
         missed = Signal(len(Miss))
         free = wanted
         for cause, holds in causes.items():

@@ -54,10 +54,73 @@ def test_pair_becomes_device_integers(tmp_path: Path) -> None:
     assert row == {
         "slot_a": 3, "slot_b": 7, "enabled": 1, "weight_a": 4096, "weight_b": 6144,
         "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
-        "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0,
+        "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0,
+        "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0,
     }  # fmt: skip
     assert loaded.mode is Mode.LIVE
     assert set(loaded.limits) == {"AAPL", "MSFT"}
+
+
+_STATIC = ("upper_usd", "lower_usd", "exit_short_usd", "exit_long_usd")
+ADAPTIVE = "\n".join(
+    [
+        *(line for line in PAIR.splitlines() if not line.startswith(_STATIC)),
+        'thresholds = "adaptive"',
+        "alpha_shift = 8",
+        "k_entry = 2.5",
+        "k_exit = 0.5",
+        "warmup_samples = 512",
+        "max_triggers = 40",
+    ]
+)
+
+
+def test_adaptive_pair_becomes_device_integers(tmp_path: Path) -> None:
+    [pair] = load(tmp_path, ADAPTIVE).pairs
+    row = config.pair_row(pair, {"AAPL": 3, "MSFT": 7})
+    # Factors in 1/16.
+    wanted = {"adaptive": 1, "alpha_shift": 8, "k_entry": 40, "k_exit": 8, "warmup": 512, "max_triggers": 40}
+    assert row | wanted == row
+    assert [row[name.removesuffix("_usd")] for name in _STATIC] == [0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("k_entry = 2.5", "k_entry = 2.51", ["k_entry: 2.51 was given; allowed are 0 to 15.9375 in steps of 0.0625"]),
+        ("k_entry = 2.5", "k_entry = 16", ["k_entry: 16 was given; allowed are 0 to 15.9375 in steps of 0.0625"]),
+        ("k_exit = 0.5", "k_exit = 2.5", ["k_exit: 2.5 was given; allowed is anything below k_entry (2.5)"]),
+        ("alpha_shift = 8", "alpha_shift = 16", ["alpha_shift: 16 was given; allowed are 1 to 15"]),
+        ("alpha_shift = 8\n", "", ["alpha_shift: missing; allowed are 1 to 15"]),
+        ("= 512", "= 255", ["warmup_samples: 255 was given; allowed is anything from 2**alpha_shift (256)"]),
+        ("= 512", "= 65536", ["warmup_samples: 65536 was given; allowed are 1 to 65535"]),
+        ("max_triggers = 40", "max_triggers = -1", ["max_triggers: -1 was given; allowed are 0 to 65535"]),
+        ('"adaptive"', '"moving"', ['thresholds: "moving" was given; allowed are "static" or "adaptive"']),
+        (
+            "alpha_shift = 8",
+            "alpha_shift = 8\nupper_usd = 1",
+            ['upper_usd: 1 was given; allowed only with thresholds = "static"'],
+        ),
+        (
+            '"adaptive"',
+            '"static"',
+            [f"{key}: missing; allowed are -54975581.38 to 54975581.38" for key in _STATIC]
+            + [
+                f'{key}: {value} was given; allowed only with thresholds = "adaptive"'
+                for key, value in (("alpha_shift", 8), ("k_entry", 2.5), ("k_exit", 0.5), ("warmup_samples", 512))
+            ],
+        ),
+    ],
+)
+def test_keys_of_the_thresholds_belong_together(tmp_path: Path, old: str, new: str, expected: list[str]) -> None:
+    assert problems(tmp_path, ADAPTIVE.replace(old, new)) == [f"pairs[0].{each}" for each in expected]
+
+
+def test_the_sample_interval_is_a_power_of_two(tmp_path: Path) -> None:
+    loaded = load(tmp_path, "[strategy]\nsample_interval_log2_ns = 30\ncooldown_us = 2")
+    assert config.strategy_registers(loaded.strategy, LARGE) == {"cooldown": 250, "sample_interval": 30}
+    wanted = ["strategy.sample_interval_log2_ns: 41 was given; allowed are 10 to 40"]
+    assert problems(tmp_path, "[strategy]\nsample_interval_log2_ns = 41") == wanted
 
 
 def test_limit_becomes_device_integers() -> None:
@@ -90,7 +153,8 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
             "colour = 3",
             (
                 "pairs[0].colour: unknown key; allowed are name, leg_a, leg_b, enabled, weight_a, weight_b, upper_usd, "
-                "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks"
+                "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks, "
+                "max_triggers, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
             ),
         ),
     ],

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import PairAction
-from host import cli
+from host import cli, pictures
 from host import demo as demo_module
 from host.config import Configuration
 from host.demo import Result, configuration, draw, run
@@ -162,6 +162,18 @@ def test_the_gauge_stands_between_the_thresholds(settings: Configuration, mirror
     view.sell = view.buy = low + share * (high - low)
     view.times.append(OPEN)
     assert gauge(pair, view).plain.index("●") == place
+
+
+def test_an_adaptive_pair_has_no_gauge_but_its_spread(settings: Configuration, mirror: Mirror, tmp_path: Path) -> None:
+    none = dict.fromkeys(("upper_usd", "lower_usd", "exit_short_usd", "exit_long_usd"))
+    pair, view = settings.pairs[0].model_copy(update={"thresholds": "adaptive", **none}), mirror.pairs[0]
+    assert gauge(pair, view).plain == "adaptive"
+    view.sell, view.buy = 1.25, 1.75
+    view.times.append(OPEN)
+    assert gauge(pair, view).plain == "1.5000 adaptive"
+    view.times.clear()
+    pictures.spread(tmp_path / "spread.png", pair, view, begin=OPEN, end=CLOSE)
+    assert (tmp_path / "spread.png").stat().st_size > 10_000
 
 
 def test_the_command_prints_summary_files_and_reconciliation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

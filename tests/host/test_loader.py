@@ -64,6 +64,21 @@ def test_tables_hold_what_was_configured(configuration: config.Configuration) ->
     assert card.registers["feed", "session"] == int.from_bytes(b"T2TREPLAY1", "big")
 
 
+def test_statistics_are_read_when_they_are_there() -> None:
+    card = FakeCard()
+    card.registers |= {("strategy", "inspect_variance"): 49, ("strategy", "inspect_samples"): 3}
+    for raw, mean in ((5 << 60, 5 << 60), ((1 << 68) - 3, -3)):
+        card.registers["strategy", "inspect_mean"] = raw
+        found = Loader(card).statistics(2)
+        assert (found.mean, found.variance, found.samples) == (mean, 49, 3)
+        assert card.log[-1] == ("write", "strategy", "inspect", 2)
+
+
+def test_statistics_that_do_not_come_are_an_error() -> None:
+    with pytest.raises(CardError, match="did not tell the statistics of pair 2"):
+        Loader(FakeCard(stuck=("inspect",))).statistics(2)
+
+
 def test_the_card_is_disarmed_first_and_armed_last(configuration: config.Configuration) -> None:
     card = FakeCard()
     loader = Loader(card)

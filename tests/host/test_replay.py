@@ -262,6 +262,23 @@ def test_a_pair_trades_there_and_back(tmp_path: Path) -> None:
     assert sum(b"BBB     " in frame and frame[:1] != b"\x01" for frame in wire) >= 2
 
 
+def test_the_summary_says_what_pairs_were_held_against(tmp_path: Path) -> None:
+    day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    day.write_bytes(framed(traded_day()))
+    static = PAIR.partition("[[limits]]")
+    own = "upper_usd = 1\nlower_usd = -9\nexit_short_usd = 0.5\nexit_long_usd = 0.5\n"
+    rule = 'name = "moving"\nthresholds = "adaptive"\nalpha_shift = 1\nk_entry = 2\nk_exit = 1\nwarmup_samples = 3\n'
+    pairs.write_text(static[0] + static[0].replace(own, rule) + "".join(static[1:]) + "sample_interval_log2_ns = 40\n")
+    summary = call(day, *SMALL, "--config", pairs)
+    held, moving = summary["pairs"]
+    assert (held["pair"], held["thresholds"], held["samples"]) == ("AAA/BBB", "static", 0)
+    assert [held[f"{name}_usd"] for name in ("upper", "lower", "exit_short", "exit_long")] == [1.0, -9.0, 0.5, 0.5]
+    # One window, so one sample: of the first clock with four sides, (19.90 - 19.01 + 20.05 - 19.00) / 2 dollars.
+    assert (moving["pair"], moving["thresholds"], moving["samples"], moving["warmup_samples"]) == ("moving", "adaptive", 1, 3)
+    assert (moving["mean_usd"], moving["sigma_usd"], moving["upper_usd"]) == (0.97, 0.0, None)
+    assert summary["samples"] == {"taken": 1, "lost": 0, "cut": 0}
+
+
 def test_with_mode_off_the_gate_refuses_and_nothing_leaves(tmp_path: Path) -> None:
     day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
     day.write_bytes(framed(traded_day()))

@@ -13,7 +13,20 @@ from rich.console import Console
 from hdl.spec import events
 from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import Integrity, IntegrityCause, OrderState, Refusal
-from host.summary import Fills, Latency, Orders, Portfolio, SlotSummary, Summary, Triggers, Verdicts, geometry_of, render
+from host.summary import (
+    Fills,
+    Latency,
+    Orders,
+    PairSummary,
+    Portfolio,
+    Samples,
+    SlotSummary,
+    Summary,
+    Triggers,
+    Verdicts,
+    geometry_of,
+    render,
+)
 from host.tally import BBO_HEADER, Tally
 
 
@@ -33,13 +46,24 @@ def slot(number: int) -> SlotSummary:
     return SlotSummary.model_validate({"slot": number, "symbol": f"S{number}", "locate": number, "bbo_changes": number} | state)
 
 
+PAIRS = (
+    PairSummary(pair="A/B", thresholds="static", upper_usd=1.5, lower_usd=1.25, exit_short_usd=1.375, exit_long_usd=1.375),
+    PairSummary(
+        pair="C/D", thresholds="adaptive", samples=777, warmup_samples=512, mean_usd=2.0, sigma_usd=0.125,
+        upper_usd=2.25, lower_usd=1.75, exit_short_usd=2.0625, exit_long_usd=1.9375,
+    ),
+    PairSummary(pair="E/F", thresholds="adaptive", samples=12, warmup_samples=512, mean_usd=-2.5, sigma_usd=0.5),
+)  # fmt: skip
+
+
 def summary(**changes: object) -> Summary:
     values = {
         "file": "x.itch", "format": "itch", "engine": "rtl", "geometry": geometry_of(PRESETS["large"]),
         "feed": {"address": "233.54.12.111", "port": 26477, "session": "T2TREPLAY1", "next_sequence": 1},
         "mode": "live", "trading_state": "active", "watchdog_expired": 0, "limits_refused": 0,
         "frames_in": 10, "frames_out": 2, "records": 10, "messages": 9,
-        "messages_by_type": {"A": 8, "D": 1, "S": 0}, "bbo_changes": 7, "triggers": Triggers(requests=2, misses={"size": 3}),
+        "messages_by_type": {"A": 8, "D": 1, "S": 0}, "bbo_changes": 7,
+        "pairs": PAIRS, "samples": Samples(taken=900, lost=2), "triggers": Triggers(requests=2, misses={"size": 3}),
         "verdicts": Verdicts(passed=2, refused=2, by_reason={"rate": 2, "killed": 0}),
         "orders": Orders(frames=1, sent=2, ended={"filled": 2}), "fills": Fills(count=2, shares=200), "alarms": {"overfill": 0},
             "portfolio": Portfolio(pnl=-12_345_678, gross=50_000, net_long=-50_000, net_short=-50_000, loss_reached=False),
@@ -125,3 +149,19 @@ def test_integrity_is_folded_per_slot(outputs: tuple[io.StringIO, io.StringIO, T
     assert tally.lowered_by(0) == {"unknown_order": 1, "gap": 1}
     tally.add(record(events.INTEGRITY, 2, slot=0xFFFF, integrity=Integrity.EXACT, cause=IntegrityCause.RELOADED))
     assert (tally.state(0), tally.state(1)) == (Integrity.EXACT, Integrity.EXACT)
+
+
+def test_adaptive_thresholds_are_shown_where_there_are_some() -> None:
+    def shown(one: Summary) -> str:
+        out = io.StringIO()
+        render(one, Console(file=out, width=160))
+        return out.getvalue()
+
+    text = shown(summary())
+    assert "samples taken 900, lost 2, cut 0" in text
+    [warm] = [line.split() for line in text.splitlines() if line.strip().startswith("C/D")]
+    assert warm == ["C/D", "777", "2.0000", "0.1250", "1.7500", "1.9375", "2.0625", "2.2500"]
+    [cold] = [line.split() for line in text.splitlines() if line.strip().startswith("E/F")]
+    assert cold == ["E/F", "12", "of", "512", "-2.5000", "0.5000"]
+    assert "A/B" not in text
+    assert "Adaptive" not in shown(summary(pairs=PAIRS[:1]))

@@ -32,6 +32,8 @@ ROW = {
     "size_b": 200,
     "max_units": 2,
     "slippage": 3,
+    "max_triggers": 0,
+    "adaptive": 0,
 }
 NARROW = Touch(1_000_000, 500, 1_000_100, 500)
 HIGH = Touch(1_000_300, 500, 1_000_400, 500)
@@ -43,9 +45,9 @@ class Bench(Stepper):
         super().__init__(
             dut,
             SpreadTrigger(geometry=GEOMETRY),
-            collect=("request", "trigger_event"),
+            collect=("request", "trigger_event", "sample"),
             pulses=("miss",),
-            levels=("allowed",),
+            levels=("allowed", "thresholds__ready"),
         )
 
     async def start(self, *, cooldown: int = 0) -> None:
@@ -104,7 +106,7 @@ class Bench(Stepper):
         delay = LATENCY + (0 if lead and lead >= LEAD else LEAD)
         entries = self.lists.get(slot, [])
 
-        expected, taken_events = [], []
+        expected, taken_events, samples = [], [], []
         misses: Counter = Counter()
         free_from = 0
         for step, number in enumerate(entries):
@@ -117,6 +119,9 @@ class Bench(Stepper):
                 continue
             # The first pair waited for the touch: the second one comes a clock later.
             due = at + delay + step + int(bool(lead) and lead >= LEAD and step > 0)
+            if pair.sampled(*touches):
+                sell, buy = spreads(pair.row, *touches)
+                samples.append((due - 1, {"pair": number, "sell": sell, "buy": buy}))
             result = pair.evaluate(*touches, due - LATENCY + 1)
             if isinstance(result, Miss):
                 misses[result] += 1
@@ -157,12 +162,20 @@ class Bench(Stepper):
         self.set("request__ready", 1)
         assert self.taken("request") == expected
         assert self.taken("trigger_event") == taken_events
+        assert self.taken("sample") == samples
         found: Counter = Counter()
         for _, mask in self.taken("miss"):
             found.update(cause for cause in Miss if mask >> cause & 1)
         assert found == misses, (found, misses)
         self.misses += found
         return [(event["pair"], PairAction(event["action"])) for _, event in taken_events]
+
+    async def bring(self, number: int, thresholds: dict[str, int]) -> None:
+        """New thresholds of an adaptive pair, offered until they are taken; nothing is looked up meanwhile."""
+        self.offer("thresholds", {"pair": number, "thresholds": thresholds})
+        await self.step()
+        assert self.get("thresholds__ready")
+        self.pairs[number].found = thresholds
 
     async def done(self, number: int, outcome: PairOutcome) -> None:
         self.offer("done", {"pair": number, "outcome": outcome})
@@ -363,6 +376,168 @@ async def the_next_change_wins(dut):
         await bench.done(8, PairOutcome.NOTHING)
 
 
+def around(level: int) -> dict[str, int]:
+    return {"upper": level, "lower": -level, "exit_short": 0, "exit_long": 0}
+
+
+@cocotb.test()
+async def an_adaptive_pair_waits_for_thresholds_and_follows_them(dut):
+    bench = Bench(dut)
+    await bench.start()
+    # Its row's own would fire at any change.
+    await bench.one_pair(adaptive=1, upper=-(1 << 51), lower=(1 << 51) - 1)
+    await bench.change(1, NARROW)
+    assert await bench.change(0, HIGH) == []
+    assert await bench.change(0, LOW) == []
+    # HIGH - NARROW: S_sell is 200 units of price.
+    await bench.bring(5, around((200 << 12) + 1))
+    assert await bench.change(0, HIGH) == []
+    await bench.bring(5, around(200 << 12))
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    await bench.done(5, PairOutcome.FILLED)
+    await bench.change(0, NARROW)
+    await bench.bring(5, around(200 << 12) | {"exit_short": -(200 << 12) - 1})
+    assert await bench.change(0, LOW) == []
+    await bench.bring(5, around(200 << 12) | {"exit_short": -(200 << 12)})
+    assert await bench.change(0, LOW) == [(5, PairAction.BUY_BACK)]
+    await bench.done(5, PairOutcome.FILLED)
+    await bench.change(0, NARROW)
+    # A row forgets them; a static one never heard of them.
+    await bench.write_pair(5, ROW | {"adaptive": 1})
+    assert await bench.change(0, HIGH) == []
+    await bench.write_pair(5, ROW | {"upper": 201 << 12})
+    assert await bench.change(0, HIGH) == []
+
+
+@cocotb.test()
+async def thresholds_are_not_taken_while_they_are_looked_up(dut):
+    """Offered from any clock on, they are taken within a few; the change is judged by either, never by something else."""
+    bench = Bench(dut)
+    late = []
+    for gap in range(LEAD + LATENCY + 3):
+        await bench.start()
+        await bench.one_pair(adaptive=1)
+        await bench.change(1, NARROW)
+        await bench.change(0, NARROW)
+        await bench.bring(5, around(200 << 12))
+        bench.set("thresholds__payload", {"pair": 5, "thresholds": around(300 << 12)})
+        bench.offer("accept", {"slot": 0})
+        taken = None
+        for clock in range(30):
+            if clock == gap:
+                bench.set("thresholds__valid", 1)
+            if clock == LEAD:
+                bench.offer("bbo", {"slot": 0, "touch": HIGH._asdict()})
+            await bench.step()
+            if clock >= gap and taken is None and bench.get("thresholds__ready"):
+                taken = clock
+                bench.set("thresholds__valid", 0)
+        assert taken is not None and taken - gap <= 1
+        late.append(taken - gap)
+        # Looked up with the row, three clocks after `accept`.
+        assert bool(bench.taken("request")) == (taken >= 3)
+        for name in ("trigger_event", "sample"):
+            bench.taken(name)
+    assert late.count(1) == 1
+
+
+@cocotb.test()
+async def a_row_goes_before_thresholds(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair(adaptive=1)
+    await bench.change(1, NARROW)
+    bench.offer("thresholds", {"pair": 5, "thresholds": around(0)})
+    bench.offer("pairs", {"index": 5, "row": ROW | {"adaptive": 1}})
+    await bench.step()
+    assert not bench.get("thresholds__ready")
+    bench.pairs[5].rewrite(ROW | {"adaptive": 1})
+    await bench.step(3)
+    assert await bench.change(0, HIGH) == []
+    # Nor do those of another pair take its place.
+    bench.offer("thresholds", {"pair": 6, "thresholds": around(0)})
+    await bench.write_pair(5, dict(ROW))
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+
+
+@cocotb.test()
+async def nothing_is_sampled_that_cannot_be_trusted(dut):
+    """Neither what is not EXACT, nor a locked or crossed leg, nor a static pair; samples are asserted in `change`."""
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair(adaptive=1)
+    await bench.change(1, NARROW)
+    locked = NARROW._replace(ask_price=NARROW.bid_price)
+    for slot in (0, 1):
+        for touch in (NARROW, locked, locked._replace(ask_price=1), NARROW._replace(bid_price=0), NARROW):
+            await bench.change(slot, touch)
+        for state in (Integrity.SUSPECT, Integrity.DEAD, Integrity.EXACT):
+            bench.integrity[slot] = state
+            bench.set("integrity", [int(each) for each in bench.integrity])
+            await bench.change(1 - slot, NARROW)
+    await bench.write_pair(5, dict(ROW))
+    await bench.change(0, NARROW)
+
+
+@cocotb.test()
+async def an_allowance_used_up_stops_the_pair(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair(max_triggers=3, max_units=255)
+    await bench.change(1, NARROW)
+    for outcome in (PairOutcome.FILLED, PairOutcome.NOTHING, PairOutcome.FILLED):
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        # What did not leave does not count.
+        await bench.give_back(5)
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        await bench.done(5, outcome)
+        await bench.change(0, NARROW)
+    for _ in range(3):
+        assert await bench.change(0, HIGH) == []
+        # Nor may it leave.
+        assert await bench.change(0, LOW) == []
+    assert bench.misses == {Miss.ALLOWANCE: 6}
+    await bench.write_pair(5, ROW | {"max_triggers": 1})
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    await bench.done(5, PairOutcome.NOTHING)
+    await bench.change(0, NARROW)
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses == {Miss.ALLOWANCE: 7}
+
+
+@cocotb.test()
+async def a_row_and_an_end_that_meet_both_count(dut):
+    """The row of a pair whose orders live is written around the clock in which they end, or come back."""
+    bench = Bench(dut)
+    row = ROW | {"max_units": 2, "max_triggers": 3}
+    for gap in range(-4, 5):
+        for returned in (False, True):
+            await bench.start()
+            await bench.one_pair(**row)
+            await bench.change(1, NARROW)
+            await bench.change(0, HIGH)
+            await bench.done(5, PairOutcome.FILLED)
+            await bench.change(0, NARROW)
+            await bench.change(0, HIGH)
+            pair = bench.pairs[5]
+            for clock in range(10):
+                if clock == 5:
+                    bench.offer("pairs", {"index": 5, "row": row})
+                    pair.rewrite(row)
+                if clock == 5 + gap:
+                    # Rows take effect a clock later, behind an end and what came back before it.
+                    await (bench.give_back(5) if returned else bench.done(5, PairOutcome.FILLED))
+                else:
+                    await bench.step()
+            if gap <= 1:
+                pair.units, pair.fires = 0, 0
+            for _ in range(4):
+                await bench.change(0, NARROW)
+                if await bench.change(0, HIGH):
+                    await bench.done(5, PairOutcome.FILLED)
+            assert pair.units == -2 and bench.misses[Miss.MAX_UNITS] >= 2, gap
+
+
 @cocotb.test()
 async def prefetch_for_another_slot_does_no_harm(dut):
     """The book may take in the next message before it tells the touch of the last one."""
@@ -417,6 +592,8 @@ def random_row(rng: random.Random, pools: list[list[Touch]]) -> dict[str, int]:
         value = spreads(row, rng.choice(pools[slot_a]), rng.choice(pools[slot_b]))[which] + rng.choice((-1, 0, 0, 1))
         row[name] = min(max(value, -(1 << 51)), (1 << 51) - 1)
     row["size_a"], row["size_b"] = (rng.choice((1, 100, 200, (1 << 20) - 1 if rng.random() < 0.1 else 100)) for _ in range(2))
+    row["max_triggers"] = rng.choice((0, 0, 0, 3, 9, 65_535))
+    row["adaptive"] = int(rng.random() < 0.3)
     row["max_units"], row["slippage"] = rng.choice((0, 1, 2, 3, 255)), rng.choice((0, 1, 9, 255))
     return row
 
@@ -450,6 +627,10 @@ async def random_markets_agree_with_the_rules(dut):
                 action
                 for _, action in await bench.change(slot, touch, lead=rng.choice((None, 1, 3, 4, 5, 8)), busy=rng.random() < 0.05)
             )
+            if rng.random() < 0.2 and (adaptive := [number for number, pair in bench.pairs.items() if pair.adaptive]):
+                number = rng.choice(adaptive)
+                names = ("upper", "lower", "exit_short", "exit_long")
+                await bench.bring(number, {name: bench.pairs[number].row[name] for name in names})
             for number, pair in bench.pairs.items():
                 if pair.pending and rng.random() < 0.5:
                     if rng.random() < 0.2:

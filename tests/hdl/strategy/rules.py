@@ -10,6 +10,8 @@ from hdl.spec.reasons import Miss, PairAction, PairOutcome
 BUY, SELL = 0, 1
 SELLING = (PairAction.SELL_SPREAD, PairAction.SELL_OUT)
 HIGHEST = 1_999_999_900
+NEVER = {"upper": (1 << 51) - 1, "lower": -(1 << 51), "exit_short": -(1 << 51), "exit_long": (1 << 51) - 1}
+"""What an adaptive pair is held against before it has thresholds; no spread goes so far."""
 
 
 class Touch(NamedTuple):
@@ -23,6 +25,11 @@ class Touch(NamedTuple):
     @property
     def two_sided(self) -> bool:
         return bool(self.bid_price and self.ask_price)
+
+    @property
+    def crossed(self) -> bool:
+        """Or locked."""
+        return self.bid_price >= self.ask_price
 
 
 def spreads(row: dict[str, int], a: Touch, b: Touch) -> tuple[int, int]:
@@ -52,6 +59,23 @@ class Pair:
     rests_until: int = -1
     fired: PairAction = PairAction.SELL_SPREAD
     armed: set[PairAction] = field(default_factory=lambda: set(PairAction))
+    fires: int = 0
+    """Requests of this row whose orders ended."""
+    found: dict[str, int] = field(default_factory=dict)
+    """Adaptive thresholds, where some came."""
+
+    @property
+    def adaptive(self) -> bool:
+        return bool(self.row["adaptive"])
+
+    @property
+    def thresholds(self) -> dict[str, int]:
+        """What spreads are held against."""
+        return (self.found or NEVER) if self.adaptive else self.row
+
+    def sampled(self, a: Touch, b: Touch) -> bool:
+        """Whether an evaluation is worth a sample."""
+        return self.adaptive and not a.crossed and not b.crossed
 
     @property
     def allowed(self) -> bool:
@@ -60,11 +84,12 @@ class Pair:
     def evaluate(self, a: Touch, b: Touch, now: int) -> PairAction | Miss | None:
         """What a change of one of its touches makes of the pair."""
         sell, buy = spreads(self.row, a, b)
+        at = self.thresholds
         reached = {
-            PairAction.SELL_SPREAD: sell >= self.row["upper"],
-            PairAction.BUY_SPREAD: buy <= self.row["lower"],
-            PairAction.BUY_BACK: buy <= self.row["exit_short"],
-            PairAction.SELL_OUT: sell >= self.row["exit_long"],
+            PairAction.SELL_SPREAD: sell >= at["upper"],
+            PairAction.BUY_SPREAD: buy <= at["lower"],
+            PairAction.BUY_BACK: buy <= at["exit_short"],
+            PairAction.SELL_OUT: sell >= at["exit_long"],
         }
         was_armed = set(self.armed)
         self.armed |= {action for action, holds in reached.items() if not holds}
@@ -77,6 +102,8 @@ class Pair:
         action = next((choice for choice in choices if reached[choice]), None)
         if action is None or action not in was_armed:
             return None
+        if 0 < self.row["max_triggers"] <= self.fires:
+            return Miss.ALLOWANCE
         if self.pending:
             return Miss.PENDING
         if now < self.rests_until:
@@ -120,6 +147,7 @@ class Pair:
     def ended(self, outcome: PairOutcome, now: int, cooldown: int) -> None:
         """Both orders ended."""
         self.pending = False
+        self.fires += 1
         self.rests_until = now + cooldown
         if outcome == PairOutcome.FILLED:
             self.units += -1 if self.fired in SELLING else 1
@@ -129,3 +157,4 @@ class Pair:
     def rewrite(self, row: dict[str, int]) -> None:
         """The host wrote the row."""
         self.row, self.units, self.latched, self.rests_until, self.armed = row, 0, False, -1, set(PairAction)
+        self.fires, self.found = 0, {}
