@@ -21,7 +21,10 @@
 #define T2T_FEED_PORT_B 0x0000Du /* rw, 16 bits */
 #define T2T_FEED_SESSION 0x0000Eu /* rw, 80 bits */
 #define T2T_FEED_NEXT_SEQUENCE 0x00011u /* load, 64 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x00013u /* rw, 1 bits */
+#define T2T_FEED_HIGHEST 0x00013u /* ro, 64 bits */
+#define T2T_FEED_GAP_WAIT 0x00015u /* rw, 32 bits */
+#define T2T_FEED_RECOVER 0x00016u /* rw, 1 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x00017u /* rw, 1 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 32u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */
@@ -81,10 +84,13 @@
 #define T2T_STATUS_LOST_AFTER_USE 0x00B88u /* ro, 32 bits */
 #define T2T_STATUS_GAPS 0x00B89u /* ro, 32 bits */
 #define T2T_STATUS_HEARTBEATS 0x00B8Au /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00B8Bu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B8Cu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_A 0x00B8Bu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_B 0x00B8Cu /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00B8Du /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00B8Eu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B8Fu /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BA0u /* ro, table */
-#define T2T_STATUS_DROP_ROWS 26u
+#define T2T_STATUS_DROP_ROWS 27u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00BC0u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 24u
@@ -126,6 +132,7 @@ enum t2t_drop {
     T2T_DROP_OUCH_TYPE = 23,
     T2T_DROP_HOLD_OVERRUN = 24,
     T2T_DROP_SEGMENT_OVERRUN = 25,
+    T2T_DROP_BEYOND = 26,
 };
 
 enum t2t_refusal {
@@ -182,6 +189,7 @@ enum t2t_integrity_cause {
     T2T_INTEGRITY_CAUSE_LEVEL_OVERFLOW = 8,
     T2T_INTEGRITY_CAUSE_OVERRUN = 9,
     T2T_INTEGRITY_CAUSE_ZERO_SHARES = 10,
+    T2T_INTEGRITY_CAUSE_RECOVERED = 11,
 };
 
 enum t2t_trading_state {

@@ -8,7 +8,7 @@ from hdl.datapath import DataPath
 from hdl.spec.geometry import Geometry
 from tests.support.bench import run_cocotb
 
-EOT_TO_SOF = {1: 17, 8: 30}
+EOT_TO_SOF = {1: 18, 8: 32}
 """Clocks for an add. Eight bytes a beat are rotated into place on the way; shortening that is work to come (DESIGN wants 16)."""
 
 
