@@ -1,6 +1,6 @@
 """From frames to orders: every stage of the appliance between the MACs, and the control bus beside them."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -11,6 +11,7 @@ from hdl.control.register_file import ControlBus, RegisterFile
 from hdl.control.trading_state_holder import TradingStateHolder
 from hdl.control.watchdog import Watchdog
 from hdl.feed.moldudp64_receiver import MoldUdp64Receiver
+from hdl.feed.resequencer import Resequencer
 from hdl.itch.itch_decoder import ItchDecoder
 from hdl.net.frame_filter import FrameFilter
 from hdl.net.packet_hold import PacketHold
@@ -94,7 +95,8 @@ class DataPath(wiring.Component):
         m.submodules.filter = frames = FrameFilter(width=width)
         m.submodules.hold = hold = PacketHold(width=width)
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
-        m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency)
+        m.submodules.resequencer = order = Resequencer(width=width, ring_messages=geometry.ring_messages)
+        m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency + order.latency)
         m.submodules.book = book = OrderBook(geometry=geometry)
         m.submodules.trading = trading = TradingCore(geometry=geometry)
         m.submodules.session = session = OrderSession(geometry=geometry)
@@ -108,23 +110,25 @@ class DataPath(wiring.Component):
             m.d.comb += stage.now.eq(self.now)
 
         connect(m, flipped(self.control), registers.bus)
-        self._feed(m, registers.feed, frames, hold, mold, itch)
-        self._book(m, registers.book, mold, itch, book)
+        self._feed(m, registers.feed, frames, hold, mold, order, itch)
+        self._book(m, registers.book, order, itch, book)
         self._trading(m, registers, itch, book, trading, trading_state, watchdog, session)
         self._session(m, registers.session, frames, trading, session)
-        self._events(m, writer, mold, book, trading, session)
+        self._events(m, writer, order, book, trading, session)
         self._identity(m, registers, cycles)
-        self._status(m, registers.status, writer, frames, hold, mold, itch, book, trading, session)
+        self._status(m, registers.status, writer, frames, hold, mold, order, itch, book, trading, session)
         return m
 
-    def _feed(self, m, registers, frames, hold, mold, itch) -> None:
+    def _feed(self, m, registers, frames, hold, mold, order, itch) -> None:
         connect(m, flipped(self.receive), frames.frame)
         connect(m, frames.feed, hold.i)
         connect(m, frames.feed_end, hold.i_end)
         connect(m, hold.o, mold.payload)
         connect(m, hold.o_end, mold.payload_end)
-        connect(m, mold.message, itch.message)
-        connect(m, registers.next_sequence.load, mold.load)
+        connect(m, mold.message, order.message)
+        connect(m, mold.packet, order.packet)
+        connect(m, order.o, itch.message)
+        connect(m, registers.next_sequence.load, order.load)
         m.d.comb += [
             frames.feed_address.eq(registers.address),
             frames.feed_port.eq(registers.port),
@@ -132,25 +136,33 @@ class DataPath(wiring.Component):
             frames.feed_b_port.eq(registers.port_b),
             hold.hold.eq(registers.hold_until_fcs),
             mold.session.eq(registers.session),
-            registers.next_sequence.value.eq(mold.expected),
+            order.coming.eq(mold.coming),
+            order.line.eq(mold.line),
+            order.busy.eq(mold.busy),
+            order.gap_wait.eq(registers.gap_wait),
+            order.recover.eq(registers.recover),
+            registers.next_sequence.value.eq(order.expected),
+            registers.highest.eq(order.highest),
             itch.bind.valid.eq(registers.bindings.valid),
             itch.bind.payload.slot.eq(registers.bindings.payload.index),
             itch.bind.payload.locate.eq(registers.bindings.payload.row.locate),
             itch.bind.payload.valid.eq(registers.bindings.payload.row.valid),
         ]
 
-    def _book(self, m, registers, mold, itch, book) -> None:
+    def _book(self, m, registers, order, itch, book) -> None:
         connect(m, itch.decoded, book.message)
         m.d.comb += [
             book.clear.eq(registers.clear),
             book.declare_exact.eq(registers.declare_exact),
-            book.suspect.valid.eq(mold.gap.valid | mold.lost_after_use),
+            book.suspect.valid.eq(order.gap.valid | order.lost_after_use),
+            book.given_up.eq(order.given_up),
+            book.recovered.eq(order.recovered),
             book.suspect.payload.cause.eq(IntegrityCause.LOST_AFTER_USE),
             registers.ready.eq(book.ready),
             registers.live_orders.eq(book.live_orders),
             registers.table_peak.eq(book.table_peak),
         ]
-        with m.If(mold.gap.valid):
+        with m.If(order.gap.valid & ~order.lost_after_use):
             m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.GAP)
 
     def _trading(self, m, registers, itch, book, trading, trading_state, watchdog, session) -> None:
@@ -249,7 +261,7 @@ class DataPath(wiring.Component):
             registers.receive_next.value.eq(session.receive_next),
         ]
 
-    def _events(self, m, writer, mold, book, trading, session) -> None:
+    def _events(self, m, writer, order, book, trading, session) -> None:
         connect(m, session.sent_event, writer.order_sent)
         connect(m, book.integrity_event, writer.integrity)
         for name in ("trigger", "verdict", "fill", "order_state", "alarm"):
@@ -266,10 +278,10 @@ class DataPath(wiring.Component):
             bbo.ask_shares.eq(book.bbo.payload.touch.ask_shares),
             bbo.slot.eq(book.bbo.payload.slot),
             bbo.integrity.eq(integrity[book.bbo.payload.slot]),
-            writer.gap.valid.eq(mold.gap.valid),
+            writer.gap.valid.eq(order.gap.valid),
             writer.gap.payload.cycle.eq(self.now),
-            writer.gap.payload.first.eq(mold.gap.payload.first),
-            writer.gap.payload.next.eq(mold.gap.payload.next),
+            writer.gap.payload.first.eq(order.gap.payload.first),
+            writer.gap.payload.next.eq(order.gap.payload.next),
             self.events.valid.eq(writer.words.valid),
             self.events.payload.data.eq(writer.words.payload.data),
             self.events.payload.last.eq(writer.words.payload.last),
@@ -290,7 +302,7 @@ class DataPath(wiring.Component):
             identity.cycles.eq(cycles),
         ]
 
-    def _status(self, m, status, writer, frames, hold, mold, itch, book, trading, session) -> None:
+    def _status(self, m, status, writer, frames, hold, mold, order, itch, book, trading, session) -> None:
         for name, gain in (
             ("frames_received", frames.received),
             ("frames_sent", session.frames_sent),
@@ -303,16 +315,18 @@ class DataPath(wiring.Component):
             ("samples", trading.sample_taken),
             ("samples_lost", trading.samples_lost),
             ("samples_cut", trading.sample_cut),
-            ("lost_after_use", mold.lost_after_use),
-            ("gaps", mold.gap.valid),
+            ("lost_after_use", order.lost_after_use),
+            ("gaps", order.gap.valid),
             ("heartbeats", mold.heartbeat),
+            ("duplicates_a", order.duplicate[0]),
+            ("duplicates_b", order.duplicate[1]),
+            ("recovered", order.recovered),
         ):
             m.d.comb += getattr(status, name).eq(gain)
 
-        overruns = Cat(
-            Const(0, Drop.HOLD_OVERRUN), hold.overflow, Const(0, Drop.SEGMENT_OVERRUN - Drop.HOLD_OVERRUN - 1), session.overflow
-        )
-        causes = [stage.drop for stage in (frames, mold, itch, book, session)] + [overruns]
+        overruns = Signal(len(Drop))
+        m.d.comb += [overruns[Drop.HOLD_OVERRUN].eq(hold.overflow), overruns[Drop.SEGMENT_OVERRUN].eq(session.overflow)]
+        causes = [stage.drop for stage in (frames, mold, order, itch, book, session)] + [overruns]
         m.d.comb += [status.drop[cause].eq(sum(stage[cause] for stage in causes)) for cause in Drop]
         m.d.comb += [
             status.refusal.eq(trading.refusal),

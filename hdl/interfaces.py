@@ -93,6 +93,11 @@ def beat(width: int) -> data.StructLayout:
     )
 
 
+def feed_beat(width: int) -> data.StructLayout:
+    """A beat of a feed datagram's payload; ``line`` tells which line it came on: 0 is A, 1 is B."""
+    return data.StructLayout(dict(beat(width).members) | {"line": 1})
+
+
 def received_beat(width: int) -> data.StructLayout:
     """A beat as the MAC receives it: ``error`` with ``last`` tells that the frame is bad (check sequence or receive error)."""
     return data.StructLayout(dict(beat(width).members) | {"error": 1})

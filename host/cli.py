@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from ipaddress import AddressValueError, IPv4Address
 from pathlib import Path
 from typing import Annotated, NoReturn, TextIO
@@ -305,7 +306,9 @@ def compare_engines(
     recorder = compare.Recorder()
     with ExitStack() as stack:
         try:
-            configuration = config.load((), geometry, symbols=symbol or ())
+            # The twin has no clock to wait by.
+            at_once = config.FeedTable(gap_wait_us=Decimal(0))
+            configuration = replace(config.load((), geometry, symbols=symbol or ()), feed=at_once)
 
             def opened() -> Input:
                 return open_input(stack.enter_context(Source(file)), Wanted(), pack=pack)

@@ -1,6 +1,6 @@
 """What to watch and how to trade it, from TOML files: every value checked against the card it is meant for.
 
-A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[line_b]``, ``[risk]``,
+A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[line_b]``, ``[feed]``, ``[risk]``,
 ``[ceilings]`` and ``[strategy]``; several files are taken together. Amounts are in the unit their key names; `pair_row`,
 `limit_row` and the rest give the integers the card takes. All errors of all files are found before any is reported.
 """
@@ -137,6 +137,17 @@ class LineB(_Model):
 
     address: Multicast = Field(description="IPv4 destination")
     port: int = Field(ge=1, le=_highest("feed", "port_b"), description="UDP destination port")
+
+
+class FeedTable(_Model):
+    """How the feed's lines are put together."""
+
+    gap_wait_us: Microseconds = Field(
+        default=Decimal(50), description="a hole may stay open so long for the other line to fill it; then it is a gap"
+    )
+    recover: bool = Field(
+        default=False, description="true: at a gap messages wait until what is missing has come; false: they go on behind it"
+    )
 
 
 class Slot(_Model):
@@ -294,13 +305,16 @@ class _File(_Model):
     pairs: list[Pair] = []
     limits: list[Limit] = []
     line_b: LineB | None = None
+    feed: FeedTable | None = None
     risk: Risk | None = None
     ceilings: Ceilings | None = None
     strategy: Strategy | None = None
 
 
 _ARRAYS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit}
-_TABLES: Mapping[str, type[_Model]] = {"line_b": LineB, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy}
+_TABLES: Mapping[str, type[_Model]] = {
+    "line_b": LineB, "feed": FeedTable, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy,
+}  # fmt: skip
 _SECTIONS = {**_ARRAYS, **_TABLES}
 
 
@@ -324,6 +338,8 @@ class Configuration:
         Highest limits of any symbol.
     line_b : LineB, optional
         The feed's second line.
+    feed : FeedTable
+        How the lines are put together.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -333,6 +349,7 @@ class Configuration:
     strategy: Strategy = Strategy()
     ceilings: Ceilings | None = None
     line_b: LineB | None = None
+    feed: FeedTable = FeedTable()
 
     @property
     def mode(self) -> Mode:
@@ -676,3 +693,8 @@ def strategy_registers(strategy: Strategy, geometry: Geometry) -> dict[str, int]
 def watchdog_clocks(risk: Risk, geometry: Geometry) -> int:
     """Clocks the host may be silent, 0: for ever."""
     return clocks(Decimal(1_000 * risk.watchdog_ms), geometry)
+
+
+def feed_registers(feed: FeedTable, geometry: Geometry) -> dict[str, int]:
+    """How the feed's lines are put together, as the card's registers."""
+    return {"gap_wait": clocks(feed.gap_wait_us, geometry), "recover": int(feed.recover)}

@@ -101,6 +101,20 @@ class Loader:
         if wrong:
             raise CardError("the card is not the one this host was built for: " + "; ".join(wrong))
 
+    @property
+    def next_sequence(self) -> int:
+        """Number of the next message to be used."""
+        return self._card.read("feed", "next_sequence")
+
+    @property
+    def highest(self) -> int:
+        """The number behind the highest the card has heard of."""
+        return self._card.read("feed", "highest")
+
+    def end_wait(self) -> None:
+        """No hole will be filled any more."""
+        self._set("feed", gap_wait=0)
+
     def load(self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False) -> None:
         """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT."""
         card, geometry = self._card, self._geometry
@@ -110,6 +124,7 @@ class Loader:
         self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
         self._set("feed", address_b=feed.address_b, port_b=feed.port_b)
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
+        self._set("feed", **config.feed_registers(configuration.feed, geometry))
         self.load_slots(configuration)
         self._lock_ceilings(configuration.ceilings)
         self._load_limits(configuration)

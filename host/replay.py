@@ -160,6 +160,8 @@ class Replay:
                 self._drain()
         except KeyboardInterrupt:
             self.findings.append("interrupted: the file was not read to its end")
+        self._finish()
+        self._settle()
         for _ in range(_LAST_ROUNDS):
             self._finish()
             if not self._drain():
@@ -176,6 +178,17 @@ class Replay:
             self._loader.beat()
         backlog = max(0, self._next_at - self._card.cycle)
         self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+
+    def _settle(self) -> None:
+        """Nothing more comes: what waits at a hole goes on, hole by hole."""
+        if self._configuration.feed.recover:
+            return
+        before = -1
+        self._loader.end_wait()
+        while before < (number := self._loader.next_sequence) < self._loader.highest:
+            before = number
+            self._card.run(2 * self._card.geometry.ring_messages)
+            self._card.run_until_idle(limit=_IDLE_LIMIT)
 
     def _beat(self) -> None:
         """Tell the card that the host lives, where it is time."""

@@ -112,6 +112,7 @@ def _sizes(preset: str, geometry: Geometry) -> Row:
         "ladder_ticks": geometry.ladder_ticks,
         "book_queue": geometry.book_queue,
         "open_orders": geometry.open_orders,
+        "ring_messages": geometry.ring_messages,
     }
 
 

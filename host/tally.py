@@ -204,13 +204,16 @@ class Tally:
 
     def _on_integrity(self, record: Record) -> None:
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
-        if slot == _EVERY_SLOT:
+        if cause is IntegrityCause.RECOVERED:
+            self.everywhere = state
+            self.integrity = {each: old if old is Integrity.DEAD else state for each, old in self.integrity.items()}
+        elif slot == _EVERY_SLOT:
             self.everywhere = state
             # A loss that concerns all leaves those alone that are worse off already.
             self.integrity = {} if state is Integrity.EXACT else {each: max(old, state) for each, old in self.integrity.items()}
         else:
             self.integrity[slot] = state
-        if cause is not IntegrityCause.RELOADED:
+        if cause not in (IntegrityCause.RELOADED, IntegrityCause.RECOVERED):
             self.lowered[slot][cause.name.lower()] += 1
 
     def _on_gap(self, record: Record) -> None:

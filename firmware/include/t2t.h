@@ -21,21 +21,24 @@
 #define T2T_FEED_PORT_B 0x0000Du /* rw, 16 bits */
 #define T2T_FEED_SESSION 0x0000Eu /* rw, 80 bits */
 #define T2T_FEED_NEXT_SEQUENCE 0x00011u /* load, 64 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x00013u /* rw, 1 bits */
+#define T2T_FEED_HIGHEST 0x00013u /* ro, 64 bits */
+#define T2T_FEED_GAP_WAIT 0x00015u /* rw, 32 bits */
+#define T2T_FEED_RECOVER 0x00016u /* rw, 1 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x00017u /* rw, 1 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
-#define T2T_FEED_BINDINGS_ROWS 32u
+#define T2T_FEED_BINDINGS_ROWS 16u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */
-#define T2T_BOOK_CLEAR 0x00040u /* pulse, 1 bits */
-#define T2T_BOOK_DECLARE_EXACT 0x00041u /* pulse, 1 bits */
-#define T2T_BOOK_READY 0x00042u /* ro, 1 bits */
-#define T2T_BOOK_LIVE_ORDERS 0x00043u /* ro, 32 bits */
-#define T2T_BOOK_TABLE_PEAK 0x00044u /* ro, 32 bits */
-#define T2T_STRATEGY_COOLDOWN 0x00045u /* rw, 32 bits */
+#define T2T_BOOK_CLEAR 0x00030u /* pulse, 1 bits */
+#define T2T_BOOK_DECLARE_EXACT 0x00031u /* pulse, 1 bits */
+#define T2T_BOOK_READY 0x00032u /* ro, 1 bits */
+#define T2T_BOOK_LIVE_ORDERS 0x00033u /* ro, 32 bits */
+#define T2T_BOOK_TABLE_PEAK 0x00034u /* ro, 32 bits */
+#define T2T_STRATEGY_COOLDOWN 0x00035u /* rw, 32 bits */
 #define T2T_STRATEGY_PAIRS 0x00400u /* rw, table */
 #define T2T_STRATEGY_PAIRS_ROWS 64u
 #define T2T_STRATEGY_PAIRS_STRIDE 16u /* words */
 #define T2T_STRATEGY_PAIR_LISTS 0x00800u /* rw, table */
-#define T2T_STRATEGY_PAIR_LISTS_ROWS 32u
+#define T2T_STRATEGY_PAIR_LISTS_ROWS 16u
 #define T2T_STRATEGY_PAIR_LISTS_STRIDE 1u /* words */
 #define T2T_STRATEGY_PAIR_INDEX 0x00880u /* rw, table */
 #define T2T_STRATEGY_PAIR_INDEX_ROWS 128u
@@ -51,72 +54,75 @@
 #define T2T_RISK_RATE_INTERVAL 0x0090Cu /* rw, 32 bits */
 #define T2T_RISK_IGNORE_MARKET_HOURS 0x0090Du /* rw, 1 bits */
 #define T2T_RISK_NEXT_USER_REF_NUM 0x0090Eu /* load, 32 bits */
-#define T2T_RISK_LIMITS 0x00A00u /* rw, table */
-#define T2T_RISK_LIMITS_ROWS 32u
+#define T2T_RISK_LIMITS 0x00980u /* rw, table */
+#define T2T_RISK_LIMITS_ROWS 16u
 #define T2T_RISK_LIMITS_STRIDE 8u /* words */
-#define T2T_RISK_REARM 0x00B00u /* load, 32 bits */
-#define T2T_RISK_ORDERS_OPEN 0x00B01u /* ro, 16 bits */
-#define T2T_RISK_HEARTBEAT 0x00B02u /* pulse, 1 bits */
-#define T2T_RISK_WATCHDOG 0x00B03u /* rw, 32 bits */
-#define T2T_RISK_STALE_AFTER 0x00B04u /* rw, 32 bits */
-#define T2T_RISK_CEILINGS_LOCKED 0x00B05u /* ro, 1 bits */
-#define T2T_RISK_CEILINGS 0x00B08u /* rw, table */
+#define T2T_RISK_REARM 0x00A00u /* load, 32 bits */
+#define T2T_RISK_ORDERS_OPEN 0x00A01u /* ro, 16 bits */
+#define T2T_RISK_HEARTBEAT 0x00A02u /* pulse, 1 bits */
+#define T2T_RISK_WATCHDOG 0x00A03u /* rw, 32 bits */
+#define T2T_RISK_STALE_AFTER 0x00A04u /* rw, 32 bits */
+#define T2T_RISK_CEILINGS_LOCKED 0x00A05u /* ro, 1 bits */
+#define T2T_RISK_CEILINGS 0x00A08u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
 #define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_RISK_PNL 0x00B10u /* ro, 80 bits */
-#define T2T_RISK_GROSS 0x00B13u /* ro, 80 bits */
-#define T2T_RISK_NET_LONG 0x00B16u /* ro, 80 bits */
-#define T2T_RISK_NET_SHORT 0x00B19u /* ro, 80 bits */
-#define T2T_RISK_MAX_GROSS 0x00B1Cu /* rw, 56 bits */
-#define T2T_RISK_MAX_NET 0x00B1Eu /* rw, 56 bits */
-#define T2T_RISK_MAX_LOSS 0x00B20u /* rw, 56 bits */
-#define T2T_RISK_LOSS_REACHED 0x00B22u /* ro, 1 bits */
-#define T2T_RISK_REARM_LOSS 0x00B23u /* pulse, 1 bits */
-#define T2T_RISK_MAX_OPEN_ORDERS 0x00B24u /* rw, 16 bits */
-#define T2T_RISK_DUPLICATE_WINDOW 0x00B25u /* rw, 32 bits */
-#define T2T_RISK_SLOT_RATE_ORDERS 0x00B26u /* rw, 16 bits */
-#define T2T_RISK_SLOT_RATE_WINDOW 0x00B27u /* rw, 32 bits */
-#define T2T_SESSION_UP 0x00B28u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B29u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B2Bu /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B2Du /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B2Eu /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B2Fu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B30u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B31u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B32u /* load, 32 bits */
-#define T2T_SESSION_SYMBOLS 0x00B40u /* rw, table */
-#define T2T_SESSION_SYMBOLS_ROWS 32u
+#define T2T_RISK_PNL 0x00A10u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00A13u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00A16u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00A19u /* ro, 80 bits */
+#define T2T_RISK_MAX_GROSS 0x00A1Cu /* rw, 56 bits */
+#define T2T_RISK_MAX_NET 0x00A1Eu /* rw, 56 bits */
+#define T2T_RISK_MAX_LOSS 0x00A20u /* rw, 56 bits */
+#define T2T_RISK_LOSS_REACHED 0x00A22u /* ro, 1 bits */
+#define T2T_RISK_REARM_LOSS 0x00A23u /* pulse, 1 bits */
+#define T2T_RISK_MAX_OPEN_ORDERS 0x00A24u /* rw, 16 bits */
+#define T2T_RISK_DUPLICATE_WINDOW 0x00A25u /* rw, 32 bits */
+#define T2T_RISK_SLOT_RATE_ORDERS 0x00A26u /* rw, 16 bits */
+#define T2T_RISK_SLOT_RATE_WINDOW 0x00A27u /* rw, 32 bits */
+#define T2T_SESSION_UP 0x00A28u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00A29u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00A2Bu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00A2Du /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00A2Eu /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00A2Fu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00A30u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00A31u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00A32u /* load, 32 bits */
+#define T2T_SESSION_SYMBOLS 0x00A40u /* rw, table */
+#define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
-#define T2T_STATUS_FRAMES_RECEIVED 0x00B80u /* ro, 32 bits */
-#define T2T_STATUS_FRAMES_SENT 0x00B81u /* ro, 32 bits */
-#define T2T_STATUS_MESSAGES 0x00B82u /* ro, 32 bits */
-#define T2T_STATUS_BBO_CHANGES 0x00B83u /* ro, 32 bits */
-#define T2T_STATUS_TRIGGERS 0x00B84u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_PASSED 0x00B85u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_REFUSED 0x00B86u /* ro, 32 bits */
-#define T2T_STATUS_EVENTS_LOST 0x00B87u /* ro, 32 bits */
-#define T2T_STATUS_LOST_AFTER_USE 0x00B88u /* ro, 32 bits */
-#define T2T_STATUS_GAPS 0x00B89u /* ro, 32 bits */
-#define T2T_STATUS_HEARTBEATS 0x00B8Au /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00B8Bu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B8Cu /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES 0x00B8Du /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_LOST 0x00B8Eu /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_CUT 0x00B8Fu /* ro, 32 bits */
-#define T2T_STATUS_DROP 0x00BA0u /* ro, table */
-#define T2T_STATUS_DROP_ROWS 26u
+#define T2T_STATUS_FRAMES_RECEIVED 0x00A60u /* ro, 32 bits */
+#define T2T_STATUS_FRAMES_SENT 0x00A61u /* ro, 32 bits */
+#define T2T_STATUS_MESSAGES 0x00A62u /* ro, 32 bits */
+#define T2T_STATUS_BBO_CHANGES 0x00A63u /* ro, 32 bits */
+#define T2T_STATUS_TRIGGERS 0x00A64u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_PASSED 0x00A65u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_REFUSED 0x00A66u /* ro, 32 bits */
+#define T2T_STATUS_EVENTS_LOST 0x00A67u /* ro, 32 bits */
+#define T2T_STATUS_LOST_AFTER_USE 0x00A68u /* ro, 32 bits */
+#define T2T_STATUS_GAPS 0x00A69u /* ro, 32 bits */
+#define T2T_STATUS_HEARTBEATS 0x00A6Au /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_A 0x00A6Bu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_B 0x00A6Cu /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00A6Du /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00A6Eu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00A6Fu /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00A70u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00A71u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00A72u /* ro, 32 bits */
+#define T2T_STATUS_DROP 0x00A80u /* ro, table */
+#define T2T_STATUS_DROP_ROWS 27u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
-#define T2T_STATUS_REFUSAL 0x00BC0u /* ro, table */
+#define T2T_STATUS_REFUSAL 0x00AA0u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00BE0u /* ro, table */
+#define T2T_STATUS_MISS 0x00AC0u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 7u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00BE8u /* ro, table */
+#define T2T_STATUS_ALARM 0x00AC8u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00C00u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00AE0u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 
@@ -147,6 +153,7 @@ enum t2t_drop {
     T2T_DROP_OUCH_TYPE = 23,
     T2T_DROP_HOLD_OVERRUN = 24,
     T2T_DROP_SEGMENT_OVERRUN = 25,
+    T2T_DROP_BEYOND = 26,
 };
 
 enum t2t_refusal {
@@ -210,6 +217,7 @@ enum t2t_integrity_cause {
     T2T_INTEGRITY_CAUSE_LEVEL_OVERFLOW = 8,
     T2T_INTEGRITY_CAUSE_OVERRUN = 9,
     T2T_INTEGRITY_CAUSE_ZERO_SHARES = 10,
+    T2T_INTEGRITY_CAUSE_RECOVERED = 11,
 };
 
 enum t2t_trading_state {

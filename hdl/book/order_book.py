@@ -18,6 +18,8 @@ from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop, IntegrityCause
 
 ALL_SLOTS = 0xFFFF
+_ON_THE_WAY = 8
+"""Clocks that a message may need from the resequencer to the book."""
 _ADDS = (itch.ADD_ORDER_NO_MPID, itch.ADD_ORDER_WITH_MPID)
 _TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_CANCEL)
 _TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
@@ -49,6 +51,11 @@ class OrderBook(wiring.Component):
         Every slot becomes EXACT.
     suspect : In(stream.Signature({cause}, always_ready=True))
         Every EXACT slot becomes SUSPECT.
+    recovered : In(1)
+        Nothing is missing any more: slots that are SUSPECT by GAP alone become EXACT once all that came before is applied.
+    given_up : In(1)
+        What is missing will not come: no slot that is SUSPECT by now, a `suspect` of this clock counted in, becomes EXACT by
+        `recovered`.
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
@@ -60,7 +67,8 @@ class OrderBook(wiring.Component):
     integrity : Out(data.ArrayLayout(Integrity, slots))
         State of each slot. After reset all are DEAD.
     integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
-        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once.
+        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once; with cause RECOVERED
+        these are all that were SUSPECT.
     drop : Out(len(Drop))
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     live_orders : Out(32)
@@ -97,6 +105,8 @@ class OrderBook(wiring.Component):
                 "ready": Out(1),
                 "declare_exact": In(1),
                 "suspect": In(stream.Signature(cause, always_ready=True)),
+                "recovered": In(1),
+                "given_up": In(1),
                 "now": In(32),
                 "accept": Out(stream.Signature(slot, always_ready=True)),
                 "bbo": Out(stream.Signature(bbo(geometry), always_ready=True)),
@@ -121,7 +131,7 @@ class OrderBook(wiring.Component):
         m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
 
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
-        head, head_rows, take = self._queue(m, table, ladder, busy, overrun)
+        head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
         phase = Signal(13)  # bit n: the message was taken n clocks ago; only a replacement is at work after clock 8
         with m.If(~busy):
@@ -267,14 +277,14 @@ class OrderBook(wiring.Component):
         lower = Signal()
         m.d.comb += lower.eq((phase[6] & fault) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
         by_new = replaces & known
-        self._keep_integrity(m, message, lower, cause, by_new, overrun)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest))
         return m
 
     def _queue(
         self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal
-    ) -> tuple[data.View, list[Value], Signal]:
-        """What waits, the next message, its rows in the table, and whether it is taken now. An idle book takes a message as it
-        comes."""
+    ) -> tuple[data.View, list[Value], Signal, Value]:
+        """What waits, the next message, its rows in the table, whether it is taken now, and whether there is nothing to do. An
+        idle book takes a message as it comes."""
         shape = self.message.payload.shape()
         waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
@@ -306,7 +316,7 @@ class OrderBook(wiring.Component):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(starting), ladder.clear.eq(starting)]
         rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
-        return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take
+        return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take, direct & ~wanted
 
     def _on_ladder(
         self,
@@ -409,8 +419,19 @@ class OrderBook(wiring.Component):
             self.trade.p.price.eq(Mux(executed, Mux(named.on_tick, prices.price, named.tick), message.price)),
         ]
 
+    def _restore(self, m: Module, at_rest: Value) -> Value:
+        """When what was `recovered` is applied. A message given a clock before that needs as long as the decoder to get here."""
+        waits, passing = Signal(), Signal(_ON_THE_WAY)
+        now = waits & ~passing.any() & at_rest
+        m.d.sync += passing.eq(Cat(self.recovered, passing))
+        with m.If(self.suspect.valid | self.given_up | self.declare_exact | self.clear | now):
+            m.d.sync += waits.eq(0)
+        with m.Elif(self.recovered):
+            m.d.sync += waits.eq(1)
+        return now & ~self.suspect.valid & ~self.given_up
+
     def _keep_integrity(
-        self, m: Module, message: data.View, fault: Value, cause: Signal, by_new: Value, overrun: Signal
+        self, m: Module, message: data.View, fault: Value, cause: Signal, by_new: Value, overrun: Signal, restore: Value
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
@@ -418,6 +439,9 @@ class OrderBook(wiring.Component):
         lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
         m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
         exact = Cat(one == Integrity.EXACT for one in self.integrity)
+        # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.
+        mendable = Signal()
+        by_gap = self.suspect.valid & (self.suspect.p.cause == IntegrityCause.GAP)
         for number in range(self._geometry.slots):
             state = self.integrity[number]
             with m.If((overrun & (lost.slot == number)) | (fault & (message.slot == number))):
@@ -426,9 +450,15 @@ class OrderBook(wiring.Component):
                 m.d.sync += state.eq(Integrity.SUSPECT)
             with m.Elif(self.declare_exact):
                 m.d.sync += state.eq(Integrity.EXACT)
+            with m.Elif(restore & mendable & (state == Integrity.SUSPECT)):
+                m.d.sync += state.eq(Integrity.EXACT)
+        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
+            m.d.sync += mendable.eq(by_gap & ~self.given_up)
+        with m.Elif(self.declare_exact | self.given_up | restore | (self.suspect.valid & ~by_gap)):
+            m.d.sync += mendable.eq(0)
 
-        lowered, declared, doubted = (Signal(record, name=name) for name in ("lowered", "declared", "doubted"))
-        wait = Signal(3)  # records that wait: declared, doubted, lowered
+        lowered, declared, doubted, mended = (Signal(record, name=name) for name in ("lowered", "declared", "doubted", "mended"))
+        wait = Signal(4)  # records that wait: declared, mended, doubted, lowered
         given = self.integrity_event
         m.d.sync += given.valid.eq(0)
         with m.If(overrun & ((self.integrity[lost.slot] != Integrity.DEAD) | self.declare_exact)):
@@ -442,7 +472,7 @@ class OrderBook(wiring.Component):
                 given.p.cause.eq(IntegrityCause.OVERRUN),
             ]
         with m.Else():
-            for number, one in reversed(list(enumerate((declared, doubted, lowered)))):
+            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered)))):
                 with m.If(wait[number] & ~wait[:number].any() if number else wait[0]):
                     m.d.sync += [given.valid.eq(1), given.p.eq(one), wait[number].eq(0)]
 
@@ -454,9 +484,17 @@ class OrderBook(wiring.Component):
                 declared.integrity.eq(Integrity.EXACT),
                 declared.cause.eq(IntegrityCause.RELOADED),
             ]
-        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
+        with m.If(restore & mendable):
             m.d.sync += [
                 wait[1].eq(1),
+                mended.cycle.eq(self.now),
+                mended.slot.eq(ALL_SLOTS),
+                mended.integrity.eq(Integrity.EXACT),
+                mended.cause.eq(IntegrityCause.RECOVERED),
+            ]
+        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
+            m.d.sync += [
+                wait[2].eq(1),
                 doubted.cycle.eq(self.now),
                 doubted.slot.eq(ALL_SLOTS),
                 doubted.integrity.eq(Integrity.SUSPECT),
@@ -464,7 +502,7 @@ class OrderBook(wiring.Component):
             ]
         with m.If(fault & ((self.integrity[message.slot] != Integrity.DEAD) | self.declare_exact)):
             m.d.sync += [
-                wait[2].eq(1),
+                wait[3].eq(1),
                 lowered.sequence.eq(message.sequence),
                 lowered.order_ref.eq(Mux(by_new, message.new_order_ref, message.order_ref)),
                 lowered.cycle.eq(self.now),

@@ -6,14 +6,15 @@ from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.interfaces import beat, message_beat
+from hdl.interfaces import feed_beat, message_beat
 from hdl.net.packet_hold import END
 from hdl.spec import moldudp64
 from hdl.spec.moldudp64 import BLOCK, HEADER
 from hdl.spec.reasons import Drop
 
-GAP = data.StructLayout({"first": 64, "next": 64})
-"""Messages `first` to `next` - 1 are missing."""
+PACKET = data.StructLayout({"ok": 1, "told": 1, "judged": 1, "next": 64})
+"""What the end of a packet tells. ``ok``: its frame was good. ``told``: it was, and ``next`` is the number behind its last
+message. ``judged``: it held messages and nothing was wrong with it."""
 
 
 def message_width(width: int) -> int:
@@ -25,15 +26,20 @@ def message_width(width: int) -> int:
     return 1 if width == 1 else 2 * width
 
 
+def numbered_beat(width: int) -> data.StructLayout:
+    """A beat of a message before it is known whether its number is wanted: ``empties`` messages without bytes come right before
+    it. With ``count`` 0 there are only those: ``sequence`` is then the number behind them."""
+    return data.StructLayout(dict(message_beat(message_width(width)).members) | {"empties": 16})
+
+
 class _State:
     """What is known of the packet that passes.
 
     ``session_ok``, ``sequence``, ``count``: its header. ``decide``: a pulse, in its last bit when they are settled. ``idle``:
-    it has no blocks; ``known``, ``number``: session and idle, and the sequence, once ``decided``, until the verdict: the next
-    header may have begun by then. ``live``: blocks are read, of which ``remaining`` are left (``more``, ``unread``: not 0) and
-    ``skip`` were seen before (``reached``: 0). ``active``: a message is being given. ``over``: no further block is read.
-    ``fits``: blocks and packet ended together. ``fresh``, ``used``: a number was new, a message was given whole. ``base``: the
-    number expected before the packet, once it is ``decided``; ``ahead``: the packet lay ahead of it.
+    it has no blocks; ``known``: session and idle, once ``decided``, until the verdict: the next header may have begun by then.
+    ``number``: the next message's, ``run``: messages without bytes right before it. ``live``: blocks are read, of which
+    ``remaining`` are left (``more``, ``unread``: not 0). ``active``: a message is being given. ``over``: no further block is
+    read. ``fits``: blocks and packet ended together. ``tail``: a pulse, what is left of ``run`` is to be told.
     """
 
     def __init__(self, skew: int) -> None:
@@ -41,28 +47,27 @@ class _State:
         self.session_ok = Signal()
         self.decide = Signal(1 if skew == 0 else 3)
         self.idle = (self.count == moldudp64.HEARTBEAT) | (self.count == moldudp64.END_OF_SESSION)
-        self.known, self.number, self.unread = Signal(2), Signal(64), Signal()
-        self.live, self.decided, self.ahead, self.base = Signal(), Signal(), Signal(), Signal(64)
-        self.remaining, self.more, self.skip, self.reached = Signal(16), Signal(), Signal(16), Signal()
-        self.active, self.over, self.fits, self.fresh, self.used = Signal(), Signal(), Signal(), Signal(), Signal()
+        self.known, self.number, self.run, self.unread = Signal(2), Signal(64), Signal(16), Signal()
+        self.live, self.decided = Signal(), Signal()
+        self.remaining, self.more = Signal(16), Signal()
+        self.active, self.over, self.fits, self.tail = Signal(), Signal(), Signal(), Signal()
 
     @property
     def at_first(self) -> tuple[Signal, ...]:
         """What a packet begins with at 0."""
-        return self.live, self.decided, self.ahead, self.active, self.over, self.fits, self.fresh, self.used
+        return self.live, self.decided, self.active, self.over, self.fits, self.run
 
 
 class MoldUdp64Receiver(wiring.Component):
-    """Takes packets apart and keeps the count of messages.
+    """Takes packets apart and numbers their messages.
 
-    A message is delivered as it arrives when its number is the one expected. What was seen before is skipped. A packet ahead of
-    the number expected declares a gap and delivery goes on behind it; a heartbeat or end of session ahead does so when its frame
-    was good. When a frame turns out bad, the number expected falls back to what it was before the packet: the messages it brought
-    count as missing, and a number damaged on the wire cannot move the count.
+    Every message of a packet is given as it arrives with its number, the header's and what follows from it; which of them are
+    wanted is `Resequencer`'s to say. The end of the packet tells whether it can be believed.
 
     A block that reaches past its packet is never delivered whole (``last`` does not come) and takes no number. Blocks of length 0
-    take their number and deliver nothing. Where `width` is 8, a block of 1 to 7 bytes (no ITCH message is so short) ends the
-    packet like a block past its end does; where it is 1, it is delivered.
+    take their number; they come as ``empties`` of the message behind them, or by themselves before the end of a good packet.
+    Where `width` is 8, a block of 1 to 7 bytes (no ITCH message is so short) ends the packet like a block past its end does;
+    where it is 1, it is delivered.
 
     Parameters
     ----------
@@ -76,21 +81,22 @@ class MoldUdp64Receiver(wiring.Component):
         verdict on the one before.
     session : In(80)
         Session wanted, first character most significant.
-    load : In(stream.Signature(64, always_ready=True))
-        Sets the number expected, between two packets.
-    expected : Out(64)
-        Number of the next message.
-    message : Out(stream.Signature(message_beat(message_width(width)), always_ready=True))
+    message : Out(stream.Signature(numbered_beat(width), always_ready=True))
         Messages. Beats of a message that is cut have no ``last``.
-    gap : Out(stream.Signature(GAP, always_ready=True))
-        Declared before the first message behind it is given.
-    lost_after_use : Out(1)
-        Pulse: a frame was bad of which at least one message was delivered whole.
+    coming : Out(64)
+        Number of the message that is given or comes next; where ``width`` is 1, there one clock before its first beat at the
+        latest.
+    line : Out(1)
+        Line the packet came on whose messages are given.
+    busy : Out(1)
+        From before the first message of a packet until its end.
+    packet : Out(stream.Signature(PACKET, always_ready=True))
+        End of a packet, behind its last message.
     heartbeat : Out(1)
         Pulse: heartbeat or end of session.
     drop : Out(len(Drop))
-        Pulses: MOLD_HEADER, SESSION, BLOCK_LENGTH or DUPLICATE, at most one a packet, given with the verdict and only where that
-        is good (a bad frame was counted by `FrameFilter`).
+        Pulses: MOLD_HEADER, SESSION or BLOCK_LENGTH, at most one a packet, given with `packet` and only where that is good (a bad
+        frame was counted by `FrameFilter`).
 
     Latency: `latency` cycles from a payload beat to the message beat that holds its bytes, 0 where ``width`` is 1. Where it is 8
     a last beat can be one cycle later.
@@ -104,14 +110,14 @@ class MoldUdp64Receiver(wiring.Component):
         self.width = width
         super().__init__(
             {
-                "payload": In(stream.Signature(beat(width), always_ready=True)),
+                "payload": In(stream.Signature(feed_beat(width), always_ready=True)),
                 "payload_end": In(stream.Signature(END, always_ready=True)),
                 "session": In(80),
-                "load": In(stream.Signature(64, always_ready=True)),
-                "expected": Out(64),
-                "message": Out(stream.Signature(message_beat(message_width(width)), always_ready=True)),
-                "gap": Out(stream.Signature(GAP, always_ready=True)),
-                "lost_after_use": Out(1),
+                "message": Out(stream.Signature(numbered_beat(width), always_ready=True)),
+                "coming": Out(64),
+                "line": Out(1),
+                "busy": Out(1),
+                "packet": Out(stream.Signature(PACKET, always_ready=True)),
                 "heartbeat": Out(1),
                 "drop": Out(len(Drop)),
             }
@@ -136,8 +142,11 @@ class MoldUdp64Receiver(wiring.Component):
             self._bytewise(m, state, entry)
         else:
             self._wide(m, state, entry)
-        self._place(m, state, entry)
-        self._load(m, self._verdict(m, state, entry))
+        self._begin(m, state, entry)
+        self._verdict(m, state, entry)
+        m.d.comb += self.coming.eq(state.number)
+        with m.If(entry.valid & entry.beat.first):
+            m.d.sync += self.line.eq(entry.beat.line)
         return m
 
     def _header(self, m: Module, state: _State) -> None:
@@ -171,7 +180,7 @@ class MoldUdp64Receiver(wiring.Component):
 
     def _late(self, m: Module) -> data.View:
         """What comes in, `_skew` clocks later: blocks are read from it."""
-        line = data.StructLayout({"valid": 1, "beat": beat(self.width), "end": 1, "ok": 1})
+        line = data.StructLayout({"valid": 1, "beat": feed_beat(self.width), "end": 1, "ok": 1})
         entry = Signal(line)
         m.d.comb += [
             entry.valid.eq(self.payload.valid),
@@ -187,7 +196,6 @@ class MoldUdp64Receiver(wiring.Component):
 
     def _bytewise(self, m: Module, state: _State, entry: data.View) -> None:
         """Blocks, one byte a beat. What a byte means is known before it comes: each test of `distance` is a register."""
-        expected = self.expected
         valid, now = entry.valid & ~entry.beat.first, entry.beat
         previous = Signal(8)
         with m.If(entry.valid):
@@ -199,7 +207,6 @@ class MoldUdp64Receiver(wiring.Component):
         at_length, at_end, opening = Signal(), Signal(), Signal()
         due = at_length & state.live & ~state.over & state.more
         headed, empty = valid & due & (length != 0), valid & due & (length == 0)
-        begins, counted = headed & state.reached, empty & state.reached
         ends = valid & state.active & at_end
         with m.If(entry.valid):
             with m.If(now.first):
@@ -216,44 +223,38 @@ class MoldUdp64Receiver(wiring.Component):
             m.d.sync += [
                 state.over.eq(state.over | (at_length & ~due & ~now.last)),
                 state.fits.eq(now.last & ~state.over & (at_end | empty)),
-                state.fresh.eq(state.fresh | begins | counted),
-                state.used.eq(state.used | ends),
             ]
             with m.If(ends | now.last):
                 m.d.sync += state.active.eq(0)
-            with m.If(begins & ~now.last):
+            with m.If(headed & ~now.last):
                 m.d.sync += state.active.eq(1)
 
         # The next length ends two clocks later at the earliest, so the long counts may come a clock late.
-        given, taken = Signal(), Signal()
-        m.d.sync += [given.eq(ends | counted), taken.eq(headed | empty)]
-        with m.If(given):
-            m.d.sync += expected.eq(expected + 1)
+        given, passed, taken = Signal(), Signal(), Signal()
+        m.d.sync += [given.eq(ends), passed.eq(empty), taken.eq(headed | empty)]
+        with m.If(given | passed):
+            m.d.sync += [state.number.eq(state.number + 1), state.run.eq(Mux(given, 0, state.run + 1))]
         with m.If(taken):
-            m.d.sync += [
-                state.remaining.eq(state.remaining - 1),
-                state.more.eq(state.remaining != 1),
-                state.skip.eq(Mux(state.reached, 0, state.skip - 1)),
-                state.reached.eq(state.reached | (state.skip == 1)),
-            ]
+            m.d.sync += [state.remaining.eq(state.remaining - 1), state.more.eq(state.remaining != 1)]
 
-        with m.If(begins):
+        with m.If(headed):
             m.d.sync += opening.eq(1)
         with m.If(self.message.valid):
             m.d.sync += opening.eq(0)
         out = self.message.payload
         m.d.comb += [
-            self.message.valid.eq(valid & state.active),
+            self.message.valid.eq((valid & state.active) | state.tail),
             out.data.eq(now.data),
-            out.count.eq(1),
-            out.first.eq(opening),
-            out.last.eq(at_end),
-            out.sequence.eq(expected),
+            out.count.eq(~state.tail),
+            out.first.eq(opening | state.tail),
+            out.last.eq(at_end | state.tail),
+            out.sequence.eq(state.number),
+            out.empties.eq(state.run),
         ]
 
     def _wide(self, m: Module, state: _State, entry: data.View) -> None:
         """Blocks, several bytes a beat."""
-        width, expected = self.width, self.expected
+        width = self.width
         valid, now, size = entry.valid & ~entry.beat.first, entry.beat, entry.beat.count
         previous = Signal(8)
         with m.If(entry.valid):
@@ -263,7 +264,7 @@ class MoldUdp64Receiver(wiring.Component):
 
         # `distance` is what defines everything: from lane 0 to the low byte of the next block's length.
         distance = Signal(18)
-        remaining, skip, over = state.remaining, state.skip, state.over
+        remaining, over = state.remaining, state.over
         lane_bits = (width - 1).bit_length()
         empties = []
         empty: Value = valid & (distance < width) & state.live & ~over
@@ -283,9 +284,8 @@ class MoldUdp64Receiver(wiring.Component):
             headed.eq(valid & state.live & ~over & near & (place < size) & (remaining > skipped) & (length != 0)),
             short.eq(headed & (length < width)),
         ]
-        begins = headed & ~short & (skip <= skipped)
+        begins = headed & ~short
         ends = valid & state.active & (distance >= BLOCK.size) & (distance <= size + 1)
-        counted = Mux(skip >= skipped, 0, skipped - skip[:4])
         with m.If(entry.valid & now.first):
             m.d.sync += distance.eq(HEADER.size + BLOCK.size - 1 - width)
         with m.If(valid):
@@ -296,118 +296,82 @@ class MoldUdp64Receiver(wiring.Component):
                 over.eq(over | short | (~headed & near & ~now.last)),
                 state.fits.eq(now.last & ~over & ~headed & (place == size + BLOCK.size - 1)),
                 remaining.eq(remaining - skipped - headed),
-                skip.eq(Mux(skip > skipped + headed, skip - skipped - headed, 0)),
-                state.fresh.eq(state.fresh | begins | (counted != 0)),
-                state.used.eq(state.used | ends),
-                expected.eq(expected + ends + counted),
+                state.number.eq(state.number + ends + skipped),
+                state.run.eq(Mux(begins, 0, state.run + skipped)),
             ]
             with m.If(ends | now.last):
                 m.d.sync += state.active.eq(0)
             with m.If(begins & ~now.last):
                 m.d.sync += state.active.eq(1)
-        self._gather(m, valid, now, state.active, begins, ends, distance, place)
+        before = Signal(16)
+        with m.If(begins):
+            m.d.sync += before.eq(state.run + skipped)
+        self._gather(m, valid, now, state, begins, ends, distance, place, before)
 
-    def _place(self, m: Module, state: _State, entry: data.View) -> None:
-        """A new packet's place in the count, settled before its first block is read."""
-        # How far behind or ahead, in two steps of one carry chain each.
-        expected, sequence = self.expected, state.sequence
-        low, difference = Signal(33), Signal(65)
-        sequence_high, expected_high = Signal(32), Signal(32)
-        m.d.sync += [
-            low.eq(expected[:32] - sequence[:32]),
-            sequence_high.eq(sequence[32:]),
-            expected_high.eq(expected[32:]),
-            difference.eq(Cat(low[:32], expected_high - sequence_high - low[32])),
-            self.gap.valid.eq(0),
-        ]
-        behind = ~difference[64]
+    def _begin(self, m: Module, state: _State, entry: data.View) -> None:
+        """A new packet, settled before its first block is read."""
         with m.If(entry.valid & entry.beat.first):
             m.d.sync += [signal.eq(0) for signal in state.at_first]
+        with m.If(self.packet.valid):
+            m.d.sync += self.busy.eq(0)
         with m.If(state.decide[-1]):
             m.d.sync += [
                 state.live.eq(state.session_ok & ~state.idle),
                 state.remaining.eq(Mux(state.idle, 0, state.count)),
                 state.more.eq(~state.idle),
-                state.skip.eq(Mux(~behind, 0, Mux(difference[16:64].any(), 0xFFFF, difference[:16]))),
-                state.reached.eq(~behind | (difference[:64] == 0)),
-                state.base.eq(expected),
                 state.decided.eq(1),
                 state.known.eq(Cat(state.session_ok, state.idle)),
-                state.number.eq(sequence),
-                state.ahead.eq(~behind),
+                state.number.eq(state.sequence),
+                self.busy.eq(state.session_ok & ~state.idle),
             ]
-            with m.If(state.session_ok & ~state.idle & ~behind):
-                self._declare(m, sequence)
 
-    def _declare(self, m: Module, sequence: Value) -> None:
-        """What lies between the number expected and `sequence` is missing."""
-        m.d.sync += [
-            self.gap.valid.eq(1),
-            self.gap.payload.first.eq(self.expected),
-            self.gap.payload.next.eq(sequence),
-            self.expected.eq(sequence),
-        ]
-
-    def _verdict(self, m: Module, state: _State, entry: data.View) -> Value:
-        """What the end tells, two clocks late so that a header that ends the packet is settled. Returns when."""
+    def _verdict(self, m: Module, state: _State, entry: data.View) -> None:
+        """What the end tells, two clocks late so that a header that ends the packet is settled."""
         late_end, late_ok = Signal(2), Signal(2)
+        fine, idle = state.known[0] & state.decided & late_ok[-1], state.known[1]
+        end = self.packet
         m.d.sync += [
             late_end.eq(Cat(entry.end, late_end)),
             late_ok.eq(Cat(entry.ok, late_ok)),
+            state.tail.eq(late_end[0] & late_ok[0] & (state.run != 0)),
+            state.unread.eq(state.remaining != 0),
+            end.valid.eq(late_end[-1]),
+            end.payload.ok.eq(late_ok[-1]),
+            end.payload.told.eq(fine & (state.fits | ~idle)),
+            end.payload.judged.eq(fine & state.fits & ~state.unread & ~idle),
+            end.payload.next.eq(state.number),
             self.drop.eq(0),
             self.heartbeat.eq(0),
-            self.lost_after_use.eq(0),
-            state.unread.eq(state.remaining != 0),
         ]
-        with m.If(late_end[-1]):
-            with m.If(~late_ok[-1]):
-                m.d.sync += self.lost_after_use.eq(state.used)
-                with m.If(state.decided):
-                    m.d.sync += self.expected.eq(state.base)
-            with m.Elif(~state.decided):
+        with m.If(late_end[-1] & late_ok[-1]):
+            with m.If(~state.decided):
                 m.d.sync += self.drop[Drop.MOLD_HEADER].eq(1)
             with m.Elif(~state.known[0]):
                 m.d.sync += self.drop[Drop.SESSION].eq(1)
             with m.Elif(~state.fits | state.unread):
                 m.d.sync += self.drop[Drop.BLOCK_LENGTH].eq(1)
-            with m.Elif(state.known[1]):
+            with m.Elif(idle):
                 m.d.sync += self.heartbeat.eq(1)
-                with m.If(state.ahead):
-                    self._declare(m, state.number)
-            with m.Elif(~state.fresh):
-                m.d.sync += self.drop[Drop.DUPLICATE].eq(1)
-        return late_end[-1]
-
-    def _load(self, m: Module, ended: Value) -> None:
-        """A number the host sets waits for the end of the packet now passing."""
-        busy, wanted, wanted_valid = Signal(), Signal(64), Signal()
-        with m.If(ended):
-            m.d.sync += busy.eq(0)
-        with m.If(self.payload.valid):
-            m.d.sync += busy.eq(1)
-        with m.If(self.load.valid):
-            m.d.sync += [wanted.eq(self.load.payload), wanted_valid.eq(1)]
-        with m.Elif(wanted_valid & ~busy):
-            m.d.sync += [self.expected.eq(wanted), wanted_valid.eq(0)]
 
     def _gather(
         self,
         m: Module,
         valid: Value,
         now: data.View,
-        active: Value,
+        state: _State,
         begins: Value,
         ends: Value,
         distance: Value,
         place: Value,
+        before: Value,
     ) -> None:
         """Bytes of one message from beat to beat, into beats of twice the width.
 
         When a beat of the payload fills one beat of the message and ends the message in a second, that second one waits. It never
         waits for another: to get there a message must have come for two beats without giving any itself.
         """
-        width = self.width
-        layout = message_beat(2 * width)
+        width, active = self.width, state.active
+        layout = numbered_beat(width)
         waiting_valid, waiting = Signal(), Signal(layout)
         kept, fill, opening = Signal(8 * 2 * width), Signal(range(2 * width)), Signal()
         tail = Signal(range(width + 1))
@@ -423,11 +387,12 @@ class MoldUdp64Receiver(wiring.Component):
             one.count.eq(Mux(full, 2 * width, total)),
             one.first.eq(opening),
             one.last.eq(ends & ~split),
-            one.sequence.eq(self.expected),
+            one.sequence.eq(state.number),
+            one.empties.eq(before),
             Value.cast(two.data).eq(window[8 * 2 * width :]),
             two.count.eq(total - 2 * width),
             two.last.eq(1),
-            two.sequence.eq(self.expected),
+            two.sequence.eq(state.number),
         ]
         with m.If(valid & active):
             with m.If(full):
@@ -443,8 +408,13 @@ class MoldUdp64Receiver(wiring.Component):
                 opening.eq(1),
             ]
         m.d.sync += [
-            self.message.valid.eq(waiting_valid | one_valid),
+            self.message.valid.eq(waiting_valid | one_valid | state.tail),
             self.message.payload.eq(Mux(waiting_valid, waiting, one)),
             waiting_valid.eq(Mux(waiting_valid, one_valid, two_valid)),
             waiting.eq(Mux(waiting_valid, one, two)),
         ]
+        with m.If(state.tail):
+            m.d.sync += [
+                self.message.payload.first.eq(1), self.message.payload.last.eq(1), self.message.payload.count.eq(0),
+                self.message.payload.sequence.eq(state.number), self.message.payload.empties.eq(state.run),
+            ]  # fmt: skip

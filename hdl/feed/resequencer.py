@@ -2,27 +2,76 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.feed.moldudp64_receiver import GAP, message_width
+from hdl.feed.moldudp64_receiver import PACKET, message_width, numbered_beat
 from hdl.interfaces import message_beat
+from hdl.spec.reasons import Drop
+
+GAP = data.StructLayout({"first": 64, "next": 64})
+"""Messages `first` to `next` - 1 are missing."""
 
 SLOT_BYTES = 64
 """Longest message the ring holds."""
+
+_AT_REST = 5
+"""Clocks without a change after which all that is derived from the numbers is settled."""
+
+
+class _Coming:
+    """A message on its way in, and how its number lies to the one expected.
+
+    ``pre``, ``late``: its beats, a clock apart. ``behind``: the number behind it. Of the clock of ``late``: ``after``, ``near``,
+    ``zero``: the number is not below the one expected, less than a ring above it, or that; ``within``: what it is above are its
+    ``empties``; ``alone``: it has none; ``seen``: the ring holds it. These are two clocks old.
+    """
+
+    def __init__(self, width: int) -> None:
+        layout = numbered_beat(width)
+        self.pre_valid, self.pre = Signal(), Signal(layout)
+        self.late_valid, self.late, self.behind = Signal(), Signal(layout), Signal(64)
+        self.after, self.near, self.zero, self.within, self.alone, self.seen = (
+            Signal(name=name) for name in ("after", "near", "zero", "within", "alone", "seen")
+        )
+        self.opens = self.late_valid & self.late.first
+        self.none = self.late.count == 0
+
+
+class _Packet:
+    """What the packet under way has done.
+
+    ``touched``: something of it was given; ``base``: the number then expected. ``used``: a message of it was given whole.
+    ``moved``: it moved the number expected. ``fresh``: something of it was not heard before. ``ends``: its end, as late as its
+    last message; ``end``: that moment.
+    """
+
+    def __init__(self, delay: int) -> None:
+        self.touched, self.base, self.used, self.moved, self.fresh = Signal(), Signal(64), Signal(), Signal(), Signal()
+        self.ends = [
+            Signal(data.StructLayout({"valid": 1, "verdict": PACKET}), name=f"packet_end{stage}") for stage in range(delay)
+        ]
+        self.end = self.ends[-1]
+        self.good, self.bad = self.end.valid & self.end.verdict.ok, self.end.valid & ~self.end.verdict.ok
 
 
 class Resequencer(wiring.Component):
     """The first copy of each message wins; what comes too soon waits in a ring while the hole may still be filled.
 
     A message with the number expected passes at once. One before it, or one that is held, is a duplicate. One ahead of it is
-    held in the slot of its number's low bits. The hole before it is a gap after `gap_wait` clocks; then the number expected
-    moves to the first message held, or with ``recover`` stays where it is until the hole is filled. Messages held go out in
-    order as soon as the number expected reaches them, one beat a clock.
+    held in the slot of its number's low bits. Held messages go out in order as soon as the number expected reaches them.
 
-    A message too far ahead for the ring ends the wait. It passes where nothing is held, and is dropped where something is, or
-    with ``recover``: the hole behind what is held then grows.
+    A packet whose frame was bad is forgotten: what it left in the ring goes, what it told of numbers ahead was never believed.
+    What of it had already been given cannot be taken back: the number expected falls back to the first number it gave, and
+    `lost_after_use` says so. What was held and followed it is gone with it.
+
+    The hole before held or told numbers is a gap after `gap_wait` clocks, and without a wait when a message is too far ahead for
+    the ring (it is lost); it is declared between two packets. Then the number expected moves to the first message held, or with
+    ``recover`` stays where it is until the hole is filled. Where nothing is held and ``recover`` is low, a message too far ahead
+    passes, the gap declared with it.
+
+    Messages without bytes are never held: they are taken where a packet brings them in their order.
 
     Parameters
     ----------
@@ -33,208 +82,348 @@ class Resequencer(wiring.Component):
 
     Members
     -------
-    message : In(stream.Signature(message_beat(message_width(width)), always_ready=True))
-        Messages of all lines, one at a time.
-    packet_end : In(1)
-        Pulse: a message without a last beat so far has been cut.
-    ahead : In(stream.Signature(64, always_ready=True))
-        A heartbeat told the number of the next message.
+    message : In(stream.Signature(numbered_beat(width), always_ready=True))
+        Messages of all lines, one packet at a time.
+    coming : In(64)
+        Number of the message that comes, a clock before it; looked at only where ``width`` is 1.
+    line : In(1)
+        Line of the packet under way.
+    busy : In(1)
+        A packet is under way: from a clock before its first message until its end.
+    packet : In(stream.Signature(PACKET, always_ready=True))
+        End of a packet, or a heartbeat, no earlier than a clock after the last message.
     load : In(stream.Signature(64, always_ready=True))
-        Sets the number expected and forgets what is held.
+        Sets the number expected and forgets what is held, between two packets.
     gap_wait : In(32)
-        Clocks a hole may stay open, at least 1.
+        Clocks a hole may stay open.
     recover : In(1)
         Wait at a hole until it is filled.
-    expected, known : Out(64)
-        Number of the next message to go out, and the one behind the highest heard of. Between them lies what is open.
+    expected, highest : Out(64)
+        Number of the next message to go out, and the one behind the highest heard of in a good frame. Between them lies what is
+        open.
     o : Out(stream.Signature(message_beat(message_width(width)), always_ready=True))
         Messages with consecutive numbers but for gaps. Beats of a message that is cut have no ``last``.
     gap : Out(stream.Signature(GAP, always_ready=True))
-        Declared, once a hole.
+        Declared, once a hole; with ``recover`` again when `gap_wait` clocks have gone by since a part of it was filled.
+    given_up : Out(1)
+        Pulse: what is missing will not come: a gap without ``recover``, or a number was loaded.
     recovered : Out(1)
         Pulse: after a gap declared with ``recover`` there is nothing open any more.
-    duplicate, beyond : Out(1)
-        Pulses: a message was heard before; a message was too far ahead, or too long, to be held.
+    lost_after_use : Out(1)
+        Pulse: a frame was bad of which at least one message was given whole.
+    duplicate : Out(2)
+        Pulse: a message was heard before, by line.
+    drop : Out(len(Drop))
+        Pulses: DUPLICATE, a packet of which all messages were; BEYOND, a message too far ahead, or too long, to be held.
 
-    Latency: 1 cycle from `message` to `o` for a message that passes at once.
-    Overload: `beyond`.
+    Latency: `latency` cycles from `message` to `o` for a message that passes at once: 1 where ``width`` is 1, 2 where it is 8.
+    Held messages go out one beat a clock, five clocks after the number expected reached the first of them.
+    Overload: nothing waits in front of the ring; what finds no place in it is `Drop.BEYOND`.
+    Timing: whether a slot is held is one bit out of `ring_messages` registers: three levels for 128, five for 1,024. Every such
+    look-up ends in a register or in the control of the ring, never in the way of a message that passes.
     Source: DESIGN section 4.
     """
 
-    def __init__(self, *, width: int, ring_messages: int = 64) -> None:
+    def __init__(self, *, width: int, ring_messages: int = 128) -> None:
         if width not in (1, 8):
             raise ValueError(f"width: {width} was given, allowed are 1 and 8")
-        if ring_messages < 2 or ring_messages & (ring_messages - 1):
-            raise ValueError(f"ring_messages: {ring_messages} was given, allowed are powers of two from 2 on")
+        if not 16 <= ring_messages <= 32768 or ring_messages & (ring_messages - 1):
+            raise ValueError(f"ring_messages: {ring_messages} was given, allowed are powers of two from 16 to 32768")
+        self.width = width
         self.lanes = message_width(width)
         self.ring_messages = ring_messages
-        beats = stream.Signature(message_beat(self.lanes), always_ready=True)
         number = stream.Signature(64, always_ready=True)
         super().__init__(
             {
-                "message": In(beats),
-                "packet_end": In(1),
-                "ahead": In(number),
+                "message": In(stream.Signature(numbered_beat(width), always_ready=True)),
+                "coming": In(64),
+                "line": In(1),
+                "busy": In(1),
+                "packet": In(stream.Signature(PACKET, always_ready=True)),
                 "load": In(number),
                 "gap_wait": In(32),
                 "recover": In(1),
                 "expected": Out(64),
-                "known": Out(64),
-                "o": Out(beats),
+                "highest": Out(64),
+                "o": Out(stream.Signature(message_beat(self.lanes), always_ready=True)),
                 "gap": Out(stream.Signature(GAP, always_ready=True)),
+                "given_up": Out(1),
                 "recovered": Out(1),
-                "duplicate": Out(1),
-                "beyond": Out(1),
+                "lost_after_use": Out(1),
+                "duplicate": Out(2),
+                "drop": Out(len(Drop)),
             }
         )
 
+    @property
+    def latency(self) -> int:
+        """Cycles from a beat on `message` to the same on `o`."""
+        return 1 if self.width == 1 else 2
+
+    @property
+    def _bits(self) -> int:
+        return self.ring_messages.bit_length() - 1
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        slots, bits = self.ring_messages, self.ring_messages.bit_length() - 1
-        rows = SLOT_BYTES // self.lanes
-        held = Signal(slots)
-        low = self.expected[:bits]
+        held, pending, any_held = Signal(self.ring_messages), Signal(self.ring_messages), Signal()
+        low = self.expected[: self._bits]
+        coming, packet = _Coming(self.width), _Packet(self.latency + 1)
+        self._look(m, coming, held)
+        m.d.sync += [
+            Cat(*packet.ends).eq(Cat(self.packet.valid, self.packet.payload, *packet.ends[:-1])),
+            self.gap.valid.eq(0),
+            self.given_up.eq(0),
+            self.drop.eq(0),
+            self.duplicate.eq(0),
+        ]
+        quiet = Signal()
+        m.d.comb += quiet.eq(~(self.busy | Cat(end.valid for end in packet.ends).any() | self.packet.valid))
 
-        # Where the number expected goes next: everything that is judged is judged against that.
-        jump, target, step = Signal(), Signal(64), Signal()
-        base = Signal(64)
-        m.d.comb += base.eq(Mux(jump, target, self.expected))
-        m.d.sync += self.expected.eq(base + step)
-
-        # What comes in, a clock later, with its distance from the number then expected.
-        late_valid, late, offset = Signal(), Signal(message_beat(self.lanes)), Signal(65)
-        m.d.sync += late_valid.eq(self.message.valid)
-        with m.If(self.message.valid):
-            m.d.sync += late.eq(self.message.payload)
-            with m.If(self.message.payload.first):
-                m.d.sync += offset.eq(self.message.payload.sequence - base - step)
-        opens = late_valid & late.first
-        seen = held.bit_select(late.sequence[:bits], 1)
-        near, after = offset[bits:] == 0, ~offset[64]
-        fresh = opens & near & ~seen
-        straight, passing, keeping = Signal(), Signal(), Signal()
-        far = opens & after & ~near
-        leap = far & ~held.any() & ~self.recover
-        begins = (fresh & (offset[:bits] == 0)) | leap
-        m.d.comb += straight.eq(late_valid & Mux(late.first, begins, passing))
+        # What becomes of a message that opens.
+        late, late_valid, opens, none = coming.late, coming.late_valid, coming.opens, coming.none
+        draining, follows, passing, keeping, set_number = (
+            Signal(name=name) for name in ("draining", "follows", "passing", "keeping", "set_number")
+        )
+        known = coming.near & coming.seen & ~none
+        far = opens & coming.after & ~coming.near & ~known & ~none
+        expects = coming.zero | (follows & coming.alone) | (~any_held & (coming.within | follows))
+        leap = far & ~expects & ~any_held & ~draining & ~self.recover
+        begins = Signal()
+        m.d.comb += begins.eq((~known & ~draining & expects) | leap)
+        straight = late_valid & Mux(late.first, begins, passing)
+        whole = straight & late.last
+        keep, kept, beyond = Signal(), Signal(), Signal()
+        m.d.comb += keep.eq(Mux(late.first, coming.near & ~known & ~begins & ~none, keeping))
+        heard_before = opens & ~none & (~coming.after | known)
+        with m.If(late_valid):
+            m.d.sync += [passing.eq(straight & ~late.last), follows.eq(whole)]
         with m.If(opens):
-            m.d.sync += passing.eq(begins)
-        with m.If(late_valid & late.last):
-            m.d.sync += passing.eq(0)
-        m.d.sync += [self.duplicate.eq(opens & (~after | (near & seen))), self.beyond.eq(far & ~leap)]
+            m.d.sync += [
+                self.duplicate.bit_select(self.line, 1).eq(heard_before),
+                packet.fresh.eq(packet.fresh | Mux(none, coming.after & ~coming.zero, ~heard_before)),
+            ]
 
         # The ring.
-        layout = data.StructLayout({"data": 8 * self.lanes, "count": range(self.lanes + 1), "last": 1})
-        m.submodules.ring = ring = memory.Memory(shape=layout, depth=slots * rows, init=[])
-        write, read = ring.write_port(), ring.read_port()
+        rows = SLOT_BYTES // self.lanes
+        m.submodules.ring = ring = memory.Memory(shape=8 * self.lanes, depth=self.ring_messages * rows, init=[])
+        m.submodules.sizes = sizes = memory.Memory(shape=range(SLOT_BYTES), depth=self.ring_messages, init=[])
+        write, size = ring.write_port(), sizes.write_port()
         row, row_now = Signal(range(rows + 1)), Signal(range(rows + 1))
-        keep = Mux(late.first, fresh & ~begins, keeping)
+        slot, row_bits = late.sequence[: self._bits], (rows - 1).bit_length()
         m.d.comb += [
             row_now.eq(Mux(late.first, 0, row)),
-            write.addr.eq(Cat(row_now[: (rows - 1).bit_length()], late.sequence[:bits])),
-            write.data.data.eq(late.data),
-            write.data.count.eq(late.count),
-            write.data.last.eq(late.last),
+            write.addr.eq(Cat(row_now[:row_bits], slot)),
+            write.data.eq(Value.cast(late.data)),
             write.en.eq(late_valid & keep & (row_now != rows)),
-        ]
+            kept.eq(write.en & late.last),
+            size.addr.eq(slot),
+            size.data.eq(Cat((late.count - 1)[: self.lanes.bit_length() - 1], row_now)),
+            size.en.eq(kept),
+            # A message without bytes ahead of its turn is lost too; where it is behind, nothing is.
+            beyond.eq((far & ~begins) | (late_valid & keep & (row_now == rows))
+                      | (opens & none & coming.after & ~coming.zero & ~begins)),
+        ]  # fmt: skip
         with m.If(late_valid):
             m.d.sync += [keeping.eq(keep & ~late.last & (row_now != rows)), row.eq(Mux(row_now == rows, rows, row_now + 1))]
-            with m.If(keep & (row_now == rows)):
-                m.d.sync += self.beyond.eq(1)
-        with m.If(self.load.valid | (self.packet_end & ~late_valid)):
-            m.d.sync += [passing.eq(0), keeping.eq(0)]
-        with m.If(write.en & late.last):
-            m.d.sync += held.bit_select(late.sequence[:bits], 1).eq(1)
+        m.d.sync += self.drop[Drop.BEYOND].eq(beyond)
 
-        # Out of it: the address of the next beat is there a clock before the beat.
-        draining, place, following = Signal(), Signal(range(rows)), Signal(bits)
-        ended = draining & read.data.last
-        m.d.comb += [
-            following.eq(low + ended),
-            read.en.eq(1),
-            read.addr.eq(Mux(draining & ~ended, Cat((place + 1)[: (rows - 1).bit_length()], low), Cat(place & 0, following))),
-        ]
+        ended, first_out, read_data = self._drain(m, ring, sizes, held, draining, packet.bad | set_number, rows)
+        given_pending = draining & pending.bit_select(low, 1)
+        self._give(m, straight & ~none, late, draining, read_data)
+
+        # Which slots are held.
+        mine = Mux(kept, Const(1, self.ring_messages) << slot, 0)
+        gone = Mux(ended, Const(1, self.ring_messages) << low, 0)
+        after_bad = Mux(packet.bad, ~pending, ~Const(0, self.ring_messages))
         m.d.sync += [
-            place.eq(Mux(draining & ~ended, place + 1, 0)),
-            draining.eq(~jump & ((draining & ~ended) | held.bit_select(following, 1))),
+            held.eq(((held | mine) & ~gone) & after_bad),
+            pending.eq(Mux(packet.end.valid, 0, (pending | mine) & ~gone)),
+            any_held.eq(held.any() | kept),
         ]
-        with m.If(ended):
-            m.d.sync += held.bit_select(low, 1).eq(0)
-        m.d.comb += step.eq((straight & late.last) | ended)
-        self._give(m, straight, late, draining, read.data, place)
-        # What is still coming in is not missing.
-        arriving = straight | passing | (late_valid & keep) | keeping
-        self._watch(m, held, arriving, draining, jump, target, leap, late, opens, far & ~leap)
+
+        # What the packet gives, and where the number expected falls back to.
+        with m.If(~packet.touched & ((opens & begins) | (first_out & given_pending))):
+            m.d.sync += [packet.touched.eq(1), packet.base.eq(self.expected)]
+        used = packet.used | (ended & given_pending)
+        with m.If(used | (whole & ~none)):
+            m.d.sync += packet.used.eq(1)
+        with m.If(leap | whole):
+            m.d.sync += packet.moved.eq(1)
+        with m.If(packet.end.valid):
+            m.d.sync += [
+                packet.touched.eq(0), packet.used.eq(0), packet.moved.eq(0), packet.fresh.eq(0),
+                passing.eq(0), keeping.eq(0), follows.eq(0),
+                self.drop[Drop.DUPLICATE].eq(packet.good & packet.end.verdict.judged & ~packet.fresh),
+            ]  # fmt: skip
+        m.d.sync += self.lost_after_use.eq(packet.bad & used)
+
+        jump, target = Signal(), Signal(64)
+        wanted, wanted_valid = Signal(64), Signal()
+        with m.If(self.load.valid):
+            m.d.sync += [wanted.eq(self.load.payload), wanted_valid.eq(1)]
+        with m.Elif(set_number):
+            m.d.sync += wanted_valid.eq(0)
+        m.d.comb += set_number.eq(wanted_valid & quiet)
+        with m.If(whole):
+            m.d.sync += self.expected.eq(coming.behind)
+        with m.Elif(ended):
+            m.d.sync += self.expected.eq(self.expected + 1)
+        with m.If(leap):
+            m.d.sync += [
+                self.gap.valid.eq(1), self.gap.payload.first.eq(self.expected), self.gap.payload.next.eq(late.sequence),
+                self.given_up.eq(1),
+            ]  # fmt: skip
+            with m.If(~late.last):
+                m.d.sync += self.expected.eq(late.sequence)
+        with m.If(jump):
+            m.d.sync += self.expected.eq(target)
+        with m.If(packet.bad & (packet.moved | used)):
+            m.d.sync += self.expected.eq(packet.base)
+
+        changed = Signal()
+        m.d.comb += changed.eq(whole | ended | leap | jump | set_number | packet.bad)
+        self._hear(m, packet)
+        self._watch(m, held=held, any_held=any_held, quiet=quiet, draining=draining, changed=changed, kept=kept, slot=slot,
+                    beyond=beyond, load=set_number, jump=jump, target=target)  # fmt: skip
+        with m.If(set_number):
+            m.d.sync += [self.expected.eq(wanted), self.highest.eq(wanted), held.eq(0), pending.eq(0), self.given_up.eq(1)]
         return m
 
-    def _give(self, m: Module, straight: Value, late: data.View, draining: Value, kept: data.View, place: Value) -> None:
-        """Either passes or drains: never both, as what is held is never taken again."""
-        out = self.o.payload
+    def _look(self, m: Module, coming: _Coming, held: Value) -> None:
+        """Where the number lies, a subtraction and what is asked of it a clock each; the message comes along."""
+        bits = self._bits
+        number = self.coming if self.width == 1 else self.message.payload.sequence
+        pre_valid, pre = coming.pre_valid, coming.pre
+        if self.width == 1:
+            m.d.comb += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
+        else:
+            m.d.sync += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
+        lead, place = Signal(65), Signal(bits)
+        m.d.sync += [
+            lead.eq(number - self.expected),
+            place.eq(number[:bits]),
+            coming.after.eq(~lead[64]),
+            coming.near.eq(lead[bits:] == 0),
+            coming.zero.eq(lead == 0),
+            coming.within.eq((lead[16:] == 0) & ~(pre.empties < lead[:16])),
+            coming.alone.eq(pre.empties == 0),
+            coming.seen.eq(held.bit_select(place, 1)),
+            coming.late_valid.eq(pre_valid),
+        ]
+        with m.If(pre_valid):
+            m.d.sync += [coming.late.eq(pre), coming.behind.eq(pre.sequence + (pre.count != 0))]
+
+    def _drain(self, m: Module, ring: memory.Memory, sizes: memory.Memory, held: Value, draining: Signal, cut: Value,
+               rows: int) -> tuple[Value, Value, data.View]:
+        """Beats out of the ring: asked for, read, given, a clock each. The next slot is looked at while one is asked for."""
+        bits, row_bits = self._bits, (rows - 1).bit_length()
+        low = self.expected[:bits]
+        asking, slot, row, size = Signal(), Signal(bits), Signal(range(rows)), Signal(range(SLOT_BYTES))
+        look, looked, next_held, next_size = Signal(bits), Signal(bits), Signal(), Signal(range(SLOT_BYTES))
+        read, length = ring.read_port(), sizes.read_port(domain="comb")
+        beat = data.StructLayout({"valid": 1, "first": 1, "last": 1, "count": range(self.lanes + 1)})
+        asked, fetched, given = Signal(beat), Signal(beat), Signal(beat)
+        out = Signal(8 * self.lanes)
+        idle = ~asking & ~fetched.valid & ~given.valid
         m.d.comb += [
-            self.o.valid.eq(straight | draining),
-            Value.cast(out.data).eq(Mux(draining, kept.data, Value.cast(late.data))),
-            out.count.eq(Mux(draining, kept.count, late.count)),
-            out.first.eq(Mux(draining, place == 0, late.first)),
-            out.last.eq(Mux(draining, kept.last, late.last)),
-            out.sequence.eq(Mux(draining, self.expected, late.sequence)),
+            look.eq(Mux(asking, slot + 1, low)),
+            length.addr.eq(look),
+            read.en.eq(1),
+            read.addr.eq(Cat(row[:row_bits], slot)),
+            asked.valid.eq(asking),
+            asked.first.eq(row == 0),
+            asked.last.eq(row == (size >> (self.lanes.bit_length() - 1))),
+            asked.count.eq(Mux(asked.last, (size & (self.lanes - 1)) + 1, self.lanes)),
+            draining.eq(~idle),
+        ]
+        m.d.sync += [
+            looked.eq(look), next_held.eq(held.bit_select(look, 1)), next_size.eq(length.data),
+            fetched.eq(asked), given.eq(fetched), out.eq(read.data),
+        ]  # fmt: skip
+        follows = next_held & (looked == slot + 1)
+        opens = idle & next_held & (looked == low) & held.bit_select(low, 1)
+        with m.If(opens | (asking & asked.last & follows)):
+            m.d.sync += [asking.eq(1), slot.eq(looked), row.eq(0), size.eq(next_size)]
+        with m.Elif(asking):
+            m.d.sync += [asking.eq(~asked.last), row.eq(row + 1)]
+        # What a bad packet began must not go on; what was held before it waits for its turn again.
+        with m.If(cut):
+            m.d.sync += [asking.eq(0), fetched.valid.eq(0), given.valid.eq(0)]
+        kept = Signal(data.StructLayout({"beat": beat, "data": 8 * self.lanes}))
+        m.d.comb += [kept.beat.eq(given), kept.data.eq(out)]
+        return given.valid & given.last, given.valid & given.first, kept
+
+    def _give(self, m: Module, straight: Value, late: data.View, draining: Value, kept: data.View) -> None:
+        """Either passes or drains: never both, as what is held is never taken again."""
+        out, beat = self.o.payload, kept.beat
+        m.d.comb += [
+            self.o.valid.eq(straight | beat.valid),
+            Value.cast(out.data).eq(Mux(beat.valid, kept.data, Value.cast(late.data))),
+            out.count.eq(Mux(beat.valid, beat.count, late.count)),
+            out.first.eq(Mux(beat.valid, beat.first, late.first)),
+            out.last.eq(Mux(beat.valid, beat.last, late.last)),
+            out.sequence.eq(Mux(beat.valid, self.expected, late.sequence)),
         ]
 
-    def _watch(self, m: Module, held: Value, arriving: Value, draining: Value, jump: Signal, target: Signal, leap: Value,
-               late: data.View, opens: Value, full: Value) -> None:
+    def _hear(self, m: Module, packet: _Packet) -> None:
+        """The highest number told by a good frame."""
+        heard, heard_valid, higher = Signal(64), Signal(2), Signal()
+        m.d.sync += [
+            heard_valid.eq(Cat(packet.end.valid & packet.end.verdict.told, heard_valid)),
+            higher.eq(self.highest < heard),
+        ]
+        with m.If(packet.end.valid):
+            m.d.sync += heard.eq(packet.end.verdict.next)
+        with m.If(heard_valid[1] & higher):
+            m.d.sync += self.highest.eq(heard)
+
+    def _watch(self, m: Module, *, held: Value, any_held: Value, quiet: Value, draining: Value, changed: Value, kept: Value,
+               slot: Value, beyond: Value, load: Value, jump: Signal, target: Signal) -> None:
         """Holes: how long one is open, where it ends, and what then."""
-        bits = self.ring_messages.bit_length() - 1
-        known, expected = self.known, self.expected
+        bits, expected = self._bits, self.expected
+        low = expected[:bits]
 
-        # One number is taken a clock; what a message or a heartbeat tells waits a clock for the comparison.
-        heard, heard_valid, higher = Signal(64), Signal(), Signal(65)
-        m.d.sync += heard_valid.eq(opens | self.ahead.valid)
-        with m.If(opens):
-            m.d.sync += [heard.eq(late.sequence), higher.eq(known - late.sequence - 1)]
-        with m.Elif(self.ahead.valid):
-            m.d.sync += [heard.eq(self.ahead.payload - 1), higher.eq(known - self.ahead.payload)]
-        with m.If(heard_valid & higher[64]):
-            m.d.sync += known.eq(heard + 1)
+        # Slots from the number expected up to `reach` are free; where `found`, the one there is held.
+        reach, found, place = Signal(bits + 1), Signal(), Signal(bits)
+        m.d.comb += place.eq(slot - low)
+        with m.If(~found & ~reach[bits]):
+            with m.If(held.bit_select((low + reach)[:bits], 1)):
+                m.d.sync += found.eq(1)
+            with m.Else():
+                m.d.sync += reach.eq(reach + 1)
+        with m.If(kept & (place < reach)):
+            m.d.sync += [reach.eq(place), found.eq(1)]
+        with m.If(changed):
+            m.d.sync += [reach.eq(0), found.eq(0)]
 
-        filled = (known == expected) | held.bit_select(expected[:bits], 1) | draining
-        behind = Signal(65)
-        m.d.comb += behind.eq(known - expected)
-        clear = filled | behind[64]
-        waited, probing, probe, first = Signal(32), Signal(), Signal(64), Signal(64)
-        waiting = Signal()
-        found = (probe == known) | held.bit_select(probe[:bits], 1)
-        m.d.sync += [self.gap.valid.eq(0), self.recovered.eq(0)]
-        with m.If(clear):
-            m.d.sync += [waited.eq(0), probing.eq(0)]
-        with m.Elif(probing):
-            with m.If((first != expected) | arriving):
-                m.d.sync += probing.eq(0)
-            with m.Elif(found):
-                m.d.sync += [
-                    probing.eq(0), waited.eq(0), waiting.eq(self.recover), self.gap.valid.eq(1),
-                    self.gap.payload.first.eq(first), self.gap.payload.next.eq(probe),
-                ]  # fmt: skip
-                with m.If(~self.recover):
-                    m.d.comb += [jump.eq(1), target.eq(probe)]
-            with m.Else():
-                m.d.sync += probe.eq(probe + 1)
-        with m.Elif(~waiting):
-            with m.If(waited >= self.gap_wait):
-                m.d.sync += [probing.eq(1), probe.eq(expected), first.eq(expected)]
-            with m.Else():
-                m.d.sync += waited.eq(waited + 1)
-            with m.If(full):
-                m.d.sync += waited.eq(self.gap_wait)
-        with m.If(waiting & (known == expected)):
-            m.d.sync += [waiting.eq(0), self.recovered.eq(1)]
-        with m.If(leap):
-            m.d.comb += [jump.eq(1), target.eq(late.sequence)]
+        waited, due, open_, hurry = Signal(32), Signal(), Signal(), Signal()
+        still, told, recovering = Signal(_AT_REST), Signal(), Signal()
+        rest = quiet & ~draining & ~held.bit_select(low, 1)
+        end, declare = Signal(64), Signal()
+        m.d.sync += [
+            open_.eq(expected < self.highest),
+            due.eq(hurry | ~(waited < self.gap_wait)),
+            still.eq(Mux(rest & ~changed, Cat(1, still), 0)),
+            end.eq(Mux(found, expected + reach[:bits], self.highest)),
+            declare.eq(rest & ~changed & still.all() & open_ & due & ~told & (found | reach[bits] | ~any_held)),
+            self.recovered.eq(0),
+        ]
+        m.d.comb += [target.eq(end), jump.eq(declare & rest & ~told & ~self.recover)]
+        with m.If(~open_ | draining | (recovering & changed)):
+            m.d.sync += [waited.eq(0), hurry.eq(0)]
+        with m.Elif(waited < self.gap_wait):
+            m.d.sync += waited.eq(waited + 1)
+        with m.If(beyond & ~recovering):
+            m.d.sync += hurry.eq(1)
+        with m.If(declare & rest & ~told):
             m.d.sync += [
-                self.gap.valid.eq(1), self.gap.payload.first.eq(expected), self.gap.payload.next.eq(late.sequence),
-                waited.eq(0), probing.eq(0), waiting.eq(0),
+                self.gap.valid.eq(1), self.gap.payload.first.eq(expected), self.gap.payload.next.eq(end),
+                self.given_up.eq(~self.recover), told.eq(1), recovering.eq(self.recover), hurry.eq(0),
             ]  # fmt: skip
-        with m.If(self.load.valid):
-            m.d.comb += [jump.eq(1), target.eq(self.load.payload)]
-            m.d.sync += [
-                held.eq(0), known.eq(self.load.payload), heard_valid.eq(0),
-                waited.eq(0), probing.eq(0), waiting.eq(0),
-            ]  # fmt: skip
+        with m.If(changed | ~self.recover):
+            m.d.sync += told.eq(0)
+        with m.If(~self.recover | load):
+            m.d.sync += recovering.eq(0)
+        with m.Elif(recovering & ~open_):
+            m.d.sync += [recovering.eq(0), self.recovered.eq(1)]

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.interfaces import TcpHeader, beat, frame_signature, received_beat
+from hdl.interfaces import TcpHeader, beat, feed_beat, frame_signature, received_beat
 from hdl.net.internet_checksum import InternetChecksum
 from hdl.net.packet_hold import END
 from hdl.spec import network
@@ -65,8 +65,8 @@ class FrameFilter(wiring.Component):
         Destinations of the feed's lines A and B, address 0 where there is no line B. Their MAC addresses are not looked at.
     local_mac, local_address, local_port, peer_address, peer_port : In(48), In(32), In(16), In(32), In(16)
         The order session, all of which must match.
-    feed : Out(stream.Signature(beat(width), always_ready=True))
-        UDP payload.
+    feed : Out(stream.Signature(feed_beat(width), always_ready=True))
+        UDP payload. What is addressed to both lines is line A's.
     feed_end : Out(stream.Signature({"ok"}, always_ready=True))
         One for every frame of which a feed beat was given.
     segment : Out(stream.Signature(beat(width), always_ready=True))
@@ -111,7 +111,7 @@ class FrameFilter(wiring.Component):
                 "local_port": In(16),
                 "peer_address": In(32),
                 "peer_port": In(16),
-                "feed": Out(payload),
+                "feed": Out(stream.Signature(feed_beat(width), always_ready=True)),
                 "feed_end": Out(end),
                 "segment": Out(payload),
                 "segment_header": Out(TcpHeader),
@@ -340,14 +340,15 @@ class FrameFilter(wiring.Component):
         tcp_ok = offset_ok & (content_length >= 0)
         feed_hit = lines[0].hit | lines[1].hit
         feed_fits = (lines[0].hit & lines[0].fits) | (lines[1].hit & lines[1].fits)
-        take_feed, take_segment = Signal(), Signal()
+        take_feed, take_segment, is_b = Signal(), Signal(), Signal()
         # At one byte a beat all of it is settled two bytes before the payload.
         m.d["sync" if width == 1 else "comb"] += [
             take_feed.eq(sound & udp & feed_fits & length_ok),
             take_segment.eq(sound & tcp & session_hit & session_ports & placed & tcp_ok),
+            is_b.eq(~(lines[0].hit & lines[0].fits)),
         ]
 
-        self._give(m, valid, now, going, over, count, payload, left, placed, ip_ok, take_feed, take_segment)
+        self._give(m, valid, now, going, over, count, payload, left, placed, ip_ok, take_feed, take_segment, is_b)
         given_feed, given_segment = Signal(), Signal()
 
         # The header of a segment is handed over between its last word and its payload.
@@ -448,11 +449,13 @@ class FrameFilter(wiring.Component):
         ip_ok: Value,
         take_feed: Value,
         take_segment: Value,
+        is_b: Value,
     ) -> None:
         """Payload out: as it is where a beat is a byte, realigned to lane 0 where it is not."""
-        out, out_valid, is_segment = Signal(beat(self.width)), Signal(), Signal()
+        out, out_valid, is_segment, line = Signal(beat(self.width)), Signal(), Signal(), Signal()
         m.d.comb += [
-            self.feed.payload.eq(out),
+            *(self.feed.payload[name].eq(out[name]) for name in beat(self.width).members),
+            self.feed.payload.line.eq(line),
             self.segment.payload.eq(out),
             self.feed.valid.eq(out_valid & ~is_segment),
             self.segment.valid.eq(out_valid & is_segment),
@@ -466,7 +469,7 @@ class FrameFilter(wiring.Component):
                 with m.If(now.first | now.last | over | final):
                     m.d.sync += passing.eq(0)
                 with m.Elif((payload == -1) & more & wanted):
-                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(take_segment)]
+                    m.d.sync += [passing.eq(1), fresh.eq(1), is_segment.eq(take_segment), line.eq(is_b)]
             m.d.comb += [
                 out_valid.eq(going & passing & ~over),
                 out.data.eq(now.data),
@@ -480,27 +483,28 @@ class FrameFilter(wiring.Component):
         width = self.width
         depth = InternetChecksum.LATENCY
         late = data.StructLayout(
-            {"valid": 1, "beat": received_beat(width), "start": 1, "upper": 1, "segment": 1, "left": signed(18)}
+            {"valid": 1, "beat": received_beat(width), "start": 1, "upper": 1, "segment": 1, "line": 1, "left": signed(18)}
         )
-        line = [Signal(late, name=f"line{stage}") for stage in range(depth)]
+        stages = [Signal(late, name=f"late{stage}") for stage in range(depth)]
         lanes = [ETHERNET.size % 4, ETHERNET.size % 4 + 4]
         m.d.sync += [
-            line[0].valid.eq(valid & ~over),
-            line[0].beat.eq(now),
-            line[0].start.eq(going & ((payload == -lanes[0]) | (payload == -lanes[1]))),
-            line[0].upper.eq(payload == -lanes[1]),
-            line[0].segment.eq(placed),
-            line[0].left.eq(left + payload),
+            stages[0].valid.eq(valid & ~over),
+            stages[0].beat.eq(now),
+            stages[0].start.eq(going & ((payload == -lanes[0]) | (payload == -lanes[1]))),
+            stages[0].upper.eq(payload == -lanes[1]),
+            stages[0].segment.eq(placed),
+            stages[0].left.eq(left + payload),
         ]
         for stage in range(1, depth):
-            m.d.sync += line[stage].eq(line[stage - 1])
+            m.d.sync += stages[stage].eq(stages[stage - 1])
             if stage == 1:
-                taken = Mux(line[0].segment, take_segment, take_feed)
+                taken = Mux(stages[0].segment, take_segment, take_feed)
                 m.d.sync += [
-                    line[1].start.eq(line[0].start & taken & (line[0].left > 0)),
-                    line[1].segment.eq(take_segment),
+                    stages[1].start.eq(stages[0].start & taken & (stages[0].left > 0)),
+                    stages[1].segment.eq(take_segment),
+                    stages[1].line.eq(is_b),
                 ]
-        head = line[-1]
+        head = stages[-1]
         held, rest, upper = Signal(data.ArrayLayout(8, width)), Signal(16), Signal()
         passing, fresh = Signal(), Signal()
         lane = Mux(upper, lanes[1], lanes[0])
@@ -536,4 +540,5 @@ class FrameFilter(wiring.Component):
                 rest.eq(head.left),
                 upper.eq(head.upper),
                 is_segment.eq(head.segment),
+                line.eq(head.line),
             ]

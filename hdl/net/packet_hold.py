@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from hdl.interfaces import beat
+from hdl.interfaces import feed_beat
 
 END = data.StructLayout({"ok": 1})
 """Verdict on a packet, given after its last beat."""
@@ -30,7 +30,7 @@ class PacketHold(wiring.Component):
 
     Members
     -------
-    i : In(stream.Signature(beat(width), always_ready=True))
+    i : In(stream.Signature(feed_beat(width), always_ready=True))
         Packets.
     i_end : In(stream.Signature({"ok"}, always_ready=True))
         Verdict on the packet just ended, at least one clock after its last beat.
@@ -61,9 +61,9 @@ class PacketHold(wiring.Component):
         self.depth = depth
         super().__init__(
             {
-                "i": In(stream.Signature(beat(width), always_ready=True)),
+                "i": In(stream.Signature(feed_beat(width), always_ready=True)),
                 "i_end": In(stream.Signature(END, always_ready=True)),
-                "o": Out(stream.Signature(beat(width), always_ready=True)),
+                "o": Out(stream.Signature(feed_beat(width), always_ready=True)),
                 "o_end": Out(stream.Signature(END, always_ready=True)),
                 "hold": In(1),
                 "overflow": Out(1),
@@ -72,7 +72,7 @@ class PacketHold(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.submodules.ring = ring = memory.Memory(shape=beat(self.width), depth=self.depth, init=[])
+        m.submodules.ring = ring = memory.Memory(shape=feed_beat(self.width), depth=self.depth, init=[])
         write, read = ring.write_port(), ring.read_port()
 
         # Pointers have one bit more than addresses: full and empty differ.
@@ -84,7 +84,7 @@ class PacketHold(wiring.Component):
         m.d.comb += store.eq(Mux(self.i.payload.first, self.hold | busy, storing))
 
         # What is stored is written a clock later, so that only the choice itself lies on the way straight through.
-        late = Signal(data.StructLayout({"valid": 1, "beat": beat(self.width), "end": 1, "ok": 1}))
+        late = Signal(data.StructLayout({"valid": 1, "beat": feed_beat(self.width), "end": 1, "ok": 1}))
         stored_end = self.i_end.valid & inside & storing
         m.d.sync += [
             late.valid.eq(self.i.valid & store),
@@ -123,7 +123,7 @@ class PacketHold(wiring.Component):
         address = Signal(bits)
         ahead = Signal(2)
         ahead_at = [Signal(bits, name=f"ahead_at{stage}") for stage in range(2)]
-        out = Signal(beat(self.width))
+        out = Signal(feed_beat(self.width))
         spacing = self.SPACING[self.width]
         rest = Signal(range(spacing + 1))
         asking = (address != committed) & (rest == 0)

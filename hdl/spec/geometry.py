@@ -32,6 +32,8 @@ class Geometry:
         Messages that may wait in front of the book.
     open_orders : int
         Own orders the ledger can follow at once, a power of two.
+    ring_messages : int
+        Messages that can wait for one before them, a power of two.
     """
 
     width: int = 1
@@ -42,6 +44,7 @@ class Geometry:
     ladder_ticks: int = 256
     book_queue: int = 256
     open_orders: int = 256
+    ring_messages: int = 128
 
     def __post_init__(self) -> None:
         if self.width not in (1, 8):
@@ -54,7 +57,8 @@ class Geometry:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ValueError(f"{name}: {getattr(self, name)} was given, allowed are {low} to {high}")
-        for name, low, high in (("order_rows", 16, 65536), ("ladder_ticks", 64, 4096), ("open_orders", 16, 4096)):
+        for name, low, high in (("order_rows", 16, 65536), ("ladder_ticks", 64, 4096), ("open_orders", 16, 4096),
+                                ("ring_messages", 16, 32768)):  # fmt: skip
             value = getattr(self, name)
             if value & (value - 1) or not low <= value <= high:
                 raise ValueError(f"{name}: {value} was given, allowed are powers of two from {low} to {high}")
@@ -80,11 +84,14 @@ class Geometry:
         return 125_000_000 if self.width == 1 else 156_250_000
 
 
-_LARGE = Geometry(slots=128, pairs=512, order_rows=16384, ladder_ticks=4096, book_queue=4096, open_orders=1024)
+_LARGE = Geometry(
+    slots=128, pairs=512, order_rows=16384, ladder_ticks=4096, book_queue=4096, open_orders=1024, ring_messages=1024
+)
 
 PRESETS: Mapping[str, Geometry] = {
-    # LFE5UM5G-45F: 108 block RAMs of 18 Kbit. 4,096 orders are 32 of them, 32 slots with 256 ticks a side another 32.
-    "versa": Geometry(),
+    # LFE5UM5G-45F: 108 block RAMs of 18 Kbit, and wires for so much logic and no more. 4,096 orders are 32 of them, 16 slots with
+    # 256 ticks a side another 16.
+    "versa": Geometry(slots=16),
     # A large device, and what a simulation uses unless told otherwise: 131,072 orders hold several times the busiest symbol
     # on record (37,000 live orders), 4,096 ticks are a window of 40.96 dollars. Two banks of four ways fill up before their
     # capacity is reached: with generated traffic of 1,000 symbols the first order without room came at 78,000.

@@ -63,6 +63,8 @@ class Drop(enum.IntEnum):
     """Packet did not fit the store of `hold_until_fcs`."""
     SEGMENT_OVERRUN = 25
     """Segment did not fit the store in front of the order session; the exchange sends it again."""
+    BEYOND = 26
+    """Message too far ahead of the one expected, or too long, to wait for its turn."""
 
 
 class Refusal(enum.IntEnum):
@@ -183,6 +185,8 @@ class IntegrityCause(enum.IntEnum):
     """A message for the slot was lost in front of the book."""
     ZERO_SHARES = 10
     """An order was added with no shares."""
+    RECOVERED = 11
+    """What was missing came after all and was applied in its order; nothing else had happened to the slot."""
 
 
 class TradingState(enum.IntEnum):

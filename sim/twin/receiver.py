@@ -17,7 +17,11 @@ _IDLE = (moldudp64.HEARTBEAT, moldudp64.END_OF_SESSION)
 
 
 class Receiver:
-    """Takes packets apart and keeps the count of messages by the rules of `MoldUdp64Receiver` (``width`` 1).
+    """Takes packets apart and keeps the count of messages by the rules of `MoldUdp64Receiver` and `Resequencer` (``width`` 1).
+
+    It has no clock, so a hole is not waited at: it is a gap as soon as a good packet or heartbeat has shown it. That is a card
+    with `gap_wait` 0 and without `recover`. Not modelled is a packet ahead with messages too long or too many for the ring, or
+    without bytes, and what a bad packet does that comes while the ring gives what was held.
 
     Parameters
     ----------
@@ -61,11 +65,12 @@ class Receiver:
         wanted, idle = payload[: len(self._session)] == self._session, count in _IDLE
         blocks = payload[moldudp64.HEADER.size :]
         whole, fresh, used = not blocks, True, False
-        if wanted and not idle:
+        leap = sequence - expected >= twin.geometry.ring_messages and len(blocks) > moldudp64.BLOCK.size
+        # What is ahead waits for the verdict; too far ahead for the ring it does not.
+        if wanted and not idle and (ok or leap or sequence <= expected):
             if sequence > expected:
                 self._gap(sequence)
-            skip = min(max(0, expected - sequence), 0xFFFF)
-            rows, found = twin.blocks(blocks, count=count, skip=skip)
+            rows, found = twin.blocks(blocks, count=count, skip=min(max(0, expected - sequence), 0xFFFF))
             whole, fresh, used = found.whole, found.fresh, found.used
         if not ok:
             twin.sequence = expected

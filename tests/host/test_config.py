@@ -210,7 +210,7 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         config.load([first, second, third], LARGE, symbols=["A=x", "B=0", "toolongname"])
     text = "\n".join(caught.value.problems)
-    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, line_b, risk, ceilings, strategy" in text
+    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, line_b, feed, risk, ceilings, strategy" in text
     assert f"{first}: risk.rate_tokens: 65536 was given; allowed are 0 to 65535" in text
     assert f"{second}: not TOML" in text
     assert f"{third}: cannot be read" in text
@@ -357,3 +357,10 @@ def test_line_b_is_a_group_and_a_port(tmp_path: Path) -> None:
         'line_b.address: "10.0.0.1" was given; allowed are 224.0.0.0 to 239.255.255.255',
         "line_b.port: 0 was given; allowed are 1 to 65535",
     ]
+
+
+def test_how_the_lines_are_put_together(tmp_path: Path) -> None:
+    assert config.feed_registers(load(tmp_path, "").feed, PRESETS["versa"]) == {"gap_wait": 6_250, "recover": 0}
+    given = load(tmp_path, "[feed]\ngap_wait_us = 0.8\nrecover = true\n").feed
+    assert config.feed_registers(given, PRESETS["versa"]) == {"gap_wait": 100, "recover": 1}
+    assert problems(tmp_path, "[feed]\ngap_wait_us = -1\n") != []

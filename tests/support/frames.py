@@ -167,8 +167,9 @@ def configuration() -> dict[str, int]:
 
 
 async def drive(stepper: Any, stream: str, raw: bytes, *, width: int, rng: random.Random, idle: float = 0.0, last: bool = True,
-                **more: int) -> list[int]:
-    """Give bytes as beats, with idle clocks between; `more` goes with the last beat. Returns the clock of every byte."""
+                each: dict[str, int] | None = None, **more: int) -> list[int]:
+    """Give bytes as beats, with idle clocks between; `each` goes with every beat, `more` with the last one. Returns the clock of
+    every byte."""
     clocks = []
     for at in range(0, len(raw), width):
         while rng.random() < idle:
@@ -176,7 +177,7 @@ async def drive(stepper: Any, stream: str, raw: bytes, *, width: int, rng: rando
         lanes = list(raw[at : at + width])
         final = at + width >= len(raw)
         beat = {"data": lanes + [rng.randrange(256)] * (width - len(lanes)), "count": len(lanes), "first": int(at == 0),
-                "last": int(final and last)}
+                "last": int(final and last)} | (each or {})
         stepper.offer(stream, beat | (more if final else {}))
         clocks += [stepper.cycle] * len(lanes)
         await stepper.step()

@@ -57,7 +57,7 @@ async def play(dut: Any) -> None:
             dut.message__valid.value = 1
             dut.message__payload.value = message
             seen["sent"].append((clock(), hex(message)))
-        for name in ("clear", "declare_exact"):
+        for name in ("clear", "declare_exact", "recovered", "given_up"):
             if name in step:
                 getattr(dut, name).value = 1
         if "suspect" in step:
@@ -66,7 +66,7 @@ async def play(dut: Any) -> None:
         await Timer(PERIOD, "ns")
         if (mask := int(dut.drop.value)) != 0:
             seen["drops"].append((clock() - 1, hex(mask)))
-        for name in ("message__valid", "clear", "declare_exact", "suspect__valid"):
+        for name in ("message__valid", "clear", "declare_exact", "recovered", "given_up", "suspect__valid"):
             getattr(dut, name).value = 0
         if message:
             # The decoder shows the next message as its bytes come: the type first, of what follows anything; the slot stays.

@@ -44,7 +44,8 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
 
 
 def step(gap: int, message: int = 0, **controls: int) -> dict[str, Any]:
-    """`gap` clocks after the last step, a message (if not 0) and controls (`clear`, `declare_exact`, `suspect` and its cause)."""
+    """`gap` clocks after the last step, a message (if not 0) and controls (`clear`, `declare_exact`, `recovered`, `given_up`,
+    `suspect` and its cause)."""
     return {"gap": gap, "message": hex(message), **controls}
 
 

@@ -317,6 +317,55 @@ def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
     assert seen.integrity == [exact] * 4
 
 
+def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
+    """Only where nothing but gaps being filled lowered the slots, and only when all that came before is applied."""
+    def sent(number: int, raw: bytes, **controls: int) -> dict:
+        return step(1, decode(raw, TINY, slot=1, number=number), **controls)
+
+    gap, lost = IntegrityCause.GAP, IntegrityCause.LOST_AFTER_USE
+    steps = [
+        step(5, declare_exact=1),
+        step(5, recovered=1),  # nothing to mend
+        sent(1, delete(99)),  # slot 1 is DEAD and stays so
+        step(40, suspect=gap),
+        step(5, suspect=gap),  # a second one while the first is open
+        step(5, recovered=1),
+        # What was given in the clock before `recovered` is still on its way, and others wait in the queue.
+        *(sent(10 + number, add(number, "B", 5, 1_000_000 + 100 * number), **({"recovered": 1} if number == 2 else {}))
+          for number in range(1, 8)),
+        step(200, suspect=gap),
+        step(5, suspect=lost),  # now more than a gap
+        step(5, recovered=1),
+        step(40, declare_exact=1),
+        step(5, suspect=gap, given_up=1),  # will not come
+        step(5, suspect=gap),
+        step(5, recovered=1),
+        step(40, declare_exact=1),
+        step(5, suspect=gap),
+        step(5, given_up=1),
+        step(5, recovered=1),
+        step(40, declare_exact=1),
+        step(5, suspect=gap),
+        step(5, recovered=1),
+        step(2, suspect=gap),  # before it was mended
+        step(60),
+        step(5, recovered=1),
+        step(60),
+    ]
+    seen = play(TINY, steps, tmp_path)
+    exact, suspect, dead = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
+    reloaded, recovered = (exact, IntegrityCause.RELOADED), (exact, IntegrityCause.RECOVERED)
+    assert [(one["integrity"], one["cause"]) for one in seen.events] == [
+        reloaded, (dead, IntegrityCause.UNKNOWN_ORDER),
+        (suspect, gap), recovered, (suspect, gap),
+        reloaded, (suspect, gap), reloaded, (suspect, gap), reloaded, (suspect, gap), recovered,
+    ]  # fmt: skip
+    assert {one["slot"] for one in seen.events if one["cause"] in (IntegrityCause.RECOVERED, gap)} == {ALL_SLOTS}
+    first = next(one["clock"] for one in seen.events if one["cause"] == IntegrityCause.RECOVERED)
+    assert seen.bbo[-1]["sequence"] == 17 and seen.sent[17] + 6 < first
+    assert seen.integrity == [exact] * 4
+
+
 def test_clear_empties_the_book(tmp_path: Path) -> None:
     """Old orders are unknown after it, levels start from nothing, messages that come meanwhile wait. Integrity stays."""
     before: Flow = [(0, add(n, "BS"[n % 2], 5, 1_000_000 + 100 * n)) for n in range(1, 20)]

@@ -18,7 +18,7 @@ from tests.support.feed_chain import FeedChain
 from tests.support.stepper import Stepper
 
 WIDTH = int(os.environ["WIDTH"])
-GEOMETRY = Geometry(width=WIDTH)
+GEOMETRY = Geometry(width=WIDTH, ring_messages=16)
 COMPONENT = FeedChain(geometry=GEOMETRY)
 SESSION = b"000010059B"
 MEMBERS = ("type", "locate", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "market")
@@ -30,8 +30,8 @@ async def started(dut: Any) -> Stepper:
         dut,
         COMPONENT,
         collect=("decoded", "gap", "message"),
-        pulses=("filter_drop", "mold_drop", "itch_drop", "received", "lost_after_use", "heartbeat", "overflow"),
-        levels=("expected",),
+        pulses=("filter_drop", "mold_drop", "itch_drop", "received", "lost_after_use", "heartbeat", "overflow", "duplicate"),
+        levels=("expected", "highest"),
     )
     await bench.reset()
     return bench
@@ -96,14 +96,14 @@ async def captures(dut: Any) -> None:
 
 
 def check_latency(decoded: list[tuple[int, int, int]], blocks: list[bytes], cycles: list[int], at: int) -> None:
-    """Decoded one clock behind the last byte at the MAC where a beat is a byte; stated sums where it is not."""
+    """Decoded two clocks behind the last byte at the MAC where a beat is a byte; stated sums where it is not."""
     for (cycle, som, eot), block in zip(decoded, blocks, strict=True):
         first, last = cycles[at + 2], cycles[at + 1 + len(block)]
         at += 2 + len(block)
         if WIDTH == 1:
-            assert (cycle, som, eot) == (last + 1, first, last)
+            assert (cycle, som, eot) == (last + 2, first, last)
         else:
-            stated = COMPONENT.filter.latency + COMPONENT.mold.latency + COMPONENT.itch.latency
+            stated = sum(stage.latency for stage in (COMPONENT.filter, COMPONENT.mold, COMPONENT.resequencer, COMPONENT.itch))
             assert stated <= cycle - last <= stated + 2
             assert 0 <= eot - last <= 2
 
@@ -180,23 +180,135 @@ async def two_lines(dut: Any) -> None:
     bench.offer("load", 1)
     await bench.step(3)
     blocks = [message(rng) for _ in range(150)]
-    done, duplicates = 0, 0
+    done, duplicates, heard = 0, 0, [0, 0]
     while done < len(blocks):
         # A packet may begin anywhere in what was delivered; the one that ends further on brings what is new.
         first = rng.randint(max(0, done - 5), done)
         last = min(len(blocks), first + rng.randint(1, 5))
         duplicates += last <= done
+        on = rng.randrange(2)
+        heard[on] += min(done, last) - first
         done = max(done, last)
         part = blocks[first:last]
         payload = struct.pack(">10sQH", SESSION, first + 1, len(part)) + b"".join(struct.pack(">H", len(b)) + b for b in part)
-        line = rng.choice(({}, {"dst": "233.54.12.1", "port": frames.FEED_PORT + 1}))
+        line: dict[str, Any] = {"dst": "233.54.12.1", "port": frames.FEED_PORT + 1} if on else {}
         await send(bench, frames.ethernet(frames.datagram(payload, **line)), rng)
     await bench.step(SETTLE)
     seen = {stream: bench.taken(stream) for stream in bench.seen}
     assert [judged(fields) for _, fields in seen["decoded"]] == [itch_judge.decode(block) for block in blocks]
     assert [drop for _, drop in seen["mold_drop"]] == [1 << Drop.DUPLICATE] * duplicates
+    assert [sum(lines == 1 << line for _, lines in seen["duplicate"]) for line in range(2)] == heard
     assert duplicates and not seen["filter_drop"] and not seen["gap"] and not seen["itch_drop"]
     assert bench.get("expected") == len(blocks) + 1
+
+
+class Schedule:
+    """Two lines that lose, double, reorder, damage and cut packets of one day, what of it came whole, and when.
+
+    ``came``: clock at which a good packet or heartbeat ended, its first number and the one behind its last.
+    """
+
+    def __init__(self, bench: Stepper, rng: random.Random, base: int) -> None:
+        self.bench, self.rng, self.base = bench, rng, base
+        self.blocks = [message(rng) for _ in range(rng.randint(10, 50))]
+        self.behind = base + len(self.blocks)
+        self.came: list[tuple[int, int, int]] = []
+
+    async def run(self, *, lost: float, bad: float, shuffle: float) -> None:
+        rng, given = self.rng, []
+        for line in range(2):
+            at = self.base
+            while at < self.behind:
+                end = min(self.behind, at + rng.randint(1, 6))
+                for _ in range(rng.choice((1, 1, 1, 2))):
+                    if rng.random() >= lost:
+                        given.append((at + rng.random() * shuffle + line * rng.choice((0, 3)), line, at, end))
+                at = end
+        for _, line, first, end in sorted(given):
+            await self.send(line, first, end, spoil=rng.choice(("check", "cut")) if rng.random() < bad else "")
+            await self.bench.step(rng.choice((8, 8, 30, 200)))
+
+    async def send(self, line: int, first: int, end: int, *, spoil: str = "") -> None:
+        part = self.blocks[first - self.base : end - self.base]
+        payload = struct.pack(">10sQH", SESSION, first, len(part)) + b"".join(struct.pack(">H", len(b)) + b for b in part)
+        where = {"dst": "233.54.12.1", "port": frames.FEED_PORT + 1} if line else {}
+        frame = frames.ethernet(frames.datagram(payload, **where))
+        if spoil == "check":
+            frame = frame[:-1] + bytes([frame[-1] ^ 0x40])
+        elif spoil:
+            frame = frame[: self.rng.randrange(64, len(frame))] if len(frame) > 64 else frame[:-1]
+        await send(self.bench, frame, self.rng)
+        if not spoil:
+            self.came.append((self.bench.cycle, first, end))
+
+
+@cocotb.test()
+async def faults(dut: Any) -> None:
+    """DESIGN section 4 of random schedules: each message once and in order, or in a gap that was waited for."""
+    rng = random.Random(4)
+    bench = await started(dut)
+    for name, value in frames.configuration().items():
+        if name.startswith("feed"):
+            bench.set(name, value)
+    bench.set("feed_b_address", frames.number("233.54.12.1"))
+    bench.set("feed_b_port", frames.FEED_PORT + 1)
+    bench.set("session", int.from_bytes(SESSION, "big"))
+    kinds = {"gaps": 0, "none": 0, "beyond": 0, "fell_back": 0}
+    for _ in range(int(os.environ["SCHEDULES"])):
+        hold, wait = rng.randrange(2), rng.choice((0, 100, 1_000, 20_000))
+        base = rng.choice((1, (1 << 32) - 20, rng.getrandbits(60)))
+        bench.set("hold", hold)
+        bench.set("gap_wait", wait)
+        bench.offer("load", base)
+        await bench.step(50)
+        for stream in bench.seen:
+            bench.taken(stream)
+        schedule = Schedule(bench, rng, base)
+        await schedule.run(lost=rng.choice((0, 0.1, 0.4)), bad=rng.choice((0, 0.2)), shuffle=rng.choice((0, 0, 4, 20)))
+        await schedule.send(0, schedule.behind, schedule.behind)
+        last = bench.cycle
+        bench.set("gap_wait", 0)
+        await bench.step(1_500)
+        judge(schedule, {stream: bench.taken(stream) for stream in bench.seen}, wait, last, kinds)
+        assert bench.get("expected") == bench.get("highest") == schedule.behind
+    assert all(kinds.values()), kinds
+
+
+def judge(schedule: Schedule, seen: dict[str, Any], wait: int, last: int, kinds: dict[str, int]) -> None:
+    """What came out against what came in."""
+    given, current = [], b""
+    for cycle, beat in seen["message"]:
+        current = (b"" if beat["first"] else current) + bytes(beat["data"][: beat["count"]])
+        if beat["last"]:
+            given.append((cycle, beat["sequence"], current))
+    for _, number, raw in given:
+        assert raw == schedule.blocks[number - schedule.base]
+    numbers = [number for _, number, _ in given]
+    gaps = [(cycle, gap["first"], gap["next"]) for cycle, gap in seen["gap"]]
+    missing = [number for _, first, behind in gaps for number in range(first, behind)]
+    assert set(numbers) | set(missing) == set(range(schedule.base, schedule.behind))
+    backwards = sum(later <= earlier for earlier, later in zip(numbers, numbers[1:], strict=False))
+    assert backwards <= len(seen["lost_after_use"])
+    drops = [drop for _, drop in seen["mold_drop"]]
+    beyond = drops.count(1 << Drop.BEYOND)
+    kinds["beyond"] += bool(beyond)
+    kinds["gaps"] += bool(gaps)
+    kinds["none"] += not gaps
+    if seen["lost_after_use"]:
+        kinds["fell_back"] += 1
+        return
+    assert not backwards and len(set(missing)) == len(missing) and not set(numbers) & set(missing)
+    if not any(drop & (1 << Drop.FCS | 1 << Drop.TRUNCATED) for _, drop in seen["filter_drop"]):
+        came = sum(behind - first for _, first, behind in schedule.came)
+        assert came == len(numbers) + len(seen["duplicate"]) + beyond
+    if beyond:
+        return
+    for cycle, first, behind in gaps:
+        if behind - first < 16:
+            assert cycle > last or any(end + wait <= cycle + 40 for end, _, next_number in schedule.came if next_number > first)
+            for end, lowest, next_number in schedule.came:
+                # What ended less than a packet's length before may not yet have come through `PacketHold`.
+                assert end > cycle - 600 or not set(range(lowest, next_number)) & set(range(first, behind))
 
 
 def cut_packet(frame: bytes, number: int) -> tuple[int, list[dict[str, int]], int]:

@@ -16,8 +16,8 @@ from tests.support.feed_chain import FeedChain
 def test_captures_and_garbage(width: int) -> None:
     captures = data.captures(data.ITCH_WIRE) + data.captures(data.ITCH_TYPES)
     run_cocotb(
-        FeedChain(geometry=Geometry(width=width)),
+        FeedChain(geometry=Geometry(width=width, ring_messages=16)),
         module="tests.hdl.feed.cocotb_feed_chain",
         name=f"feed_chain_{width}",
-        parameters={"WIDTH": str(width), "CAPTURES": os.pathsep.join(map(str, captures)), "GARBAGE": "400"},
+        parameters={"WIDTH": str(width), "CAPTURES": os.pathsep.join(map(str, captures)), "GARBAGE": "400", "SCHEDULES": "16"},
     )

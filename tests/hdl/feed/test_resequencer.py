@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hdl.feed.resequencer import Resequencer
+from hdl.spec.reasons import Drop
 from tests.support.simulation import simulate
 
 RING = 16
@@ -26,9 +27,10 @@ class Bench:
         self.cycle = 0
         self.messages: list[tuple[int, bytes]] = []
         self.begun: list[int] = []
-        self.ended: list[int] = []
         self.gaps: list[tuple[int, int]] = []
-        self.counts = {"duplicate": 0, "beyond": 0, "recovered": 0}
+        self.counts = {"recovered": 0, "lost_after_use": 0, "given_up": 0}
+        self.duplicates = [0, 0]
+        self.drops: list[Drop] = []
         self._current, self._number = b"", 0
 
     def run(self, story: Callable[[Any], Any]) -> None:
@@ -36,11 +38,9 @@ class Bench:
             self.ctx = ctx
             ctx.set(self.dut.gap_wait, self.gap_wait)
             ctx.set(self.dut.recover, self.recover)
-            ctx.set(self.dut.load.payload, START)
-            ctx.set(self.dut.load.valid, 1)
-            await self.step()
-            ctx.set(self.dut.load.valid, 0)
-            await self.step(2)
+            await self.load(START)
+            await self.step(3)
+            self.counts["given_up"] = 0
             await story(self)
 
         simulate(self.dut, bench)
@@ -62,42 +62,84 @@ class Bench:
             self._current += bytes(ctx.get(beat.data[lane]) for lane in range(ctx.get(beat.count)))
             if ctx.get(beat.last):
                 self.messages.append((self._number, self._current))
-                self.ended.append(self.cycle)
         if ctx.get(dut.gap.valid):
             self.gaps.append((ctx.get(dut.gap.payload.first), ctx.get(dut.gap.payload.next)))
         for name in self.counts:
             self.counts[name] += ctx.get(getattr(dut, name))
+        if duplicate := ctx.get(dut.duplicate):
+            self.duplicates[duplicate >> 1] += 1
+        if drop := ctx.get(dut.drop):
+            self.drops += [cause for cause in Drop if drop >> cause & 1]
 
-    async def give(self, number: int, *, pause: int = 2, cut: bool = False) -> None:
-        """A message of which, where it is cut, the end never comes; the pause of a block's length behind it."""
-        ctx, dut, raw = self.ctx, self.dut, content(number)
-        for at in range(0, len(raw), dut.lanes):
-            lanes = raw[at : at + dut.lanes]
-            last = at + dut.lanes >= len(raw)
-            if cut and last:
-                break
-            ctx.set(dut.message.valid, 1)
-            ctx.set(dut.message.payload, {
-                "data": list(lanes) + [0] * (dut.lanes - len(lanes)), "count": len(lanes), "first": int(at == 0),
-                "last": int(last), "sequence": number,
-            })  # fmt: skip
-            await self.step()
-            ctx.set(dut.message.valid, 0)
-        if cut:
-            ctx.set(dut.packet_end, 1)
-            await self.step()
-            ctx.set(dut.packet_end, 0)
+    async def load(self, number: int) -> None:
+        self.ctx.set(self.dut.load.payload, number)
+        self.ctx.set(self.dut.load.valid, 1)
+        await self.step()
+        self.ctx.set(self.dut.load.valid, 0)
+
+    async def give(self, *numbers: int, ok: bool = True, line: int = 0, cut: bool = False, told: bool = True, pause: int = 8,
+                   between: int | None = None, raw: bytes | None = None) -> list[int]:
+        """A packet of messages, `EMPTY` ones without bytes; of the last one, where it is cut, the end never comes. The clock of
+        each message's first beat."""
+        ctx, dut = self.ctx, self.dut
+        between = (2 if dut.width == 1 else 0) if between is None else between
+        ctx.set(dut.line, line)
+        ctx.set(dut.coming, numbers[0])
+        ctx.set(dut.busy, 1)
+        await self.step(2)
+        clocks, empties = [], 0
+        for at, number in enumerate(numbers):
+            if number in EMPTY:
+                empties += 1
+                ctx.set(dut.coming, number + 1)
+                await self.step(between)
+                continue
+            clocks.append(self.cycle)
+            await self._message(number, raw or content(number), empties, cut=cut and at == len(numbers) - 1)
+            empties = 0
+            ctx.set(dut.coming, number + 1)
+            await self.step(between)
+        behind = numbers[-1] + 1
+        if empties:
+            ctx.set(dut.coming, behind)
+            await self.step(2)
+            await self._beat([], first=1, last=1, sequence=behind, empties=empties)
+        await self.step(1)
+        await self._end(ok=ok, told=ok and told, judged=ok and told, next=numbers[-1] if cut else behind)
+        ctx.set(dut.busy, 0)
         await self.step(pause)
+        return clocks
+
+    async def _message(self, number: int, raw: bytes, empties: int, *, cut: bool) -> None:
+        lanes = self.dut.lanes
+        for at in range(0, len(raw), lanes):
+            last = at + lanes >= len(raw)
+            if not (cut and last):
+                await self._beat(list(raw[at : at + lanes]), first=int(at == 0), last=int(last), sequence=number, empties=empties)
+
+    async def _beat(self, data: list[int], **members: int) -> None:
+        ctx, dut = self.ctx, self.dut
+        ctx.set(dut.message.valid, 1)
+        ctx.set(dut.message.payload, {"data": data + [0] * (dut.lanes - len(data)), "count": len(data), **members})
+        await self.step()
+        ctx.set(dut.message.valid, 0)
+
+    async def _end(self, **verdict: int) -> None:
+        self.ctx.set(self.dut.packet.payload, verdict)
+        self.ctx.set(self.dut.packet.valid, 1)
+        await self.step()
+        self.ctx.set(self.dut.packet.valid, 0)
 
     async def tell(self, number: int) -> None:
         """A heartbeat."""
-        self.ctx.set(self.dut.ahead.payload, number)
-        self.ctx.set(self.dut.ahead.valid, 1)
-        await self.step()
-        self.ctx.set(self.dut.ahead.valid, 0)
+        await self._end(ok=1, told=1, judged=0, next=number)
 
     async def settle(self) -> None:
-        await self.step(RING * 50 + 2 * self.gap_wait)
+        await self.step(RING * 25 + self.gap_wait)
+
+
+EMPTY: set[int] = set()
+"""Numbers of messages without bytes."""
 
 
 def content(number: int) -> bytes:
@@ -107,61 +149,85 @@ def content(number: int) -> bytes:
 
 
 def wanted(numbers: Any) -> list[tuple[int, bytes]]:
-    return [(number, content(number)) for number in numbers]
+    return [(number, content(number)) for number in numbers if number not in EMPTY]
 
 
 both = pytest.mark.parametrize("width", [1, 8])
 
 
 @both
-def test_in_order_passes_after_one_clock(width: int) -> None:
+def test_in_order_passes_after_the_stated_clocks(width: int) -> None:
     bench = Bench(width)
     given: list[int] = []
 
     async def story(bench: Bench) -> None:
-        for number in range(START, START + 60):
-            given.append(bench.cycle + 1)
-            await bench.give(number, pause=0 if width == 8 else 2)
-        await bench.step(3)
+        for first in range(START, START + 60, 6):
+            given.extend(await bench.give(*range(first, first + 6)))
+        await bench.step(6)
 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 60))
-    assert bench.begun == given
-    assert not bench.gaps and not any(bench.counts.values())
+    assert bench.begun == [clock + bench.dut.latency for clock in given]
+    assert not bench.gaps and not bench.drops and not any(bench.counts.values())
+    assert bench.dut.latency == (1 if width == 1 else 2)
 
 
 @both
 @pytest.mark.parametrize("seed", range(4))
 def test_two_lines_lose_nothing_that_either_brings_in_time(width: int, seed: int) -> None:
-    """Every number comes at least once, none more than half a ring late."""
+    """Every number comes at least once, none more than half a ring late; packets of one and more, borders as they fall."""
     rng = random.Random(seed)
     bench = Bench(width, gap_wait=100_000)
     numbers = list(range(START, START + 150))
     schedule = sorted([(number + rng.random() * (RING // 2 - 1), number) for number in numbers]
                       + [(number + rng.random() * RING, number) for number in numbers if rng.random() < 0.6])  # fmt: skip
+    given = [number for _, number in schedule]
 
     async def story(bench: Bench) -> None:
-        for _, number in schedule:
-            await bench.give(number, pause=rng.choice((0, 1, 2, 3)) if width == 8 else rng.choice((2, 3, 40)))
+        at = 0
+        while at < len(given):
+            size = 1
+            while at + size < len(given) and given[at + size] == given[at] + size:
+                size += 1
+            await bench.give(*given[at : at + size], line=rng.randrange(2), pause=rng.choice((8, 9, 20, 90)))
+            at += size
         await bench.step(RING * 60)
 
     bench.run(story)
     assert bench.messages == wanted(numbers)
-    assert not bench.gaps
-    assert bench.counts == {"duplicate": len(schedule) - len(numbers), "beyond": 0, "recovered": 0}
+    assert not bench.gaps and Drop.BEYOND not in bench.drops and not any(bench.counts.values())
+    assert sum(bench.duplicates) == len(schedule) - len(numbers)
+
+
+@both
+def test_duplicates_are_counted_by_line_and_packets_of_nothing_else_dropped(width: int) -> None:
+    bench = Bench(width)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(*range(START, START + 3), line=0)
+        await bench.give(*range(START, START + 3), line=1)
+        await bench.give(*range(START + 1, START + 5), line=1)
+        await bench.give(START + 6, line=0)
+        await bench.give(START + 6, line=1)
+        await bench.give(START + 4, line=0)
+
+    bench.run(story)
+    assert bench.messages == wanted(range(START, START + 5))
+    assert bench.duplicates == [1, 6]
+    assert bench.drops == [Drop.DUPLICATE] * 3
 
 
 @both
 @pytest.mark.parametrize("seed", range(3))
 def test_what_no_line_brings_is_a_gap_after_the_wait(width: int, seed: int) -> None:
     rng = random.Random(seed)
-    bench = Bench(width, gap_wait=60)
+    bench = Bench(width, gap_wait=900 if width == 1 else 250)
     lost: list[tuple[int, int]] = []
     kept: list[int] = []
 
     async def story(bench: Bench) -> None:
         number = START
-        for _ in range(25):
+        for _ in range(8):
             hole, run = rng.randint(0, 5), rng.randint(1, RING - 6)
             if hole:
                 lost.append((number, number + hole))
@@ -170,37 +236,36 @@ def test_what_no_line_brings_is_a_gap_after_the_wait(width: int, seed: int) -> N
             kept.extend(part)
             rng.shuffle(part)
             for each in part:
-                await bench.give(each, pause=0 if width == 8 else 2)
+                await bench.give(each)
             number += run
             await bench.settle()
         await bench.tell(number + 3)
         lost.append((number, number + 3))
         await bench.settle()
 
-    bench.gap_wait = 700 if width == 1 else 120
     bench.run(story)
     assert bench.gaps == lost
     assert bench.messages == wanted(kept)
-    assert not any(bench.counts.values())
+    assert not bench.drops and bench.counts == {"recovered": 0, "lost_after_use": 0, "given_up": len(lost)}
 
 
 @both
-def test_the_wait_is_counted_in_clocks(width: int) -> None:
-    bench = Bench(width, gap_wait=300)
+@pytest.mark.parametrize("wait", [0, 300])
+def test_the_wait_is_counted_in_clocks_from_the_end_of_the_packet(width: int, wait: int) -> None:
+    bench = Bench(width, gap_wait=wait)
     at: list[int] = []
 
     async def story(bench: Bench) -> None:
-        await bench.give(START + 2)
+        await bench.give(START + 2, pause=0)
         begin = bench.cycle
-        while not bench.gaps:
+        while not bench.gaps and bench.cycle - begin < 1_000:
             await bench.step()
         at.append(bench.cycle - begin)
         await bench.step(100)
 
     bench.run(story)
     assert bench.gaps == [(START, START + 2)]
-    length = -(-len(content(START + 2)) // bench.dut.lanes)
-    assert 300 - length - 4 <= at[0] <= 300 + 8
+    assert wait <= at[0] <= wait + 14
     assert bench.messages == wanted([START + 2])
 
 
@@ -210,29 +275,27 @@ def test_a_leap_past_the_ring(width: int) -> None:
     bench = Bench(width, gap_wait=100_000)
 
     async def story(bench: Bench) -> None:
-        await bench.give(START + 1_000)
-        await bench.give(START + 1_001)
+        await bench.give(START + 1_000, START + 1_001)
         await bench.give(START + 1_003)
         await bench.give(START + 1_002 + RING)
         await bench.step(RING * 60)
         await bench.give(START + 1_003)
         await bench.give(START + 1_004)
-        await bench.step(100)
+        await bench.step(RING * 4)
 
     bench.run(story)
     assert bench.messages == wanted(START + each for each in (1_000, 1_001, 1_003, 1_004))
     assert bench.gaps == [(START, START + 1_000), (START + 1_002, START + 1_003)]
-    assert bench.counts == {"duplicate": 1, "beyond": 1, "recovered": 0}
+    assert bench.drops == [Drop.BEYOND, Drop.DUPLICATE]
 
 
 @both
 def test_recovery_under_live_traffic(width: int) -> None:
-    """The hole is asked for once; what was held follows what is injected, and nothing is lost or comes twice."""
+    """The hole is told once; what was held follows what is injected, and nothing is lost or comes twice."""
     bench = Bench(width, gap_wait=20, recover=1)
 
     async def story(bench: Bench) -> None:
-        for number in range(START, START + 5):
-            await bench.give(number)
+        await bench.give(*range(START, START + 5))
         for number in range(START + 8, START + 12):
             await bench.give(number, pause=30)
         await bench.step(60)
@@ -241,15 +304,16 @@ def test_recovery_under_live_traffic(width: int) -> None:
         for injected, live in zip(range(START + 5, START + 8), range(START + 12, START + 15), strict=True):
             await bench.give(live)
             await bench.give(injected)
-        assert not bench.counts["recovered"]
+            if injected == START + 5:
+                assert bench.counts["recovered"] == 0
         await bench.step(RING * 60)
-        for number in range(START + 15, START + 20):
-            await bench.give(number)
+        await bench.give(*range(START + 15, START + 20))
 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 20))
-    assert len(bench.gaps) == 1
-    assert bench.counts == {"duplicate": 0, "beyond": 0, "recovered": 1}
+    assert bench.gaps[0] == (START + 5, START + 8)
+    assert bench.counts == {"recovered": 1, "lost_after_use": 0, "given_up": 0}
+    assert not bench.drops
 
 
 @both
@@ -261,16 +325,35 @@ def test_recovery_of_more_than_the_ring_holds(width: int) -> None:
         for number in range(START + 2, START + 2 * RING):
             await bench.give(number)
         await bench.step(60)
-        assert bench.ctx.get(bench.dut.known) == START + 2 * RING
-        while (number := bench.ctx.get(bench.dut.expected)) != bench.ctx.get(bench.dut.known):
+        assert bench.ctx.get(bench.dut.highest) == START + 2 * RING
+        while (number := bench.ctx.get(bench.dut.expected)) != bench.ctx.get(bench.dut.highest):
             await bench.give(number)
             await bench.step(RING * 60)
-        await bench.step(4)
+            assert len(bench.messages) < 3 * RING
+        await bench.step(RING * 60)
 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 2 * RING))
-    assert bench.gaps == [(START, START + 2)]
-    assert bench.counts == {"duplicate": 0, "beyond": RING, "recovered": 1}
+    assert bench.gaps[0] == (START, START + 2)
+    assert bench.drops == [Drop.BEYOND] * RING
+    assert bench.counts == {"recovered": 1, "lost_after_use": 0, "given_up": 0}
+
+
+@both
+def test_a_recovery_that_is_called_off_is_a_gap(width: int) -> None:
+    bench = Bench(width, gap_wait=20, recover=1)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(START + 2)
+        await bench.step(100)
+        assert bench.gaps == [(START, START + 2)] and not bench.messages
+        bench.ctx.set(bench.dut.recover, 0)
+        await bench.step(200)
+
+    bench.run(story)
+    assert bench.gaps == [(START, START + 2)] * 2
+    assert bench.messages == wanted([START + 2])
+    assert bench.counts == {"recovered": 0, "lost_after_use": 0, "given_up": 1}
 
 
 @both
@@ -279,20 +362,144 @@ def test_a_message_that_is_cut_is_taken_from_the_other_line(width: int) -> None:
 
     async def story(bench: Bench) -> None:
         for number in range(START, START + 20):
-            await bench.give(number, cut=True)
-            await bench.give(number + 1, cut=True)
+            await bench.give(number, cut=True, ok=False)
+            await bench.give(number + 1, cut=True, told=False)
             await bench.give(number)
 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 20))
-    assert not bench.gaps and not any(bench.counts.values())
+    assert not bench.gaps and not bench.drops and not any(bench.counts.values())
+
+
+@both
+def test_a_bad_packet_leaves_nothing_behind(width: int) -> None:
+    """Neither in the ring nor in what was heard; what was held before it stays."""
+    bench = Bench(width, gap_wait=50)
+
+    async def story(bench: Bench) -> None:
+        bench.ctx.set(bench.dut.gap_wait, 100_000)
+        await bench.give(START + 3)
+        await bench.give(*range(START + 2, START + 8), ok=False)
+        assert bench.ctx.get(bench.dut.highest) == START + 4
+        await bench.give(*range(START, START + 3))
+        await bench.step(200)
+        bench.ctx.set(bench.dut.gap_wait, 50)
+        await bench.step(200)
+        assert not bench.gaps
+        await bench.give(START + 4)
+
+    bench.run(story)
+    assert bench.messages == wanted(range(START, START + 5))
+    assert not bench.drops and not any(bench.counts.values())
+
+
+@both
+def test_after_use_the_number_falls_back(width: int) -> None:
+    """To the first number the packet gave, not to what drained before it. What was not given whole was not used."""
+    bench = Bench(width, gap_wait=100_000)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(START + 1)
+        await bench.give(START)
+        await bench.step(200)
+        await bench.give(START + 1, START + 2, START + 3, ok=False)
+        assert bench.ctx.get(bench.dut.expected) == START + 2
+        await bench.give(START + 2, cut=True, ok=False)
+        assert bench.ctx.get(bench.dut.expected) == START + 2
+        await bench.give(START + 2, START + 3)
+
+    bench.run(story)
+    assert bench.messages == wanted(START + each for each in (0, 1, 2, 3, 2, 3))
+    assert bench.counts == {"recovered": 0, "lost_after_use": 1, "given_up": 0}
+    assert not bench.gaps
+
+
+@both
+def test_what_a_bad_packet_drained_of_itself_counts_as_used(width: int) -> None:
+    """While the ring drains, messages of the packet under way go through it; the end of a bad one cuts that."""
+    bench = Bench(width, gap_wait=100_000)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(*range(START + 1, START + 5))
+        await bench.give(START, pause=2)
+        await bench.give(*range(START + 5, START + 16), ok=False)
+        assert bench.counts["lost_after_use"] == 1
+        assert bench.ctx.get(bench.dut.expected) == START + 5
+        await bench.give(*range(START + 5, START + 16))
+
+    bench.run(story)
+    assert bench.messages[-11:] == wanted(range(START + 5, START + 16))
+    assert bench.messages[:6] == wanted(range(START, START + 6))
+    assert len(bench.messages) > 16
+
+
+@both
+def test_messages_without_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take their numbers in front of, between and behind others, by borders that differ; ahead they are lost."""
+    monkeypatch.setattr("tests.hdl.feed.test_resequencer.EMPTY", {START + each for each in (0, 1, 4, 8, 9, 10, 13, 16)})
+    bench = Bench(width, gap_wait=50)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(START)
+        await bench.give(*range(START, START + 4))
+        await bench.give(*range(START + 3, START + 9))
+        await bench.give(*range(START + 8, START + 12))
+        assert bench.ctx.get(bench.dut.expected) == START + 12
+        assert not bench.gaps
+        await bench.give(START + 13, START + 14)
+        await bench.give(START + 12)
+        await bench.step(400)
+        await bench.give(START + 15, START + 16)
+        await bench.give(START + 17)
+
+    bench.run(story)
+    assert bench.messages == wanted(range(START, START + 18))
+    assert bench.gaps == [(START + 13, START + 14)]
+
+
+@both
+def test_too_long_for_the_ring(width: int) -> None:
+    """In its turn a message of any length passes; ahead it is lost."""
+    bench = Bench(width, gap_wait=50)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(START, raw=bytes(64))
+        await bench.give(START + 2, raw=bytes(range(64)))
+        await bench.give(START + 1, raw=bytes(65))
+        await bench.step(200)
+        await bench.give(START + 4, raw=bytes(65))
+        await bench.step(400)
+
+    bench.run(story)
+    assert bench.messages == [(START, bytes(64)), (START + 1, bytes(65)), (START + 2, bytes(range(64)))]
+    assert bench.drops == [Drop.BEYOND]
+    assert bench.gaps == [(START + 3, START + 5)]
+
+
+@both
+def test_a_number_is_loaded_between_packets(width: int) -> None:
+    bench = Bench(width, gap_wait=100_000)
+
+    async def story(bench: Bench) -> None:
+        await bench.give(START + 1)
+        await bench.load(START + 500)
+        await bench.step(4)
+        assert bench.counts["given_up"] == 1
+        assert bench.ctx.get(bench.dut.expected) == bench.ctx.get(bench.dut.highest) == START + 500
+        await bench.give(START + 500, START + 501)
+        # What was held in the slot of this number is gone.
+        await bench.give(START + 1 + 2 * RING * 16)
+        await bench.step(100)
+
+    bench.run(story)
+    assert bench.messages == wanted([START + 500, START + 501, START + 1 + 2 * RING * 16][:2])
 
 
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"width": 2}, "width: 2 was given, allowed are 1 and 8"),
-        ({"width": 1, "ring_messages": 48}, "ring_messages: 48 was given, allowed are powers of two from 2 on"),
+        ({"width": 1, "ring_messages": 48}, "ring_messages: 48 was given, allowed are powers of two from 16 to 32768"),
     ],
 )
 def test_refused_parameters(parameters: dict[str, int], message: str) -> None:
