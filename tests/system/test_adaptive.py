@@ -120,5 +120,6 @@ def test_a_gap_freezes_the_statistics(card: SimulatedCard) -> None:
     desk.framer.packet([desk.message("H", trading_state="T", reserved=" ", reason="    ")])  # Never sent.
     for step in range(8):
         desk.send(desk.add("AAA", "B", 500, 100.11 + step / 100)[1])
+    card.run(10_000)  # The hole waits for the other line.
     assert card.read("status", "gaps") == 1
     assert desk.loader.statistics(0) == before

@@ -195,7 +195,7 @@ def test_a_frame_that_turns_out_bad_after_use_lowers_integrity_and_blocks_tradin
     # What it brought counts as missing; the next message waits for it, then that is a gap too.
     desk.send(desk.add("AAA", "B", 500, 100.06)[1])
     assert card.read("status", "gaps") == 0
-    card.run(7_000)
+    card.run(10_000)
     assert card.read("status", "gaps") == 1
     assert not card.frames()
     card.pulse("book", "declare_exact")
