@@ -229,6 +229,8 @@ class Resequencer(wiring.Component):
         m.d.sync += self.drop[Drop.BEYOND].eq(beyond)
 
         ended, first_out, read_data = self._drain(m, ring, sizes, held, draining, packet.bad | set_number, rows)
+        with m.If(ended):
+            m.d.sync += follows.eq(0)
         given_pending = draining & pending.bit_select(low, 1)
         self._give(m, straight & ~none, late, draining, read_data)
 
@@ -299,16 +301,17 @@ class Resequencer(wiring.Component):
             m.d.comb += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
         else:
             m.d.sync += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
-        lead, place = Signal(65), Signal(bits)
+        # Whether it is held is asked in the clock of the subtraction: what leaves the ring in between is known by either.
+        lead, held_then = Signal(65), Signal()
         m.d.sync += [
             lead.eq(number - self.expected),
-            place.eq(number[:bits]),
+            held_then.eq(held.bit_select(number[:bits], 1)),
             coming.after.eq(~lead[64]),
             coming.near.eq(lead[bits:] == 0),
             coming.zero.eq(lead == 0),
             coming.within.eq((lead[16:] == 0) & ~(pre.empties < lead[:16])),
             coming.alone.eq(pre.empties == 0),
-            coming.seen.eq(held.bit_select(place, 1)),
+            coming.seen.eq(held_then),
             coming.late_valid.eq(pre_valid),
         ]
         with m.If(pre_valid):

@@ -505,3 +505,24 @@ def test_a_number_is_loaded_between_packets(width: int) -> None:
 def test_refused_parameters(parameters: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Resequencer(**parameters)
+
+
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("between", range(2, 14))
+def test_copies_that_come_while_the_ring_drains(width: int, between: int) -> None:
+    """At whatever clock the copy of a message comes that just leaves the ring, it is one, and its slot is free for the next."""
+    bench = Bench(width)
+
+    async def story(bench: Bench) -> None:
+        for round_ in range(4):
+            first = START + round_ * RING
+            ahead = [first + offset for offset in range(1, 10)]
+            await bench.give(*ahead)
+            await bench.give(first, *ahead, line=1, between=between)
+            await bench.give(*range(first + 10, first + RING))
+        await bench.settle()
+
+    bench.run(story)
+    assert bench.messages == [(number, content(number)) for number in range(START, START + 4 * RING)]
+    assert bench.duplicates == [0, 4 * 9]
+    assert not bench.gaps
