@@ -89,7 +89,7 @@ class MoldUdp64Receiver(wiring.Component):
     line : Out(1)
         Line the packet came on whose messages are given.
     busy : Out(1)
-        From before the first message of a packet until its end.
+        From the clock of the first beat of a packet's first message, or before it, until the packet's end.
     packet : Out(stream.Signature(PACKET, always_ready=True))
         End of a packet, behind its last message.
     heartbeat : Out(1)
@@ -322,8 +322,13 @@ class MoldUdp64Receiver(wiring.Component):
                 state.decided.eq(1),
                 state.known.eq(Cat(state.session_ok, state.idle)),
                 state.number.eq(state.sequence),
-                self.busy.eq(state.session_ok & ~state.idle),
             ]
+        # Where blocks are read later than the header, the time between two packets is longer by that.
+        rises = Signal(1 if self._skew == 0 else 3)
+        m.d.comb += rises[0].eq(state.decide[-1] & state.session_ok & ~state.idle)
+        m.d.sync += rises[1:].eq(rises)
+        with m.If(rises[-1]):
+            m.d.sync += self.busy.eq(1)
 
     def _verdict(self, m: Module, state: _State, entry: data.View) -> None:
         """What the end tells, two clocks late so that a header that ends the packet is settled."""

@@ -89,7 +89,7 @@ class Resequencer(wiring.Component):
     line : In(1)
         Line of the packet under way.
     busy : In(1)
-        A packet is under way: from a clock before its first message until its end.
+        A packet is under way: from a clock before its first message (where ``width`` is 8, from its first message) until its end.
     packet : In(stream.Signature(PACKET, always_ready=True))
         End of a packet, or a heartbeat, no earlier than a clock after the last message.
     load : In(stream.Signature(64, always_ready=True))
@@ -402,14 +402,16 @@ class Resequencer(wiring.Component):
 
         waited, due, open_, hurry = Signal(32), Signal(), Signal(), Signal()
         still, told, recovering = Signal(_AT_REST), Signal(), Signal()
-        rest = quiet & ~draining & ~held.bit_select(low, 1)
+        # All of it is settled while packets come: only the clock in which the number moves has to lie between two.
+        calm = ~draining & ~held.bit_select(low, 1)
+        rest = quiet & calm
         end, declare = Signal(64), Signal()
         m.d.sync += [
             open_.eq(expected < self.highest),
             due.eq(hurry | ~(waited < self.gap_wait)),
-            still.eq(Mux(rest & ~changed, Cat(1, still), 0)),
+            still.eq(Mux(calm & ~changed, Cat(1, still), 0)),
             end.eq(Mux(found, expected + reach[:bits], self.highest)),
-            declare.eq(rest & ~changed & still.all() & open_ & due & ~told & (found | reach[bits] | ~any_held)),
+            declare.eq(calm & ~changed & still.all() & open_ & due & ~told & (found | reach[bits] | ~any_held)),
             self.recovered.eq(0),
         ]
         m.d.comb += [target.eq(end), jump.eq(declare & rest & ~told & ~self.recover)]

@@ -11,6 +11,7 @@ from itertools import islice
 
 import pytest
 
+from hdl.spec import events
 from host.framing import pack_messages
 from sim.card import SimulatedCard
 from tests.support.desk import DOLLAR, Desk
@@ -108,3 +109,25 @@ def test_nothing_is_dropped_at_line_rate(
     opening = [("BBB", "B", 49.90), ("BBB", "S", 49.95), ("AAA", "S", 100.10), ("AAA", "B", 100.00)]
     desk.send(*[desk.add(symbol, side, 1_000, price)[1] for symbol, side, price in opening])
     assert len(card.frames()) == 1
+
+
+def test_a_loss_is_told_while_the_storm_lasts(card: SimulatedCard) -> None:
+    """Frames without a pause leave no time to spare between two packets: the gap is declared all the same, and nothing trades."""
+    desk = Desk(card)
+    desk.touch()
+    card.events()
+    card.received_at()
+    for number in range(400):
+        # 108 bytes a frame: at eight bytes a clock the shortest gap, time after time.
+        frame = desk.framer.packet([desk.add("BBB", "B", 1, 40.00 + number / 100, code="F")[1]])
+        if number != 100:
+            card.send(frame)
+    card.run_until_idle(limit=200_000)
+    # What finds no room in the ring meanwhile is missing too.
+    gap, *later = [record for record in card.events() if record["kind"] == events.GAP.code]
+    assert gap["next"] - gap["first"] == 1
+    assert sum(record["next"] - record["first"] for record in later) <= card.read_rows("status", "drop")["beyond"] < 5
+    frames = card.received_at()["last"]
+    assert frames[100] < gap["cycle"] < frames[-50]
+    desk.send(desk.add("AAA", "B", 500, 100.06)[1])
+    assert not card.frames()
