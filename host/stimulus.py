@@ -200,5 +200,8 @@ class Index:
 
 
 def wire_cycles(frame: bytes) -> int:
-    """Clocks a frame takes on the wire with preamble, check sequence and the gap behind it, at one byte a clock."""
+    """Clocks a frame takes on the wire with preamble, check sequence and the gap behind it, at one byte a clock.
+
+    A replay keeps to that at eight bytes a clock too: records of every change find room then, which at line rate they do not.
+    """
     return len(PREAMBLE) + max(len(frame), MINIMUM_FRAME) + FCS_BYTES + INTERFRAME_GAP

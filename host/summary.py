@@ -342,7 +342,9 @@ def _trading(summary: Summary) -> Mapping[str, object]:
         "orders ended": ", ".join(f"{count:,} {state}" for state, count in summary.orders.ended.items() if count) or "0",
         "fills (shares)": f"{summary.fills.count:,} ({summary.fills.shares:,})",
         "P&L": _dollars(summary.portfolio.pnl),
-        "gross, net": f"{_dollars(summary.portfolio.gross)}, {_dollars(summary.portfolio.net_long)}",
+        "gross; net long, short": "; ".join(
+            [_dollars(summary.portfolio.gross), f"{_dollars(summary.portfolio.net_long)}, {_dollars(summary.portfolio.net_short)}"]
+        ),
     }
 
 

@@ -415,8 +415,10 @@ class Resequencer(wiring.Component):
             self.recovered.eq(0),
         ]
         m.d.comb += [target.eq(end), jump.eq(declare & rest & ~told & ~self.recover)]
-        with m.If(~open_ | draining | (recovering & changed)):
+        with m.If(~open_ | (recovering & changed)):
             m.d.sync += [waited.eq(0), hurry.eq(0)]
+        with m.Elif(draining):
+            m.d.sync += waited.eq(0)
         with m.Elif(waited < self.gap_wait):
             m.d.sync += waited.eq(waited + 1)
         with m.If(beyond & ~recovering):

@@ -53,7 +53,7 @@ class SpreadStatistics(wiring.Component):
     MHz and k = 15, 822,000). A sample that finds no room is `lost`; the next one of its pair, in the same window too, takes its
     place. A write of a row loses the samples that wait and the one at work, whichever pair they are of: they may be the row's.
 
-    Source: DESIGN section 6, docs/decisions/0006.
+    Source: DESIGN section 6, docs/decisions/0007.
 
     Parameters
     ----------
@@ -254,7 +254,8 @@ class SpreadStatistics(wiring.Component):
                 ]
                 m.next = "CUT"
                 with m.If(showing):
-                    with m.If(~void):
+                    # Another pair may have been asked for meanwhile: then that one comes next.
+                    with m.If(~void & (pair == asked_pair)):
                         m.d.sync += [
                             self.mean.eq(row.mean),
                             self.variance.eq(row.variance),
@@ -387,4 +388,5 @@ class SpreadStatistics(wiring.Component):
         with m.If(self.pairs.valid & (~(kept | storing) | (host.index == pair))):
             m.d.sync += void.eq(1)
         with m.If(self.inspect.valid):
-            m.d.sync += [asked.eq(1), asked_pair.eq(self.inspect.payload), self.inspected.eq(0xFFFF)]
+            known = self.inspect.payload < self._geometry.pairs
+            m.d.sync += [asked.eq(known), asked_pair.eq(self.inspect.payload), self.inspected.eq(0xFFFF)]
