@@ -342,8 +342,8 @@ def _trading(summary: Summary) -> Mapping[str, object]:
         "orders ended": ", ".join(f"{count:,} {state}" for state, count in summary.orders.ended.items() if count) or "0",
         "fills (shares)": f"{summary.fills.count:,} ({summary.fills.shares:,})",
         "P&L": _dollars(summary.portfolio.pnl),
-        "gross; net long, short": "; ".join(
-            [_dollars(summary.portfolio.gross), f"{_dollars(summary.portfolio.net_long)}, {_dollars(summary.portfolio.net_short)}"]
+        "gross; net long, short": "{}; {}, {}".format(
+            *(_dollars(getattr(summary.portfolio, name)) for name in ("gross", "net_long", "net_short"))
         ),
     }
 
