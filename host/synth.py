@@ -115,7 +115,7 @@ BOARDS = {
         _versa,
         # nextpnr's first router rips up more than it connects in a device this full.
         ("--um5g-45k", "--package", "CABGA381", "--speed", "8", "--router", "router2"),
-        {"rx_clk": "rx", "board_clk": "board", "clk125": "sync"},
+        {"rx_clk": "rx", "board_clk": "board", "clk125": "phy", "clk": "sync"},
     ),
 }
 
