@@ -17,7 +17,7 @@ _IDLE = (moldudp64.HEARTBEAT, moldudp64.END_OF_SESSION)
 
 
 class Receiver:
-    """Takes packets apart and keeps the count of messages by the rules of `MoldUdp64Receiver` and `Resequencer` (``width`` 1).
+    """Takes packets apart and keeps the count of messages by the rules of `MoldUdp64Receiver` and `Resequencer`.
 
     It has no clock, so a hole is not waited at: it is a gap as soon as a good packet or heartbeat has shown it. That is a card
     with `gap_wait` 0 and without `recover`. Not modelled is a packet ahead with messages too long or too many for the ring, or
@@ -43,8 +43,6 @@ class Receiver:
     """
 
     def __init__(self, twin: Twin, session: bytes) -> None:
-        if twin.geometry.width != 1:
-            raise ValueError(f"width: {twin.geometry.width} was given, allowed is 1")
         self._twin = twin
         self._session = session
         self.gaps: list[tuple[int, int]] = []
@@ -70,8 +68,9 @@ class Receiver:
         if wanted and not idle and (ok or leap or sequence <= expected):
             if sequence > expected:
                 self._gap(sequence)
-            rows, found = twin.blocks(blocks, count=count, skip=min(max(0, expected - sequence), 0xFFFF))
-            whole, fresh, used = found.whole, found.fresh, found.used
+            readable, count, short = self._readable(blocks, count)
+            rows, found = twin.blocks(readable, count=count, skip=min(max(0, expected - sequence), 0xFFFF))
+            whole, fresh, used = found.whole and not short, found.fresh, found.used
         if not ok:
             twin.sequence = expected
             if used:
@@ -88,6 +87,17 @@ class Receiver:
         elif not fresh:
             self.drops[Drop.DUPLICATE] += 1
         return rows
+
+    def _readable(self, blocks: bytes, count: int) -> tuple[bytes, int, bool]:
+        """The blocks up to one that is shorter than a beat, which ends the packet; how many, and whether there is one."""
+        at, number, shortest = 0, 0, self._twin.geometry.width
+        while shortest > 1 and number < count and at + moldudp64.BLOCK.size <= len(blocks):
+            length = int(moldudp64.BLOCK.unpack(blocks, at)["message_length"])
+            if 0 < length < shortest:
+                return blocks[:at], number, True
+            at += moldudp64.BLOCK.size + length
+            number += 1
+        return blocks, count, False
 
     def _gap(self, sequence: int) -> None:
         self.gaps.append((self._twin.sequence, sequence))

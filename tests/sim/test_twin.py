@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections import Counter
 from pathlib import Path
@@ -270,6 +271,10 @@ def test_gaps_duplicates_and_bad_packets() -> None:
     assert twin.transitions == [Transition(ALL_SLOTS, Integrity.SUSPECT, IntegrityCause.GAP)]
 
 
-def test_a_card_of_another_width_is_refused() -> None:
-    with pytest.raises(ValueError, match="width: 8 was given"):
-        Receiver(Twin(Geometry(width=8)), b"SESSION001")
+@pytest.mark.parametrize(("width", "given", "why"), [(1, 3, Drop.ITCH_TYPE), (8, 1, Drop.BLOCK_LENGTH)])
+def test_a_block_shorter_than_a_beat_ends_the_packet(width: int, given: int, why: Drop) -> None:
+    twin = Twin(dataclasses.replace(TINY, width=width), bindings={1: 0}, next_sequence=10)
+    line = Receiver(twin, b"SESSION001")
+    line.packet(packet(10, add(1, "B", 5, 10_000), b"?" * 7, add(2, "B", 5, 10_000)))
+    assert (twin.sequence, twin.live_orders) == (10 + given, given - 1 or 1)
+    assert (line.drops if why is Drop.BLOCK_LENGTH else twin.drops)[why] == 1
