@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 from typer.testing import CliRunner
 
+from hdl.spec.geometry import PRESETS
 from host import cli, compare
 from tests.host.records import add, cancel, delete, directory, executed, framed
 from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, captures, require
 
 SMALL = ("--preset", "versa")
+
+
+@pytest.fixture(params=[1, 8], ids=["gmii", "xgmii"], autouse=True)
+def _width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small card at one and at eight bytes a beat."""
+    monkeypatch.setitem(PRESETS, "versa", replace(PRESETS["versa"], width=request.param))
 
 
 def call(*arguments: object, code: int = 0) -> dict[str, Any]:
@@ -94,6 +102,7 @@ def test_a_capture_with_duplicates_gaps_and_bad_packets(tmp_path: Path) -> None:
         packet(20, count=0, tail=b"?"),
         packet(21, count=0xFFFF),
         packet(21, delete(7, 999), orders[13]),
+        packet(23, orders[14], b"?" * 7, orders[15]),
     ]
     path = tmp_path / "feed.pcap"
     wrpcap(str(path), sent)
