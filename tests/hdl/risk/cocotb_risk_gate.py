@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import random
 from collections import Counter
 
@@ -472,7 +473,7 @@ async def random_requests_agree_with_the_rules(dut):
     await bench.start()
     seen: Counter = Counter()
     orders: list[Order] = []
-    for _ in range(6000):
+    for _ in range(int(os.environ["REQUESTS"])):
         orders, world = draw(rng, orders)
         if bench.used > 60_000:
             await bench.start()
