@@ -37,6 +37,18 @@ async def started(dut: Any) -> Stepper:
     return bench
 
 
+async def on_two_lines(dut: Any) -> Stepper:
+    """Started, with the addresses of both lines."""
+    bench = await started(dut)
+    for name, value in frames.configuration().items():
+        if name.startswith("feed"):
+            bench.set(name, value)
+    bench.set("feed_b_address", frames.number("233.54.12.1"))
+    bench.set("feed_b_port", frames.FEED_PORT + 1)
+    bench.set("session", int.from_bytes(SESSION, "big"))
+    return bench
+
+
 async def send(bench: Stepper, frame: bytes, rng: random.Random) -> list[int]:
     """A frame, check sequence included, as the MAC gives it, and the shortest pause the wire allows."""
     bad = int(frame[-4:] != frames.fcs(frame[:-4]))
@@ -170,13 +182,7 @@ async def good_among_garbage(dut: Any) -> None:
 async def two_lines(dut: Any) -> None:
     """Lines A and B with other packet borders, one running ahead by turns and each losing what the other brought."""
     rng = random.Random(3)
-    bench = await started(dut)
-    for name, value in frames.configuration().items():
-        if name.startswith("feed"):
-            bench.set(name, value)
-    bench.set("feed_b_address", frames.number("233.54.12.1"))
-    bench.set("feed_b_port", frames.FEED_PORT + 1)
-    bench.set("session", int.from_bytes(SESSION, "big"))
+    bench = await on_two_lines(dut)
     bench.offer("load", 1)
     await bench.step(3)
     blocks = [message(rng) for _ in range(150)]
@@ -246,13 +252,7 @@ class Schedule:
 async def faults(dut: Any) -> None:
     """DESIGN section 4 of random schedules: each message once and in order, or in a gap that was waited for."""
     rng = random.Random(4)
-    bench = await started(dut)
-    for name, value in frames.configuration().items():
-        if name.startswith("feed"):
-            bench.set(name, value)
-    bench.set("feed_b_address", frames.number("233.54.12.1"))
-    bench.set("feed_b_port", frames.FEED_PORT + 1)
-    bench.set("session", int.from_bytes(SESSION, "big"))
+    bench = await on_two_lines(dut)
     kinds = {"gaps": 0, "none": 0, "beyond": 0, "fell_back": 0}
     for _ in range(int(os.environ["SCHEDULES"])):
         hold, wait = rng.randrange(2), rng.choice((0, 100, 1_000, 20_000))
