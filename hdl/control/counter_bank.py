@@ -7,6 +7,9 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+_FEW = 16
+"""Words of a LUT RAM of ECP5."""
+
 
 class CounterBank(wiring.Component):
     """Many 32-bit counters for the price of a few bits each.
@@ -30,7 +33,7 @@ class CounterBank(wiring.Component):
     address : In(range(counters))
         Counter to read.
     count : Out(32)
-        Its value, two clocks after `address`.
+        Its value, two clocks after `address`, three where the word was being written.
     """
 
     def __init__(self, *, steps: Sequence[int], spacing: int = 1):
@@ -50,7 +53,10 @@ class CounterBank(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        m.submodules.memory = memory = Memory(shape=32, depth=self._counters, init=[])
+        # A board runs out of LUTs before block RAM; up to 16 words they are cheap. The walker never reads what it writes.
+        attributes = {"ram_style": "block", "no_rw_check": 1} if self._counters > _FEW else {}
+        m.submodules.memory = memory = Memory(shape=32, depth=self._counters, init=[], attrs=attributes)
+        written = Signal()
         walk, host, write = memory.read_port(), memory.read_port(), memory.write_port()
 
         # A counter is read, taken over and written in three clocks; with three counters or more it is never two at once.
@@ -84,6 +90,9 @@ class CounterBank(wiring.Component):
             at.eq(Mux(at == self._counters - 1, 0, at + 1)),
             after.eq(at),
             taken.eq(visited),
-            self.count.eq(host.data),
+            written.eq(after == self.address),
         ]
+        # What block RAM gives of a word that is being written is nothing to show.
+        with m.If(~written):
+            m.d.sync += self.count.eq(host.data)
         return m

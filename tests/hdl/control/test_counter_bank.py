@@ -29,7 +29,7 @@ def test_counts_every_gain(counters: int, step: int) -> None:
         await ctx.tick().repeat(counters + 3)
         for index in range(counters):
             ctx.set(bank.address, index)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert ctx.get(bank.count) == expected[index]
 
     simulate(bank, bench)
@@ -50,7 +50,7 @@ def test_counts_gains_as_close_as_they_may_come(counters: int, spacing: int) -> 
         await ctx.tick().repeat(counters + 3)
         for index in range(counters):
             ctx.set(bank.address, index)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert ctx.get(bank.count) == 2 * gains
 
     simulate(bank, bench)
@@ -83,7 +83,7 @@ def test_each_counter_has_its_own_step() -> None:
         await ctx.tick().repeat(len(steps) + 3)
         for index, step in enumerate(steps):
             ctx.set(bank.address, index)
-            await ctx.tick().repeat(2)
+            await ctx.tick().repeat(3)
             assert ctx.get(bank.count) == 50 * step
 
     simulate(bank, bench)
