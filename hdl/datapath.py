@@ -300,6 +300,8 @@ class DataPath(wiring.Component):
             identity.ladder_ticks.eq(geometry.ladder_ticks),
             identity.open_orders.eq(geometry.open_orders),
             identity.cycles.eq(cycles),
+            identity.ring_messages.eq(geometry.ring_messages),
+            identity.adaptive.eq(geometry.adaptive),
         ]
 
     def _status(self, m, status, writer, frames, hold, mold, order, itch, book, trading, session) -> None:

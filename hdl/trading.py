@@ -166,7 +166,6 @@ class TradingCore(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         m.submodules.trigger = trigger = SpreadTrigger(geometry=self._geometry)
-        m.submodules.statistics = statistics = SpreadStatistics(geometry=self._geometry)
         m.submodules.status = status = MarketStatus(geometry=self._geometry)
         m.submodules.gate = gate = RiskGate(geometry=self._geometry)
         m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
@@ -181,9 +180,6 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
-        connect(m, inspect=flipped(self.inspect), statistics=statistics.inspect)
-        connect(m, trigger=trigger.sample, statistics=statistics.sample)
-        connect(m, trigger=trigger.thresholds, statistics=statistics.thresholds)
         connect(m, request=trigger.request, gate=gate.request)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
@@ -251,6 +247,24 @@ class TradingCore(wiring.Component):
             self.loss_reached.eq(loss.reached),
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),
+            self.miss.eq(trigger.miss),
+            self.alarm.eq(ledger.alarm),
+            self.halt.eq(ledger.halt),
+            self.refusal.eq(gate.refusal),
+            self.passed.eq(gate.passed),
+            self.refused.eq(gate.refused),
+        ]
+        if self._geometry.adaptive:
+            self._adapt(m, trigger)
+        return m
+
+    def _adapt(self, m: Module, trigger: SpreadTrigger) -> None:
+        """Statistics that give adaptive pairs their thresholds. Without them such a pair gets none, and so never fires."""
+        m.submodules.statistics = statistics = SpreadStatistics(geometry=self._geometry)
+        connect(m, inspect=flipped(self.inspect), statistics=statistics.inspect)
+        connect(m, trigger=trigger.sample, statistics=statistics.sample)
+        connect(m, trigger=trigger.thresholds, statistics=statistics.thresholds)
+        m.d.comb += [
             # The trigger takes the same streams; statistics only look on.
             statistics.pairs.valid.eq(self.pairs.valid),
             statistics.pairs.payload.eq(self.pairs.payload),
@@ -261,11 +275,4 @@ class TradingCore(wiring.Component):
             self.sample_taken.eq(statistics.taken),
             self.sample_cut.eq(statistics.cut),
             self.samples_lost.eq(statistics.lost),
-            self.miss.eq(trigger.miss),
-            self.alarm.eq(ledger.alarm),
-            self.halt.eq(ledger.halt),
-            self.refusal.eq(gate.refusal),
-            self.passed.eq(gate.passed),
-            self.refused.eq(gate.refused),
         ]
-        return m

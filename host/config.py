@@ -541,6 +541,8 @@ def _check_pairs(pairs: list[tuple[str, Pair]], known: set[str], geometry: Geome
                 problems.append(f'{where}.{key}: "{symbol}" was given; allowed are the slots {", ".join(sorted(known))}')
         if pair.leg_a == pair.leg_b:
             problems.append(f'{where}.leg_b: "{pair.leg_b}" was given; allowed is any slot but leg_a\'s')
+        if pair.adaptive and not geometry.adaptive:
+            problems.append(f'{where}.thresholds: "adaptive" was given; allowed is "static" on this card')
         _check_thresholds(where, pair, problems)
 
 

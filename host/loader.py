@@ -92,6 +92,8 @@ class Loader:
             "order_capacity": geometry.order_capacity,
             "ladder_ticks": geometry.ladder_ticks,
             "open_orders": geometry.open_orders,
+            "ring_messages": geometry.ring_messages,
+            "adaptive": int(geometry.adaptive),
         }
         wrong = [
             f"{name} is {value:#x}, expected was {wanted:#x}"
@@ -244,6 +246,8 @@ class Loader:
 
     def statistics(self, pair: int) -> Statistics:
         """What the card knows of an adaptive pair's spread, as of one moment. `CardError` where it does not tell."""
+        if not self._geometry.adaptive:
+            raise CardError("this card keeps no statistics: it has static pairs only")
         self._card.write("strategy", "inspect", pair)
         for _ in range(_INSPECT_POLLS):
             if self._card.read("strategy", "inspect") == pair:

@@ -113,6 +113,7 @@ def _sizes(preset: str, geometry: Geometry) -> Row:
         "book_queue": geometry.book_queue,
         "open_orders": geometry.open_orders,
         "ring_messages": geometry.ring_messages,
+        "adaptive": int(geometry.adaptive),
     }
 
 

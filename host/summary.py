@@ -290,6 +290,8 @@ def geometry_of(geometry: Geometry) -> dict[str, int]:
         "order_capacity": geometry.order_capacity,
         "ladder_ticks": geometry.ladder_ticks,
         "open_orders": geometry.open_orders,
+        "ring_messages": geometry.ring_messages,
+        "adaptive": int(geometry.adaptive),
     }
 
 

@@ -15,16 +15,18 @@
 #define T2T_IDENTITY_LADDER_TICKS 0x00006u /* ro, 16 bits */
 #define T2T_IDENTITY_OPEN_ORDERS 0x00007u /* ro, 16 bits */
 #define T2T_IDENTITY_CYCLES 0x00008u /* ro, 64 bits */
-#define T2T_FEED_ADDRESS 0x0000Au /* rw, 32 bits */
-#define T2T_FEED_PORT 0x0000Bu /* rw, 16 bits */
-#define T2T_FEED_ADDRESS_B 0x0000Cu /* rw, 32 bits */
-#define T2T_FEED_PORT_B 0x0000Du /* rw, 16 bits */
-#define T2T_FEED_SESSION 0x0000Eu /* rw, 80 bits */
-#define T2T_FEED_NEXT_SEQUENCE 0x00011u /* load, 64 bits */
-#define T2T_FEED_HIGHEST 0x00013u /* ro, 64 bits */
-#define T2T_FEED_GAP_WAIT 0x00015u /* rw, 32 bits */
-#define T2T_FEED_RECOVER 0x00016u /* rw, 1 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x00017u /* rw, 1 bits */
+#define T2T_IDENTITY_RING_MESSAGES 0x0000Au /* ro, 32 bits */
+#define T2T_IDENTITY_ADAPTIVE 0x0000Bu /* ro, 1 bits */
+#define T2T_FEED_ADDRESS 0x0000Cu /* rw, 32 bits */
+#define T2T_FEED_PORT 0x0000Du /* rw, 16 bits */
+#define T2T_FEED_ADDRESS_B 0x0000Eu /* rw, 32 bits */
+#define T2T_FEED_PORT_B 0x0000Fu /* rw, 16 bits */
+#define T2T_FEED_SESSION 0x00010u /* rw, 80 bits */
+#define T2T_FEED_NEXT_SEQUENCE 0x00013u /* load, 64 bits */
+#define T2T_FEED_HIGHEST 0x00015u /* ro, 64 bits */
+#define T2T_FEED_GAP_WAIT 0x00017u /* rw, 32 bits */
+#define T2T_FEED_RECOVER 0x00018u /* rw, 1 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x00019u /* rw, 1 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 16u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */

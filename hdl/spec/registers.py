@@ -177,6 +177,8 @@ IDENTITY = Block(
         Register("ladder_ticks", 16, Access.RO, "price ticks in the window of a slot and side"),
         Register("open_orders", 16, Access.RO, "own orders followed at once"),
         Register("cycles", 64, Access.RO, "clock count"),
+        Register("ring_messages", 32, Access.RO, "messages that can wait for one before them"),
+        Register("adaptive", 1, Access.RO, "pairs may have adaptive thresholds"),
     ),
 )
 

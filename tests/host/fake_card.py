@@ -29,6 +29,8 @@ class FakeCard:
             ("identity", "order_capacity"): geometry.order_capacity,
             ("identity", "ladder_ticks"): geometry.ladder_ticks,
             ("identity", "open_orders"): geometry.open_orders,
+            ("identity", "ring_messages"): geometry.ring_messages,
+            ("identity", "adaptive"): int(geometry.adaptive),
             ("risk", "trading_state"): 2,
         }
 

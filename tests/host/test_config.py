@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from hdl.spec.geometry import PRESETS
+from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
 from host import config
 from host.config import ConfigError
@@ -27,15 +28,15 @@ size_b_shares = 150
 """
 
 
-def load(tmp_path: Path, text: str, **options: object) -> config.Configuration:
+def load(tmp_path: Path, text: str, *, geometry: Geometry = LARGE, **options: object) -> config.Configuration:
     file = tmp_path / "some.toml"
     file.write_text(text)
-    return config.load([file], LARGE, **options)  # type: ignore[arg-type]
+    return config.load([file], geometry, **options)  # type: ignore[arg-type]
 
 
-def problems(tmp_path: Path, text: str, **options: object) -> list[str]:
+def problems(tmp_path: Path, text: str, *, geometry: Geometry = LARGE, **options: object) -> list[str]:
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, text, **options)
+        load(tmp_path, text, geometry=geometry, **options)
     assert all(str(tmp_path / "some.toml") in each or each.startswith("--symbol") for each in caught.value.problems)
     return [each.replace(f"{tmp_path / 'some.toml'}: ", "") for each in caught.value.problems]
 
@@ -114,6 +115,11 @@ def test_adaptive_pair_becomes_device_integers(tmp_path: Path) -> None:
 )
 def test_keys_of_the_thresholds_belong_together(tmp_path: Path, old: str, new: str, expected: list[str]) -> None:
     assert problems(tmp_path, ADAPTIVE.replace(old, new)) == [f"pairs[0].{each}" for each in expected]
+
+
+def test_a_card_with_static_pairs_only_is_given_no_others(tmp_path: Path) -> None:
+    wanted = 'pairs[0].thresholds: "adaptive" was given; allowed is "static" on this card'
+    assert wanted in problems(tmp_path, ADAPTIVE, geometry=replace(LARGE, adaptive=False))
 
 
 def test_the_sample_interval_is_a_power_of_two(tmp_path: Path) -> None:

@@ -269,7 +269,7 @@ def test_the_summary_says_what_pairs_were_held_against(tmp_path: Path) -> None:
     own = "upper_usd = 1\nlower_usd = -9\nexit_short_usd = 0.5\nexit_long_usd = 0.5\n"
     rule = 'name = "moving"\nthresholds = "adaptive"\nalpha_shift = 1\nk_entry = 2\nk_exit = 1\nwarmup_samples = 3\n'
     pairs.write_text(static[0] + static[0].replace(own, rule) + "".join(static[1:]) + "sample_interval_log2_ns = 40\n")
-    summary = call(day, *SMALL, "--config", pairs)
+    summary = call(day, "--config", pairs)
     held, moving = summary["pairs"]
     assert (held["pair"], held["thresholds"], held["samples"]) == ("AAA/BBB", "static", 0)
     assert [held[f"{name}_usd"] for name in ("upper", "lower", "exit_short", "exit_long")] == [1.0, -9.0, 0.5, 0.5]

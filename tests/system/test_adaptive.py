@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
+import pytest
+
+from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import Integrity, Miss, PairAction
 from host import config
+from host.card import CardError
 from host.config import Pair
 from sim.card import SimulatedCard
 from tests.hdl.strategy.middle import MEAN_GRID, VARIANCE_GRID, Middle
@@ -25,6 +29,13 @@ ADAPTIVE = Pair(
     leg_a=PAIR.leg_a, leg_b=PAIR.leg_b, weight_a=1, weight_b=Decimal("0.75"), size_a_shares=100, size_b_shares=100,
     max_units=3, thresholds="adaptive", alpha_shift=3, k_entry=Decimal(1), k_exit=Decimal("0.25"), warmup_samples=8,
 )  # fmt: skip
+
+
+@pytest.fixture(params=["large", "large_10g"])
+def card(request: pytest.FixtureRequest) -> Iterator[SimulatedCard]:
+    """A simulated card with adaptive pairs, out of reset."""
+    with SimulatedCard(PRESETS[request.param]) as card:
+        yield card
 
 
 class Judge:
@@ -123,3 +134,14 @@ def test_a_gap_freezes_the_statistics(card: SimulatedCard) -> None:
     card.run(10_000)  # The hole waits for the other line.
     assert card.read("status", "gaps") == 1
     assert desk.loader.statistics(0) == before
+
+
+def test_a_card_without_statistics_never_fires_an_adaptive_pair() -> None:
+    with SimulatedCard(PRESETS["versa"]) as card:
+        desk = desk_of(card)
+        desk.touch()
+        for step in range(30):
+            desk.send(desk.add("AAA", "B", 500, 100.01 + step / 100)[1])
+        assert not [record for record in card.events() if record["kind"] == "T"]
+        with pytest.raises(CardError, match="it has static pairs only"):
+            desk.loader.statistics(0)
