@@ -120,6 +120,8 @@ class DataPath(wiring.Component):
         return m
 
     def _feed(self, m, registers, frames, hold, mold, order, itch) -> None:
+        # Registers lie far from what they steer; a clock on the way is nothing to the host.
+        m.d.sync += order.recover.eq(registers.recover)
         connect(m, flipped(self.receive), frames.frame)
         connect(m, frames.feed, hold.i)
         connect(m, frames.feed_end, hold.i_end)
@@ -140,7 +142,6 @@ class DataPath(wiring.Component):
             order.line.eq(mold.line),
             order.busy.eq(mold.busy),
             order.gap_wait.eq(registers.gap_wait),
-            order.recover.eq(registers.recover),
             registers.next_sequence.value.eq(order.expected),
             registers.highest.eq(order.highest),
             itch.bind.valid.eq(registers.bindings.valid),
@@ -151,9 +152,9 @@ class DataPath(wiring.Component):
 
     def _book(self, m, registers, order, itch, book) -> None:
         connect(m, itch.decoded, book.message)
+        m.d.sync += book.declare_exact.eq(registers.declare_exact)
         m.d.comb += [
             book.clear.eq(registers.clear),
-            book.declare_exact.eq(registers.declare_exact),
             book.suspect.valid.eq(order.gap.valid | order.lost_after_use),
             book.given_up.eq(order.given_up),
             book.recovered.eq(order.recovered),
@@ -253,8 +254,8 @@ class DataPath(wiring.Component):
             m.d.sync += lost.eq(1)
         with m.Elif(~registers.up):
             m.d.sync += lost.eq(0)
+        m.d.sync += trading.session_up.eq(registers.up & ~lost)
         m.d.comb += [
-            trading.session_up.eq(registers.up & ~lost),
             trading.transmitter_ready.eq(session.ready),
             session.mac_idle.eq(self.transmit_idle),
             registers.send_next.value.eq(session.send_next),

@@ -128,7 +128,7 @@ def decoded(geometry: Geometry) -> data.StructLayout:
 
     ``price``: `price` of A F U P, `execution_price` of C, `cross_price` of Q (low 32 bits of it). ``shares``: shares,
     executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y),
-    breached_level (W), printable (C). ``market``: market_code (h).
+    breached_level (W), printable (C). ``market``: market_code (h). ``for_book``: watched, and of a type the book looks at.
     """
     return data.StructLayout(
         {
@@ -136,6 +136,7 @@ def decoded(geometry: Geometry) -> data.StructLayout:
             "locate": 16,
             "slot": geometry.slot_bits,
             "watched": 1,
+            "for_book": 1,
             "timestamp": 48,
             "order_ref": 64,
             "new_order_ref": 64,

@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hdl.spec.geometry import PRESETS
+from host.sdf_timing import critical_paths
 from sim import tools
 
 CONSTRAINTS = Path(__file__).resolve().parent.parent / "constraints"
@@ -71,7 +72,7 @@ class Board:
     options : tuple of str
         nextpnr's options for the device.
     clocks : mapping
-        Part of a clock net's name in the netlist, and the clock domain it is.
+        Part of the name of a clock net, or of the pin that drives it, in the netlist, and the clock domain it is.
     """
 
     device: str
@@ -115,7 +116,7 @@ BOARDS = {
         _versa,
         # nextpnr's first router rips up more than it connects in a device this full.
         ("--um5g-45k", "--package", "CABGA381", "--speed", "8", "--router", "router2"),
-        {"rx_clk": "rx", "board_clk": "board", "clk125": "phy", "clk": "sync"},
+        {"rx_clk": "rx", "board_clk": "board", "clk125": "phy", "gate/": "sync", "clk": "sync"},
     ),
 }
 
@@ -197,15 +198,17 @@ def route(board: Board, sources: Sources, seed: int) -> dict[str, Any]:
 
 
 def place(board: Board, sources: Sources, seed: int) -> dict[str, Any]:
-    """The same without routing: clocks are estimated from the places of the cells, no path is told, no bitstream is made."""
-    with _nextpnr(board, sources, seed, "--no-route") as (folder, _):
-        # nextpnr's report tells clocks only of what is routed; its log tells what it reckoned with while it placed.
+    """The same without routing: wires are estimated from the places of the cells, and no bitstream is made."""
+    with _nextpnr(board, sources, seed, "--no-route", "--sdf", f"{TOP}.sdf") as (folder, _):
+        # nextpnr's report tells clocks and paths only of what is routed; its log and its delays tell them of what is placed.
         log = (folder / "nextpnr.log").read_text()
+        with (folder / f"{TOP}.sdf").open() as delays:
+            paths = critical_paths(delays)
     found = _ESTIMATE.findall(log)
     estimates = {
         net: {"achieved": float(achieved), "constraint": float(constraint)} for net, achieved, constraint in found
     }
-    return _report(folder) | {"fmax": estimates, "critical_paths": []}
+    return _report(folder) | {"fmax": estimates, "critical_paths": paths}
 
 
 @contextmanager

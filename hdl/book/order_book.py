@@ -291,12 +291,11 @@ class OrderBook(wiring.Component):
         come, head = Signal(waiting_layout), Signal(waiting_layout)
         for name in _USED:
             m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
-        used = (*(itch.MESSAGES[code] for code in itch.BOOK_TYPES), itch.TRADE)
         wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
         starting = Signal()  # registered: what is ready must not lead back to what begins to clear
         usable = table.ready & ladder.ready & ~clearing & ~starting
         m.d.comb += [
-            wanted.eq(self.message.valid & self.message.p.watched & _is(self.message.p.type, *used)),
+            wanted.eq(self.message.valid & self.message.p.for_book),
             idle.eq(~busy & usable),
             direct.eq(idle & queue.empty),
             head.eq(Mux(queue.head.valid, queue.head.payload, come)),

@@ -404,7 +404,8 @@ class Resequencer(wiring.Component):
         still, told, recovering = Signal(_AT_REST), Signal(), Signal()
         # All of it is settled while packets come: only the clock in which the number moves has to lie between two.
         calm = ~draining & ~held.bit_select(low, 1)
-        rest = quiet & calm
+        # `declare` stands a clock after all was calm; between two packets nothing but a drain can have begun since.
+        rest = quiet & ~draining
         end, declare = Signal(64), Signal()
         m.d.sync += [
             open_.eq(expected < self.highest),

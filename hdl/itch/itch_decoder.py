@@ -25,6 +25,9 @@ SOURCES = {
 }
 """Which fields of a message each member of `interfaces.decoded` is made of."""
 
+_OF_BOOK = (*itch.BOOK_TYPES, itch.TRADE.code)
+"""Types the book looks at: those that change it, and sales."""
+
 
 def source(layout: Layout, member: str) -> tuple[int, int] | None:
     """Offset and size of the bytes that make `member` in a message, None where it has no such field."""
@@ -136,10 +139,12 @@ class ItchDecoder(wiring.Component):
         heard = out.locate if narrow else Cat(*reversed([store[place[0] + index] for index in range(place[1])]))
         hits = Signal(slots)
         m.d.sync += [hits[slot].eq(bound[slot] & (locate == heard)) for slot, locate in enumerate(locates)]
-        slot, watched = Signal(self.geometry.slot_bits), Signal()
+        slot, watched, for_book = Signal(self.geometry.slot_bits), Signal(), Signal()
+        of_book = Cat(kind[index] for index, layout in enumerate(layouts) if layout.code in _OF_BOOK).any()
         m.d.sync += [
             slot.eq(_pick(list(hits), list(range(slots)))),
             watched.eq(hits.any()),
+            for_book.eq(hits.any() & of_book),
         ]
 
         if narrow:
@@ -150,6 +155,7 @@ class ItchDecoder(wiring.Component):
                 self.decoded.valid.eq(right),
                 out.slot.eq(slot),
                 out.watched.eq(watched),
+                out.for_book.eq(for_book),
                 out.sequence.eq(number),
                 out.som.eq(som),
                 out.eot.eq(eot),
@@ -185,6 +191,7 @@ class ItchDecoder(wiring.Component):
                 out.eot.eq(second.eot),
                 out.slot.eq(_pick(list(hits), list(range(slots)))),
                 out.watched.eq(hits.any()),
+                out.for_book.eq(hits.any() & of_book),
             ]
             m.d.comb += [
                 self.drop[Drop.ITCH_TYPE].eq(second.done & ~known),

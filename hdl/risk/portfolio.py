@@ -40,7 +40,7 @@ class Portfolio(wiring.Component):
     open, when its touch changes. What it counted for before is kept, so that the sums change by the difference. One multiplier
     serves all slots, one after the other: those just sent first, the others in turn. No sum can overflow, see `total_bits`.
 
-    Timing: a slot takes 13 clocks. `settling` is high for 24 to 36 clocks behind the one in which the second order of a pair
+    Timing: a slot takes 13 clocks. `settling` is high for 25 to 37 clocks behind the one in which the second order of a pair
     was entered: the gate judges on sums that hold every order it sent. Other changes wait for their turn, which comes after 14
     clocks for each slot at most; until then the sums are those of a moment ago. That is safe for limits on exposure: a report
     never raises gross, or net in its direction. After reset all slots are counted before `counted` is high, and nothing settles
@@ -80,7 +80,7 @@ class Portfolio(wiring.Component):
             {
                 "bbo": In(stream.Signature(interfaces.bbo(geometry), always_ready=True)),
                 "booked": In(stream.Signature(booked(geometry), always_ready=True)),
-                "settling": Out(1),
+                "settling": Out(1, init=1),
                 "counted": Out(1),
                 "pnl": Out(total),
                 "long": Out(total),
@@ -109,11 +109,10 @@ class Portfolio(wiring.Component):
         turn, serving, chosen = Signal.like(slot), Signal(), Signal.like(slot)
         begins, working = Signal(), Signal()
         m.d.comb += [
-            working.eq(step.any()),
             chosen.eq(Mux(sent[0], sent_slots[0], Mux(sent[1], sent_slots[1], turn))),
             begins.eq(~working & (sent.any() | dirty.bit_select(turn, 1))),
         ]
-        m.d.sync += step.eq(step << 1 | begins)
+        m.d.sync += [step.eq(step << 1 | begins), working.eq(begins | step[:-1].any())]
         with m.If(~working):
             m.d.sync += [slot.eq(chosen), serving.eq(sent.any())]
             with m.If(sent[0]):
@@ -133,7 +132,8 @@ class Portfolio(wiring.Component):
         done = one_hot(m, chosen, slots, begins)
         m.d.sync += [dirty.eq((dirty & ~done) | again | reported)]
         m.d.sync += [counted.eq(counted | one_hot(m, slot, slots, step[-1])), self.counted.eq(counted.all())]
-        m.d.comb += self.settling.eq(~self.counted | sent.any() | (serving & working))
+        entered = self.booked.valid & told.entered
+        m.d.sync += self.settling.eq(~self.counted | entered | sent.any() | (serving & working))
 
     def _marks(self, m: Module):
         """A change of a touch in the clock in which it is kept, and the memories of the last bids and asks."""
@@ -231,8 +231,8 @@ class Portfolio(wiring.Component):
             write.data.eq(value),
             write.en.eq(step[7:11].any()),
         ]
-        before = Mux(counted.bit_select(slot, 1), part, 0)
-        m.d.sync += change.eq(value - before)
+        has_before = Signal()
+        m.d.sync += [has_before.eq(counted.bit_select(slot, 1)), change.eq(value - Mux(has_before, part, 0))]
         for index, total in enumerate((self.pnl, self.long, self.short, self.gross)):
             with m.If(step[8 + index]):
                 m.d.sync += total.eq(total + change)

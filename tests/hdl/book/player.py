@@ -29,6 +29,7 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
         "locate": fields["stock_locate"],
         "slot": slot,
         "watched": watched,
+        "for_book": int(bool(watched) and chr(raw[0]) in "AFECXDUP"),
         "timestamp": fields["timestamp"],
         "order_ref": fields.get("order_ref", fields.get("orig_order_ref", 0)),
         "new_order_ref": fields.get("new_order_ref", 0),
