@@ -116,12 +116,12 @@ class Run:
                 at += _RECORDS * (packet.behind - packet.first)
         self.rest()
 
-    def give_at_once(self, line: int, first: int, behind: int) -> int:
-        """Queue a packet right behind the one before; the clocks it takes on the wire."""
+    def give_at_once(self, line: int, first: int, behind: int, *, at: int = 0) -> int:
+        """Queue a packet right behind the one before, or at a clock; the clocks it takes on the wire."""
         framer = self._framers[line]
         framer.next_sequence = first
         frame = framer.packet(DAY[first - 1 : behind - 1])
-        self.card.send(frame)
+        self.card.send(frame, at=at)
         return wire_cycles(frame)
 
     def heartbeat(self, number: int = LAST, *, line: int = 0) -> None:
