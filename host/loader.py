@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 
 from hdl.spec import injection
+from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode, TradingState
 from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap
 from hdl.spec.statistics import MEAN_BITS, Statistics
@@ -80,6 +81,11 @@ class Loader:
         self.watchdog = 0
         self._symbols = [""] * self._geometry.slots
         self._ceilings: Ceilings | None = None
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the card."""
+        return self._geometry
 
     def identify(self) -> None:
         """`CardError` where the card's map or geometry is not the host's."""
