@@ -10,6 +10,7 @@ from hdl.control.event_writer import EventWriter
 from hdl.control.register_file import ControlBus, RegisterFile
 from hdl.control.trading_state_holder import TradingStateHolder
 from hdl.control.watchdog import Watchdog
+from hdl.feed.message_injector import MessageInjector
 from hdl.feed.moldudp64_receiver import MoldUdp64Receiver
 from hdl.feed.resequencer import Resequencer
 from hdl.itch.itch_decoder import ItchDecoder
@@ -96,6 +97,8 @@ class DataPath(wiring.Component):
         m.submodules.hold = hold = PacketHold(width=width)
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
         m.submodules.resequencer = order = Resequencer(width=width, ring_messages=geometry.ring_messages)
+        settle = frames.verdict + mold.verdict + order.latency
+        m.submodules.injector = injector = MessageInjector(width=width, settle=settle, tail=order.latency)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency + order.latency)
         m.submodules.book = book = OrderBook(geometry=geometry)
         m.submodules.trading = trading = TradingCore(geometry=geometry)
@@ -110,16 +113,16 @@ class DataPath(wiring.Component):
             m.d.comb += stage.now.eq(self.now)
 
         connect(m, flipped(self.control), registers.bus)
-        self._feed(m, registers.feed, frames, hold, mold, order, itch)
+        self._feed(m, registers.feed, frames, hold, mold, injector, order, itch)
         self._book(m, registers.book, order, itch, book)
         self._trading(m, registers, itch, book, trading, trading_state, watchdog, session)
         self._session(m, registers.session, frames, trading, session)
         self._events(m, writer, order, book, trading, session)
         self._identity(m, registers, cycles)
-        self._status(m, registers.status, writer, frames, hold, mold, order, itch, book, trading, session)
+        self._status(m, registers.status, writer, frames, hold, mold, injector, order, itch, book, trading, session)
         return m
 
-    def _feed(self, m, registers, frames, hold, mold, order, itch) -> None:
+    def _feed(self, m, registers, frames, hold, mold, injector, order, itch) -> None:
         # Registers lie far from what they steer; a clock on the way is nothing to the host.
         m.d.sync += order.recover.eq(registers.recover)
         connect(m, flipped(self.receive), frames.frame)
@@ -127,8 +130,11 @@ class DataPath(wiring.Component):
         connect(m, frames.feed_end, hold.i_end)
         connect(m, hold.o, mold.payload)
         connect(m, hold.o_end, mold.payload_end)
-        connect(m, mold.message, order.message)
-        connect(m, mold.packet, order.packet)
+        connect(m, mold.message, injector.message)
+        connect(m, mold.packet, injector.packet)
+        connect(m, registers.inject.load, injector.word)
+        connect(m, injector.message_out, order.message)
+        connect(m, injector.packet_out, order.packet)
         connect(m, order.o, itch.message)
         connect(m, registers.next_sequence.load, order.load)
         m.d.comb += [
@@ -138,9 +144,17 @@ class DataPath(wiring.Component):
             frames.feed_b_port.eq(registers.port_b),
             hold.hold.eq(registers.hold_until_fcs),
             mold.session.eq(registers.session),
-            order.coming.eq(mold.coming),
-            order.line.eq(mold.line),
-            order.busy.eq(mold.busy),
+            injector.coming.eq(mold.coming),
+            injector.line.eq(mold.line),
+            injector.busy.eq(mold.busy),
+            injector.frame.valid.eq(self.receive.valid),
+            injector.frame.last.eq(self.receive.payload.last),
+            injector.waiting.eq(hold.waiting),
+            injector.clear.eq(registers.next_sequence.load.valid),
+            registers.inject.value.eq(injector.level),
+            order.coming.eq(injector.coming_out),
+            order.line.eq(injector.line_out),
+            order.busy.eq(injector.busy_out),
             order.gap_wait.eq(registers.gap_wait),
             registers.next_sequence.value.eq(order.expected),
             registers.highest.eq(order.highest),
@@ -305,7 +319,7 @@ class DataPath(wiring.Component):
             identity.adaptive.eq(geometry.adaptive),
         ]
 
-    def _status(self, m, status, writer, frames, hold, mold, order, itch, book, trading, session) -> None:
+    def _status(self, m, status, writer, frames, hold, mold, injector, order, itch, book, trading, session) -> None:
         for name, gain in (
             ("frames_received", frames.received),
             ("frames_sent", session.frames_sent),
@@ -323,13 +337,14 @@ class DataPath(wiring.Component):
             ("heartbeats", mold.heartbeat),
             ("duplicates_a", order.duplicate[0]),
             ("duplicates_b", order.duplicate[1]),
+            ("duplicates_inject", order.duplicate[2]),
             ("recovered", order.recovered),
         ):
             m.d.comb += getattr(status, name).eq(gain)
 
         overruns = Signal(len(Drop))
         m.d.comb += [overruns[Drop.HOLD_OVERRUN].eq(hold.overflow), overruns[Drop.SEGMENT_OVERRUN].eq(session.overflow)]
-        causes = [stage.drop for stage in (frames, mold, order, itch, book, session)] + [overruns]
+        causes = [stage.drop for stage in (frames, mold, injector, order, itch, book, session)] + [overruns]
         m.d.comb += [status.drop[cause].eq(sum(stage[cause] for stage in causes)) for cause in Drop]
         m.d.comb += [
             status.refusal.eq(trading.refusal),

@@ -31,13 +31,15 @@ from host.inputs import capture
 from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
 from host.loader import Loader, OrderSession
+from host.recovery import Recovery
 from host.replay import Outputs, Replay
-from host.stimulus import Capture, Stimulus, Wanted, from_messages
+from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
 from host.summary import MarketSummary, Summary, render
 from host.synth import synth
 from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
+from sim.retransmission import RetransmissionServer
 from sim.tcp import Endpoint
 from sim.tools import ToolError
 from sim.venue import Venue
@@ -179,6 +181,18 @@ def _wanted(feed: str | None, session: str | None, first: int | None) -> Wanted:
     return Wanted(address, port, session.ljust(10).encode() if session is not None else None, first)
 
 
+def _losses(text: str) -> tuple[int, float]:
+    """Seed and part of what is lost."""
+    seed, _, rate = text.rpartition(":")
+    try:
+        number, part = int(seed or 1), float(rate)
+    except ValueError:
+        number, part = 0, -1.0
+    if not 0 <= part <= 1:
+        fail(Exit.USAGE, f"--lose {text}: allowed is [SEED:]RATE with a rate of 0 to 1, for example 7:0.01")
+    return number, part
+
+
 @contextmanager
 def _progress(replay: Replay | TwinReplay, source: Source) -> Iterator[None]:
     """A bar on standard error while something runs there to be seen, nothing otherwise."""
@@ -231,6 +245,10 @@ def replay(
     hold_until_fcs: Annotated[
         bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
     ] = False,
+    lose: Annotated[
+        str | None,
+        typer.Option(metavar="[SEED:]RATE", help="Lose this part of the packets, 0 to 1; ITCH files only. See [feed] recover."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check call and files, show what would be loaded as the card's integers, and stop.")
     ] = False,
@@ -247,14 +265,19 @@ def replay(
         t2t replay day.itch.gz --engine twin --bbo bbo.csv
     """
     if engine is Engine.TWIN:
-        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave)
+        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave, lose=lose)
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
+    losses = None if lose is None else _losses(lose)
     with ExitStack() as stack:
         try:
             configuration = config.load(files or (), geometry, symbols=symbol or ())
             wanted = replace(wanted, line_b=config.line_units(configuration.line_b))
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
+            if losses is not None:
+                if given.records is None:
+                    fail(Exit.USAGE, "--lose: allowed with ITCH files; a capture holds what arrived")
+                given = replace(given, stimuli=lossy(given.stimuli, given.feed, rate=losses[1], seed=losses[0]))
             if dry_run:
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
                 return
@@ -337,7 +360,7 @@ def compare_engines(
     raise typer.Exit(Exit.OK if result.equal else Exit.FINDINGS)
 
 
-def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
+def _refuse_what_the_twin_lacks(**files: object) -> None:
     wanted = [f"--{name}" for name, path in files.items() if path is not None]
     if wanted:
         fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
@@ -388,10 +411,24 @@ def _run(
     loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
     loader.arm(configuration.mode)
     exchange = _exchange(configuration, session) if configuration.mode is Mode.LIVE else None
-    replay = Replay(card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, listen=listen)
+    stimuli, recovery = given.stimuli, None
+    if configuration.feed.recover:
+        server = RetransmissionServer(given.feed.session)
+        stimuli = _published(stimuli, server)
+        recovery = Recovery(loader, given.feed.session, configuration.recovery, server)
+    replay = Replay(
+        card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, listen=listen
+    )
     with _progress(replay, given.source):
-        replay.run(given.stimuli)
+        replay.run(stimuli)
     return replay
+
+
+def _published(stimuli: Iterator[Stimulus], server: RetransmissionServer) -> Iterator[Stimulus]:
+    """What the exchange sends, the server has."""
+    for stimulus in stimuli:
+        server.publish(stimulus.sequence, stimulus.messages)
+        yield stimulus
 
 
 def _exchange(configuration: Configuration, session: OrderSession) -> Venue:

@@ -1,8 +1,9 @@
 """What to watch and how to trade it, from TOML files: every value checked against the card it is meant for.
 
-A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[line_b]``, ``[feed]``, ``[risk]``,
-``[ceilings]`` and ``[strategy]``; several files are taken together. Amounts are in the unit their key names; `pair_row`,
-`limit_row` and the rest give the integers the card takes. All errors of all files are found before any is reported.
+A file holds any of the arrays ``[[slots]]``, ``[[pairs]]``, ``[[limits]]`` and the tables ``[line_b]``, ``[feed]``,
+``[recovery]``, ``[risk]``, ``[ceilings]`` and ``[strategy]``; several files are taken together. Amounts are in the unit their key
+names; `pair_row`, `limit_row` and the rest give the integers the card takes. All errors of all files are found before any is
+reported.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from hdl.spec.geometry import Geometry
+from hdl.spec.moldudp64 import END_OF_SESSION
 from hdl.spec.reasons import Mode
 from hdl.spec.registers import BLOCKS, Register
 from hdl.spec.statistics import K_FRACTION
@@ -106,6 +108,8 @@ Price = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(OUCH_HI
 """Dollars of a share."""
 Microseconds = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MICROSECONDS_MOST))]
 """Time, taken to the nearest clock."""
+Timeout = Annotated[Decimal, BeforeValidator(_decimal), Ge(Decimal(1)), Le(Decimal(_MICROSECONDS_MOST))]
+"""Time, taken to the nearest clock."""
 Milliseconds = Annotated[
     Decimal, BeforeValidator(_decimal), Ge(Decimal(0)), Le(Decimal(_MILLISECONDS_MOST)), MultipleOf(Decimal("0.001"))
 ]
@@ -147,6 +151,16 @@ class FeedTable(_Model):
     )
     recover: bool = Field(
         default=False, description="true: at a gap messages wait until what is missing has come; false: they go on behind it"
+    )
+
+
+class RecoveryTable(_Model):
+    """How missing messages are asked for where `recover` of the feed is true."""
+
+    timeout_us: Timeout = Field(default=Decimal(1_000), description="an answer may take so long; then the request is sent again")
+    tries: int = Field(default=5, ge=1, le=1_000, description="requests without an answer until what they ask for is given up")
+    messages_per_request: int = Field(
+        default=1_000, ge=1, le=END_OF_SESSION - 1, description="messages one request asks for, at most"
     )
 
 
@@ -306,6 +320,7 @@ class _File(_Model):
     limits: list[Limit] = []
     line_b: LineB | None = None
     feed: FeedTable | None = None
+    recovery: RecoveryTable | None = None
     risk: Risk | None = None
     ceilings: Ceilings | None = None
     strategy: Strategy | None = None
@@ -313,7 +328,7 @@ class _File(_Model):
 
 _ARRAYS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit}
 _TABLES: Mapping[str, type[_Model]] = {
-    "line_b": LineB, "feed": FeedTable, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy,
+    "line_b": LineB, "feed": FeedTable, "recovery": RecoveryTable, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy,
 }  # fmt: skip
 _SECTIONS = {**_ARRAYS, **_TABLES}
 
@@ -340,6 +355,8 @@ class Configuration:
         The feed's second line.
     feed : FeedTable
         How the lines are put together.
+    recovery : RecoveryTable
+        How what is missing on all of them is asked for.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -350,6 +367,7 @@ class Configuration:
     ceilings: Ceilings | None = None
     line_b: LineB | None = None
     feed: FeedTable = FeedTable()
+    recovery: RecoveryTable = RecoveryTable()
 
     @property
     def mode(self) -> Mode:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
+from hdl.spec import injection
+from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode, TradingState
 from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap
 from hdl.spec.statistics import MEAN_BITS, Statistics
@@ -80,6 +82,11 @@ class Loader:
         self._symbols = [""] * self._geometry.slots
         self._ceilings: Ceilings | None = None
 
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the card."""
+        return self._geometry
+
     def identify(self) -> None:
         """`CardError` where the card's map or geometry is not the host's."""
         geometry = self._geometry
@@ -112,6 +119,16 @@ class Loader:
     def highest(self) -> int:
         """The number behind the highest the card has heard of."""
         return self._card.read("feed", "highest")
+
+    @property
+    def inject_room(self) -> int:
+        """Messages the card takes on its third line without refusing one."""
+        return injection.MESSAGES - self._card.read("feed", "inject")
+
+    def inject(self, number: int, message: bytes) -> None:
+        """Give the card a message on its third line. `ValueError` where that line cannot carry it."""
+        for word in injection.words(number, message):
+            self._card.write("feed", "inject", word)
 
     def end_wait(self) -> None:
         """No hole will be filled any more."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
+from hdl.spec import events
 from hdl.spec.layout import LayoutError
 from hdl.spec.reasons import Mode
 from hdl.spec.statistics import FRACTION
@@ -18,6 +19,7 @@ from host.exposure import read_sums
 from host.framing import Feed
 from host.inputs.source import InputError
 from host.loader import Loader
+from host.recovery import Recovery
 from host.stimulus import Index, Stimulus, wire_cycles
 from host.summary import (
     Fills,
@@ -36,6 +38,8 @@ from host.tally import Tally
 from host.watch import Watch
 from host.wire_log import WireLog
 
+_RECOVERY_SLICE = 2_000
+"""Clocks between two looks where missing messages are asked for: about what the third line takes for those that can wait."""
 _SLICE = 100_000
 """Clocks of market data queued ahead while nobody answers."""
 _BEATS = 4
@@ -96,6 +100,8 @@ class Replay:
         Answers orders.
     outputs : Outputs, optional
         Files to write.
+    recovery : Recovery, optional
+        Asks for what is missing.
     listen : callable, optional
         Told every event record, in order.
     """
@@ -109,6 +115,7 @@ class Replay:
         *,
         exchange: Exchange | None = None,
         outputs: Outputs | None = None,
+        recovery: Recovery | None = None,
         listen: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         self._card = card
@@ -117,6 +124,7 @@ class Replay:
         self._feed = feed
         self._exchange = exchange
         self._outputs = outputs or Outputs()
+        self._recovery = recovery
         self._listen = listen
         self._watch = Watch(loader, configuration)
         self._index = Index(feed.next_sequence)
@@ -151,11 +159,12 @@ class Replay:
 
     def _run(self, stimuli: Iterator[Stimulus]) -> None:
         ahead = min(_SLICE, self._exchange.latency) if self._exchange else _SLICE
-        ahead = min(ahead, self._beat_every or ahead)
+        ahead = min(ahead, self._beat_every or ahead, _RECOVERY_SLICE if self._recovery else ahead)
         self._next_at = self._card.cycle
         try:
             while self._fill(stimuli, self._card.cycle + ahead):
                 self._beat()
+                self._recover()
                 self._card.run(ahead)
                 self._drain()
         except KeyboardInterrupt:
@@ -182,6 +191,7 @@ class Replay:
     def _settle(self) -> None:
         """Nothing more comes: what waits at a hole goes on, hole by hole."""
         if self._configuration.feed.recover:
+            self._recover_rest()
             return
         before = -1
         self._loader.end_wait()
@@ -189,6 +199,29 @@ class Replay:
             before = number
             self._card.run(2 * self._card.geometry.ring_messages)
             self._card.run_until_idle(limit=_IDLE_LIMIT)
+
+    def _recover(self) -> bool:
+        """Go on with what is missing; whether something is."""
+        if self._recovery is None or not self._recovery.busy:
+            return False
+        self._recovery.step(self._card.cycle)
+        return True
+
+    def _recover_rest(self) -> None:
+        """Nothing more comes on the lines: until nothing is missing, or what is was given up."""
+        quiet_since = self._card.cycle
+        wait = config.feed_registers(self._configuration.feed, self._card.geometry)["gap_wait"] + _RECOVERY_SLICE
+        while self._recovery is not None and (number := self._loader.next_sequence) < (highest := self._loader.highest):
+            if self._recover():
+                quiet_since = self._card.cycle
+            elif self._recovery.failed:
+                return
+            elif self._card.cycle - quiet_since > wait:
+                # The record of the gap was lost.
+                self._recovery.open(number, highest, self._card.cycle)
+            self._beat()
+            self._card.run(_RECOVERY_SLICE)
+            self._drain()
 
     def _beat(self) -> None:
         """Tell the card that the host lives, where it is time."""
@@ -213,7 +246,8 @@ class Replay:
         for message in stimulus.messages:
             self._watch.see(message)
         fresh = self._index.add(stimulus)
-        self._put(stimulus.frame, self._next_at)
+        if not stimulus.lost:
+            self._put(stimulus.frame, self._next_at)
         if self._exchange is not None and fresh:
             self._unseen.append((self._next_at, fresh))
 
@@ -241,6 +275,8 @@ class Replay:
         self._observe(self._card.cycle)
         for record in self._card.events():
             self._tally.add(record)
+            if self._recovery is not None and record["kind"] == events.GAP.code:
+                self._recovery.take(record, self._card.cycle)
             if self._listen is not None:
                 self._listen(record)
         if self._outputs.wire is not None:
@@ -268,6 +304,8 @@ class Replay:
         status = {name: card.read("status", name) for name in _STATUS}
         counts = {name: dict(card.read_rows("status", name)) for name in ("drop", "refusal", "miss", "alarm", "itch_type")}
         clock_hz = card.geometry.clock_hz
+        # A gap that is filled in parts is told more than once.
+        recovery = self._recovery.summary() if self._recovery else None
         events_lost = max(status["events_lost"], tally.lost)
         summary = Summary(
             file=file,
@@ -297,7 +335,7 @@ class Replay:
             som_to_sof=Latency.of(tally.som_to_sof, clock_hz),
             drops=counts["drop"],
             gaps=status["gaps"],
-            missing_messages=tally.missing_messages,
+            missing_messages=recovery.unrecovered if recovery else tally.missing_messages,
             lost_after_use=status["lost_after_use"],
             heartbeats=status["heartbeats"],
             events_lost=events_lost,
@@ -307,6 +345,7 @@ class Replay:
             slots=tuple(self._slots()),
             unwatched_symbols=self._watch.unwatched,
             cycles=card.cycle,
+            recovery=recovery,
             findings=(),
         )
         return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
@@ -344,6 +383,8 @@ class Replay:
     def _found(self, summary: Summary) -> Iterator[str]:
         """What the reader of a summary must not overlook."""
         yield from self._watch.conflicts
+        if self._recovery is not None:
+            yield from self._recovery.findings()
         for symbol in self._watch.missing:
             yield f"{symbol}: no message of the file tells its locate; give it with --symbol {symbol}=LOCATE"
         if summary.events_lost:

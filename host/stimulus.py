@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -30,11 +31,14 @@ class Stimulus:
         The feed's messages in it, in order; empty in frames that are not the feed's.
     sequence : int
         Number of the first of them.
+    lost : bool
+        It was sent and does not arrive.
     """
 
     frame: bytes
     messages: tuple[bytes, ...] = ()
     sequence: int = 0
+    lost: bool = False
 
 
 def from_messages(messages: Iterable[bytes], feed: Feed, *, pack: int) -> Iterator[Stimulus]:
@@ -43,6 +47,15 @@ def from_messages(messages: Iterable[bytes], feed: Feed, *, pack: int) -> Iterat
     for group in pack_messages(messages, most=pack):
         sequence = framer.next_sequence
         yield Stimulus(framer.packet(group), tuple(group), sequence)
+
+
+def lossy(stimuli: Iterable[Stimulus], feed: Feed, *, rate: float, seed: int) -> Iterator[Stimulus]:
+    """The same with a part of the feed's packets lost, and a heartbeat behind the last: it shows a loss at the end."""
+    rng, framer = random.Random(seed), Framer(feed)
+    for stimulus in stimuli:
+        framer.next_sequence = max(framer.next_sequence, stimulus.sequence + len(stimulus.messages))
+        yield replace(stimulus, lost=bool(stimulus.messages) and rng.random() < rate)
+    yield Stimulus(framer.packet([]))
 
 
 @dataclass(frozen=True)

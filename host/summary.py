@@ -173,6 +173,32 @@ class Portfolio(_Model):
     loss_reached: bool
 
 
+class RecoverySummary(_Model):
+    """What was asked for of messages missing on every line.
+
+    Parameters
+    ----------
+    gaps : int
+        Ranges of numbers that were asked for.
+    requests, repeats : int
+        Requests sent; those of them that followed one without an answer.
+    answers, unusable : int
+        Packets that brought something that was asked for, and those that did not.
+    given : int
+        Messages given to the card.
+    unrecovered : int
+        Messages that were given up.
+    """
+
+    gaps: int
+    requests: int
+    repeats: int
+    answers: int
+    unusable: int
+    given: int
+    unrecovered: int
+
+
 class MarketSlot(_Model):
     """What became of one watched symbol's book.
 
@@ -278,6 +304,8 @@ class Summary(MarketSummary):
     events_lost: int
     slots: tuple[SlotSummary, ...]
     cycles: int
+    recovery: RecoverySummary | None = None
+    """Where messages that are missing are asked for."""
 
 
 def geometry_of(geometry: Geometry) -> dict[str, int]:
@@ -330,8 +358,16 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
         "BBO changes": summary.bbo_changes,
         "unknown references": summary.unknown_references,
         "gaps, messages missing": f"{summary.gaps:,}, {summary.missing_messages:,}",
+        **(_recovered(card.recovery) if card and card.recovery else {}),
         "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
         **({"clocks": card.cycles} if card else {}),
+    }
+
+
+def _recovered(recovery: RecoverySummary) -> Mapping[str, object]:
+    return {
+        "requests (repeats), answers": f"{recovery.requests:,} ({recovery.repeats:,}), {recovery.answers:,}",
+        "messages recovered, given up": f"{recovery.given:,}, {recovery.unrecovered:,}",
     }
 
 

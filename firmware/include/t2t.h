@@ -27,6 +27,7 @@
 #define T2T_FEED_GAP_WAIT 0x00017u /* rw, 32 bits */
 #define T2T_FEED_RECOVER 0x00018u /* rw, 1 bits */
 #define T2T_FEED_HOLD_UNTIL_FCS 0x00019u /* rw, 1 bits */
+#define T2T_FEED_INJECT 0x0001Au /* load, 32 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 16u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */
@@ -106,14 +107,15 @@
 #define T2T_STATUS_HEARTBEATS 0x00A6Au /* ro, 32 bits */
 #define T2T_STATUS_DUPLICATES_A 0x00A6Bu /* ro, 32 bits */
 #define T2T_STATUS_DUPLICATES_B 0x00A6Cu /* ro, 32 bits */
-#define T2T_STATUS_RECOVERED 0x00A6Du /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00A6Eu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00A6Fu /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES 0x00A70u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_LOST 0x00A71u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_CUT 0x00A72u /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_INJECT 0x00A6Du /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00A6Eu /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00A6Fu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00A70u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00A71u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00A72u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00A73u /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00A80u /* ro, table */
-#define T2T_STATUS_DROP_ROWS 27u
+#define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00AA0u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 30u
@@ -156,6 +158,8 @@ enum t2t_drop {
     T2T_DROP_HOLD_OVERRUN = 24,
     T2T_DROP_SEGMENT_OVERRUN = 25,
     T2T_DROP_BEYOND = 26,
+    T2T_DROP_INJECT_LENGTH = 27,
+    T2T_DROP_INJECT_OVERRUN = 28,
 };
 
 enum t2t_refusal {

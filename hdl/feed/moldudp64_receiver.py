@@ -133,6 +133,11 @@ class MoldUdp64Receiver(wiring.Component):
         """Cycles from a message byte on `payload` to the same byte on `message`."""
         return self._skew + (0 if self.width == 1 else 1)
 
+    @property
+    def verdict(self) -> int:
+        """Cycles from `payload_end` to `packet`."""
+        return self._skew + 3
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
         state = _State(self._skew)

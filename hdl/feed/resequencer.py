@@ -86,8 +86,8 @@ class Resequencer(wiring.Component):
         Messages of all lines, one packet at a time.
     coming : In(64)
         Number of the message that comes, a clock before it; looked at only where ``width`` is 1.
-    line : In(1)
-        Line of the packet under way.
+    line : In(2)
+        Line of the packet under way: 0 is A, 1 is B, 2 the host's.
     busy : In(1)
         A packet is under way: from a clock before its first message (where ``width`` is 8, from its first message) until its end.
     packet : In(stream.Signature(PACKET, always_ready=True))
@@ -111,7 +111,7 @@ class Resequencer(wiring.Component):
         Pulse: after a gap declared with ``recover`` there is nothing open any more.
     lost_after_use : Out(1)
         Pulse: a frame was bad of which at least one message was given whole.
-    duplicate : Out(2)
+    duplicate : Out(3)
         Pulse: a message was heard before, by line.
     drop : Out(len(Drop))
         Pulses: DUPLICATE, a packet of which all messages were; BEYOND, a message too far ahead, or too long, to be held.
@@ -137,7 +137,7 @@ class Resequencer(wiring.Component):
             {
                 "message": In(stream.Signature(numbered_beat(width), always_ready=True)),
                 "coming": In(64),
-                "line": In(1),
+                "line": In(2),
                 "busy": In(1),
                 "packet": In(stream.Signature(PACKET, always_ready=True)),
                 "load": In(number),
@@ -150,7 +150,7 @@ class Resequencer(wiring.Component):
                 "given_up": Out(1),
                 "recovered": Out(1),
                 "lost_after_use": Out(1),
-                "duplicate": Out(2),
+                "duplicate": Out(3),
                 "drop": Out(len(Drop)),
             }
         )

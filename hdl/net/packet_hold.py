@@ -39,6 +39,8 @@ class PacketHold(wiring.Component):
         less than `SPACING` clocks.
     hold : In(1)
         Store and forward.
+    waiting : Out(1)
+        Something was stored and is not yet out, or has just come out; from the clock after the verdict on it.
     overflow : Out(1)
         Pulse: a packet did not fit the ring and was dropped whole.
 
@@ -66,6 +68,7 @@ class PacketHold(wiring.Component):
                 "o": Out(stream.Signature(feed_beat(width), always_ready=True)),
                 "o_end": Out(stream.Signature(END, always_ready=True)),
                 "hold": In(1),
+                "waiting": Out(1),
                 "overflow": Out(1),
             }
         )
@@ -150,6 +153,7 @@ class PacketHold(wiring.Component):
 
         pass_on = self.i.valid & ~store
         m.d.comb += [
+            self.waiting.eq(busy),
             self.o.valid.eq(pass_on | ahead[1]),
             self.o.payload.eq(Mux(ahead[1], out, self.i.payload)),
             self.o_end.valid.eq(ending | (self.i_end.valid & Mux(inside, ~storing, ~self.hold & ~busy))),

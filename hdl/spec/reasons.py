@@ -65,6 +65,10 @@ class Drop(enum.IntEnum):
     """Segment did not fit the store in front of the order session; the exchange sends it again."""
     BEYOND = 26
     """Message too far ahead of the one expected, or too long, to wait for its turn."""
+    INJECT_LENGTH = 27
+    """Message the host wrote whose length is none."""
+    INJECT_OVERRUN = 28
+    """Message the host wrote that there was no room for."""
 
 
 class Refusal(enum.IntEnum):

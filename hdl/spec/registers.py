@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from hdl.spec import itch, statistics
+from hdl.spec import injection, itch, statistics
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Drop, Miss, Refusal
 
@@ -196,6 +196,8 @@ FEED = Block(
         Register("gap_wait", 32, Access.RW, "clocks a hole may stay open before it is a gap"),
         Register("recover", 1, Access.RW, "1: at a gap messages wait until what is missing has come; 0: they go on behind it"),
         Register("hold_until_fcs", 1, Access.RW, "1: a packet is used only after its frame check sequence was good"),
+        Register("inject", 32, Access.LOAD, f"next of the {injection.WORDS} words of a message of the third line; reads how many "
+                 f"wait of the {injection.MESSAGES} there is room for; loading next_sequence forgets them"),
         Table(
             "bindings",
             lambda geometry: geometry.slots,
@@ -367,6 +369,7 @@ STATUS = Block(
         Register("heartbeats", 32, Access.RO, "MoldUDP64 heartbeats and ends of session"),
         Register("duplicates_a", 32, Access.RO, "messages on line A that had been heard before"),
         Register("duplicates_b", 32, Access.RO, "messages on line B that had been heard before"),
+        Register("duplicates_inject", 32, Access.RO, "messages of the host that had been heard before"),
         Register("recovered", 32, Access.RO, "times nothing was missing any more after a gap"),
         Register("limits_refused", 32, Access.RO, "rows of limits above a ceiling, and ceilings written when locked"),
         Register("watchdog_expired", 32, Access.RO, "times the host's heartbeat was missed"),

@@ -170,7 +170,7 @@ def mold_packet(frame: bytes) -> MoldPacket | None:
     if end < mold_at + moldudp64.HEADER.size:
         return None
     count = _uint(frame, mold_at, moldudp64.HEADER, "message_count")
-    messages, whole = _blocks(frame[mold_at + moldudp64.HEADER.size : end], count)
+    messages, whole = blocks(frame[mold_at + moldudp64.HEADER.size : end], count)
     return MoldPacket(
         _uint(frame, ip_at, IPV4, "destination"),
         _uint(frame, udp_at, UDP, "destination_port"),
@@ -184,7 +184,7 @@ def mold_packet(frame: bytes) -> MoldPacket | None:
     )
 
 
-def _blocks(payload: bytes, count: int) -> tuple[tuple[bytes, ...], bool]:
+def blocks(payload: bytes, count: int) -> tuple[tuple[bytes, ...], bool]:
     """Whole messages of a packet, and whether they are all there and nothing else is."""
     messages: list[bytes] = []
     at = 0

@@ -55,7 +55,7 @@ def test_a_wrong_configuration_is_code_2_and_names_everything(tmp_path: Path, it
     result = call("replay", itch, "--config", bad, "--symbol", "A=0")
     assert result.exit_code == 2
     assert result.stdout == ""
-    allowed = "slots, pairs, limits, line_b, feed, risk, ceilings, strategy"
+    allowed = "slots, pairs, limits, line_b, feed, recovery, risk, ceilings, strategy"
     assert f"{bad}: nonsense: unknown key; allowed are {allowed}" in result.stderr
     assert f"{bad}: risk.rate_tokens: -1 was given; allowed are 0 to 65535" in result.stderr
     assert "--symbol A=0: locate: 0 was given; allowed are 1 to 65535" in result.stderr

@@ -216,7 +216,8 @@ def test_every_problem_of_every_file_is_reported_at_once(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         config.load([first, second, third], LARGE, symbols=["A=x", "B=0", "toolongname"])
     text = "\n".join(caught.value.problems)
-    assert f"{first}: nonsense: unknown key; allowed are slots, pairs, limits, line_b, feed, risk, ceilings, strategy" in text
+    allowed = "slots, pairs, limits, line_b, feed, recovery, risk, ceilings, strategy"
+    assert f"{first}: nonsense: unknown key; allowed are {allowed}" in text
     assert f"{first}: risk.rate_tokens: 65536 was given; allowed are 0 to 65535" in text
     assert f"{second}: not TOML" in text
     assert f"{third}: cannot be read" in text
@@ -370,3 +371,14 @@ def test_how_the_lines_are_put_together(tmp_path: Path) -> None:
     given = load(tmp_path, "[feed]\ngap_wait_us = 0.8\nrecover = true\n").feed
     assert config.feed_registers(given, PRESETS["versa"]) == {"gap_wait": 100, "recover": 1}
     assert problems(tmp_path, "[feed]\ngap_wait_us = -1\n") != []
+
+
+def test_how_missing_messages_are_asked_for(tmp_path: Path) -> None:
+    assert load(tmp_path, "").recovery == config.RecoveryTable(timeout_us=1_000, tries=5, messages_per_request=1_000)
+    assert load(tmp_path, "[recovery]\ntimeout_us = 2.5\ntries = 1\n").recovery.timeout_us == Decimal("2.5")
+    assert problems(tmp_path, "[recovery]\ntimeout_us = 0\ntries = 0\nmessages_per_request = 65535\nserver = 1\n") == [
+        "recovery.timeout_us: 0 was given; allowed are 1 to 27487790",
+        "recovery.tries: 0 was given; allowed are 1 to 1000",
+        "recovery.messages_per_request: 65535 was given; allowed are 1 to 65534",
+        "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request",
+    ]

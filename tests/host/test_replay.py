@@ -192,6 +192,48 @@ def test_duplicates_and_gaps_in_a_capture(tmp_path: Path) -> None:
     assert summary["feed"] == {"address": "233.1.2.3", "port": 99, "session": "SESSION001", "next_sequence": 70}
 
 
+def test_what_is_lost_is_asked_for_and_no_row_is_different(tmp_path: Path) -> None:
+    recover = tmp_path / "recover.toml"
+    recover.write_text("[feed]\nrecover = true\n")
+    path = tmp_path / "part.itch"
+    path.write_bytes(framed(list(records(require(AAPL)))[:3_000]))
+    arguments = (path, *SMALL, "--symbol", "AAPL=13", "--pack", 4, "--bbo", tmp_path / "bbo.csv", "--lose", "7:0.02")
+    summary = call(*arguments, "--config", recover)
+    assert written(tmp_path / "bbo.csv", {"AAPL": 13}) == judged(path.read_bytes())
+    assert summary["slots"][0]["integrity"] == "exact" and summary["slots"][0]["lowered_by"]["gap"] > 0
+    assert summary["recovery"]["given"] > 0 and summary["recovery"]["unrecovered"] == summary["missing_messages"] == 0
+    assert summary["frames_in"] < 750
+    without = call(*arguments)
+    assert without["slots"][0]["integrity"] != "exact" and without["missing_messages"] > 0 and without["recovery"] is None
+
+
+def test_what_a_capture_does_not_hold_cannot_be_recovered(tmp_path: Path) -> None:
+    recover = tmp_path / "recover.toml"
+    recover.write_text("[feed]\nrecover = true\n[recovery]\ntries = 2\n")
+    framer = Framer(Feed())
+    messages = [add("XYZ", 7, number, "B", 100 * number, 10_000 + 100 * number, number) for number in range(1, 9)]
+    sent = [framer.packet(messages[:3])]
+    framer.next_sequence = 6
+    sent.append(framer.packet(messages[5:]))
+    path = tmp_path / "some.pcap"
+    path.write_bytes(
+        struct.pack(">IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+        + b"".join(struct.pack(">IIII", 0, 0, len(each), len(each)) + each for each in sent)
+    )
+    summary = call(path, *SMALL, "--config", recover, code=1)
+    assert summary["slots"][0]["integrity"] == "suspect" and summary["messages"] == 3
+    [finding] = summary["findings"]
+    assert finding.startswith("messages 4 to 5 are missing: asked for 2 times and not answered")
+    result = CliRunner().invoke(cli.app, ["replay", str(path), "--lose", "0.1"])
+    assert result.exit_code == 2 and "a capture holds what arrived" in result.stderr
+
+
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "x", "a:0.1", "1:2:3"])
+def test_a_loss_that_is_none_is_refused(text: str) -> None:
+    result = CliRunner().invoke(cli.app, ["replay", __file__, "--lose", text])
+    assert result.exit_code == 2 and "allowed is [SEED:]RATE" in result.stderr
+
+
 PAIR = """
 [[pairs]]
 leg_a = "AAA"

@@ -46,7 +46,7 @@ class FeedChain(wiring.Component):
                 "gap": Out(stream.Signature(GAP, always_ready=True)),
                 "given_up": Out(1),
                 "recovered": Out(1),
-                "duplicate": Out(2),
+                "duplicate": Out(3),
                 "lost_after_use": Out(1),
                 "heartbeat": Out(1),
                 "overflow": Out(1),

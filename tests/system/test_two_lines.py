@@ -17,6 +17,7 @@ from hdl.spec.reasons import Integrity, IntegrityCause
 from host.config import FeedTable
 from host.framing import Feed, Framer
 from host.loader import Loader, OrderSession
+from host.stimulus import wire_cycles
 from sim.card import SimulatedCard
 from tests.support.desk import CONFIGURATION, DOLLAR, Market
 
@@ -114,6 +115,14 @@ class Run:
             if self.card.geometry.width == 8:
                 at += _RECORDS * (packet.behind - packet.first)
         self.rest()
+
+    def give_at_once(self, line: int, first: int, behind: int, *, at: int = 0) -> int:
+        """Queue a packet right behind the one before, or at a clock; the clocks it takes on the wire."""
+        framer = self._framers[line]
+        framer.next_sequence = first
+        frame = framer.packet(DAY[first - 1 : behind - 1])
+        self.card.send(frame, at=at)
+        return wire_cycles(frame)
 
     def heartbeat(self, number: int = LAST, *, line: int = 0) -> None:
         """Tell the number of the next message."""

@@ -29,7 +29,7 @@ class Bench:
         self.begun: list[int] = []
         self.gaps: list[tuple[int, int]] = []
         self.counts = {"recovered": 0, "lost_after_use": 0, "given_up": 0}
-        self.duplicates = [0, 0]
+        self.duplicates = [0, 0, 0]
         self.drops: list[Drop] = []
         self._current, self._number = b"", 0
 
@@ -67,7 +67,7 @@ class Bench:
         for name in self.counts:
             self.counts[name] += ctx.get(getattr(dut, name))
         if duplicate := ctx.get(dut.duplicate):
-            self.duplicates[duplicate >> 1] += 1
+            self.duplicates[duplicate.bit_length() - 1] += 1
         if drop := ctx.get(dut.drop):
             self.drops += [cause for cause in Drop if drop >> cause & 1]
 
@@ -213,7 +213,7 @@ def test_duplicates_are_counted_by_line_and_packets_of_nothing_else_dropped(widt
 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 5))
-    assert bench.duplicates == [1, 6]
+    assert bench.duplicates == [1, 6, 0]
     assert bench.drops == [Drop.DUPLICATE] * 3
 
 
@@ -524,5 +524,5 @@ def test_copies_that_come_while_the_ring_drains(width: int, between: int) -> Non
 
     bench.run(story)
     assert bench.messages == [(number, content(number)) for number in range(START, START + 4 * RING)]
-    assert bench.duplicates == [0, 4 * 9]
+    assert bench.duplicates == [0, 4 * 9, 0]
     assert not bench.gaps
