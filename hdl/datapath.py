@@ -193,6 +193,7 @@ class DataPath(wiring.Component):
             (risk, "ceilings"),
         ):
             connect(m, getattr(source, name), getattr(trading, name))
+        connect(m, risk.order, trading.host_order)
         m.d.comb += [
             # The book takes the same stream; market status only looks on.
             trading.decoded.valid.eq(itch.decoded.valid),

@@ -5,10 +5,10 @@ the clock count at which the first and last byte of the message stood at the MAC
 """
 
 # No postponed annotations here: `data.Struct` reads its members from them.
-from amaranth.hdl import ShapeLike, signed, unsigned
+from amaranth.hdl import Cat, ShapeLike, Value, signed, unsigned
 from amaranth.lib import data, enum, stream
 
-from hdl.spec import reasons
+from hdl.spec import events, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Kind, Layout
 from hdl.spec.registers import Table
@@ -179,11 +179,21 @@ def leg(geometry: Geometry) -> data.StructLayout:
     )
 
 
+def pair_number(pair: Value, single: Value) -> Value:
+    """A pair as event records tell it; `pair` is all ones where there is none."""
+    return Cat(pair, single.replicate(events.PAIR_BITS - len(pair)))
+
+
 def order_pair(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair, asked for (user_ref_num still 0) or passed. ``legs[0]`` is leg a."""
+    """Both orders of a pair, asked for (user_ref_num still 0) or passed. ``legs[0]`` is leg a.
+
+    ``single``: one order of the host, ``legs[0]``; there is no leg b, whatever stands in its place. Once the gate took it,
+    ``pair`` is all ones, and what tells of a message 0.
+    """
     return data.StructLayout(
         {
             "pair": geometry.pair_bits,
+            "single": 1,
             "action": PairAction,
             "legs": data.ArrayLayout(leg(geometry), 2),
             "type": 8,

@@ -1,6 +1,6 @@
 """From the book to the order: strategy, gate and ledger as one component."""
 
-from amaranth.hdl import Module, signed
+from amaranth.hdl import Module, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -10,7 +10,7 @@ from hdl.risk.ledger import Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
 from hdl.risk.portfolio import Portfolio, total_bits
-from hdl.risk.risk_gate import CEILINGS, LIMITS, RiskGate
+from hdl.risk.risk_gate import CEILINGS, HOST_ORDER, LIMITS, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Miss, Refusal
@@ -43,6 +43,9 @@ class TradingCore(wiring.Component):
         Of the book.
     pairs, pair_lists, pair_index, limits, ceilings : In(stream.Signature(interfaces.table_write(...), always_ready=True))
         Rows of the host.
+    host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
+        A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
+        is dropped, Miss.HOST_ORDER.
     cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours, stale_after
         Registers of the host.
     ceilings_locked, limits_refused : Out(1)
@@ -111,6 +114,7 @@ class TradingCore(wiring.Component):
                 "pair_index": rows(PAIR_INDEX),
                 "limits": rows(LIMITS),
                 "ceilings": rows(CEILINGS),
+                "host_order": rows(HOST_ORDER),
                 "ceilings_locked": Out(1),
                 "limits_refused": Out(1),
                 "live": Out(range(geometry.open_orders + 1)),
@@ -180,7 +184,7 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
-        connect(m, request=trigger.request, gate=gate.request)
+        dropped = self._requests(m, trigger.request, gate.request)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
         connect(m, ledger=ledger.booked, portfolio=portfolio.booked)
@@ -248,6 +252,7 @@ class TradingCore(wiring.Component):
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),
             self.miss.eq(trigger.miss),
+            self.miss[Miss.HOST_ORDER].eq(dropped),
             self.alarm.eq(ledger.alarm),
             self.halt.eq(ledger.halt),
             self.refusal.eq(gate.refusal),
@@ -276,3 +281,21 @@ class TradingCore(wiring.Component):
             self.sample_cut.eq(statistics.cut),
             self.samples_lost.eq(statistics.lost),
         ]
+
+    def _requests(self, m: Module, trigger, gate) -> Signal:
+        """Lead the trigger's requests and the host's orders to the gate; whether one of the host was dropped.
+
+        Which one it is hangs on a register alone, for the gate's first clock is a full one."""
+        host, dropped = self.host_order, Signal()
+        m.d.comb += [
+            gate.valid.eq(trigger.valid | host.valid),
+            trigger.ready.eq(gate.ready),
+            gate.payload.eq(trigger.payload),
+            dropped.eq(host.valid & (trigger.valid | ~gate.ready)),
+        ]
+        with m.If(~trigger.valid):
+            m.d.comb += [
+                gate.payload.single.eq(1),
+                *(gate.payload.legs[0][name].eq(host.payload.row[name]) for name in ("slot", "side", "quantity", "price")),
+            ]
+        return dropped

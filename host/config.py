@@ -307,6 +307,22 @@ class Strategy(_Model):
     )
 
 
+class Liquidation(_Model):
+    """How every position is brought to nothing, slice by slice, once the loss limit was reached. Left out: it is not."""
+
+    slice_shares: Quantity = Field(default=100, description="an order, at most")
+    interval_ms: Annotated[Milliseconds, Ge(Decimal("0.001"))] = Field(
+        default=Decimal(1), description="from one order of a symbol to the next at least, by the card's clock"
+    )
+    slippage_ticks: int = Field(
+        default=5, ge=0, le=_highest("strategy", "pairs", "slippage"), description="how far beyond the touch a limit may go"
+    )
+    max_tries: int = Field(
+        default=10, ge=1, le=1_000, description="orders in a row without a fill until a symbol is left as it is"
+    )
+    on_loss: bool = Field(default=True, description="true: it begins by itself when the loss limit was reached")
+
+
 _OF_MODE: Mapping[str, tuple[str, ...]] = {
     "static": ("upper_usd", "lower_usd", "exit_short_usd", "exit_long_usd"),
     "adaptive": ("alpha_shift", "k_entry", "k_exit", "warmup_samples"),
@@ -324,11 +340,13 @@ class _File(_Model):
     risk: Risk | None = None
     ceilings: Ceilings | None = None
     strategy: Strategy | None = None
+    liquidation: Liquidation | None = None
 
 
 _ARRAYS: Mapping[str, type[_Model]] = {"slots": Slot, "pairs": Pair, "limits": Limit}
 _TABLES: Mapping[str, type[_Model]] = {
     "line_b": LineB, "feed": FeedTable, "recovery": RecoveryTable, "risk": Risk, "ceilings": Ceilings, "strategy": Strategy,
+    "liquidation": Liquidation,
 }  # fmt: skip
 _SECTIONS = {**_ARRAYS, **_TABLES}
 
@@ -357,6 +375,8 @@ class Configuration:
         How the lines are put together.
     recovery : RecoveryTable
         How what is missing on all of them is asked for.
+    liquidation : Liquidation, optional
+        How positions are brought to nothing.
     """
 
     slots: tuple[Slot, ...] = ()
@@ -368,6 +388,7 @@ class Configuration:
     line_b: LineB | None = None
     feed: FeedTable = FeedTable()
     recovery: RecoveryTable = RecoveryTable()
+    liquidation: Liquidation | None = None
 
     @property
     def mode(self) -> Mode:
@@ -519,6 +540,8 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     }
     placed = [(f"{where}.", limit) for where, limit in limits]
     placed += [(where, Limit(symbol=symbol)) for symbol, where in defaults.items()]
+    for where, liquidation in tables["liquidation"].items():
+        _check_slices(limits, where, liquidation, problems)
     for where, ceilings in tables["ceilings"].items():
         _check_ceilings(placed, where, ceilings, problems)
     if problems:
@@ -596,6 +619,15 @@ def _check_limits(limits: list[tuple[str, Limit]], known: set[str], problems: li
         if limit.symbol in seen:
             problems.append(f'{where}.symbol: "{limit.symbol}" was given twice; allowed is one entry a symbol')
         seen.add(limit.symbol)
+
+
+def _check_slices(limits: list[tuple[str, Limit]], where: str, terms: Liquidation, problems: list[str]) -> None:
+    for _, limit in limits:
+        if terms.slice_shares > limit.max_quantity_shares:
+            problems.append(
+                f"{where}.slice_shares: {terms.slice_shares} was given; allowed are 1 to {limit.max_quantity_shares}, "
+                f"{limit.symbol}'s max_quantity_shares"
+            )
 
 
 def _check_ceilings(limits: list[tuple[str, Limit]], ceilings_at: str, ceilings: Ceilings, problems: list[str]) -> None:

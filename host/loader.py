@@ -8,7 +8,7 @@ from ipaddress import IPv4Address
 from hdl.spec import injection
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode, TradingState
-from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap
+from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap, Table
 from hdl.spec.statistics import MEAN_BITS, Statistics
 from host import config
 from host.card import Card, CardError
@@ -23,10 +23,13 @@ _COUNTERS = sum(1 if isinstance(entry, Register) else len(entry.labels) for entr
 """Reads behind which a counter's value is of now: the card brings one up to date each clock."""
 
 
+def _table(block: str, table: str) -> Table:
+    return next(entry for part in BLOCKS if part.name == block for entry in part.tables if entry.name == table)
+
+
 def _zeros(block: str, table: str) -> dict[str, int]:
     """A row of which nothing is in use."""
-    entry = next(entry for part in BLOCKS if part.name == block for entry in part.tables if entry.name == table)
-    return {column.name: 0 for column in entry.columns}
+    return {column.name: 0 for column in _table(block, table).columns}
 
 
 @dataclass(frozen=True)
@@ -183,7 +186,7 @@ class Loader:
         """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED, or the
         loss limit was reached and not re-armed."""
         self._refuse_killed()
-        if mode is not Mode.OFF and self._read("risk", "loss_reached"):
+        if mode is not Mode.OFF and self.loss_reached:
             raise CardError("the loss limit was reached: nothing but re-arming it lets the card trade freely again")
         self.beat()
         self._set("risk", mode=mode)
@@ -218,11 +221,40 @@ class Loader:
 
     def rearm_loss(self) -> None:
         """Forget that the loss limit was reached; the trading state stays. `CardError` where it was not, or is still passed."""
-        if not self._read("risk", "loss_reached"):
+        if not self.loss_reached:
             raise CardError("the loss limit was not reached: there is nothing to re-arm")
         self._card.pulse("risk", "rearm_loss")
-        if self._read("risk", "loss_reached"):
+        if self.loss_reached:
             raise CardError("the loss is still greater than its limit, so it was not re-armed")
+
+    @property
+    def loss_reached(self) -> bool:
+        """Whether the loss limit was reached and not re-armed."""
+        return bool(self._read("risk", "loss_reached"))
+
+    def reduce(self) -> None:
+        """From here on only what shrinks a position leaves. Raises nothing: a card in a lower state stays there."""
+        if self.trading_state is TradingState.ACTIVE:
+            self._set("risk", trading_state=TradingState.REDUCE_ONLY)
+
+    def order(self, symbol: str, shares: int, price: int) -> None:
+        """Write one immediate-or-cancel order, below zero a sale, for the gate to judge now or never: the verdict, or the miss
+        `host_order`, tells what became of it. `ValueError` where it is none that the card's register holds.
+
+        Parameters
+        ----------
+        symbol : str
+            Symbol of a slot.
+        shares : int
+            Shares to buy, or less than 0 to sell.
+        price : int
+            Limit, 1/10000 dollar.
+        """
+        if symbol not in self.slots:
+            raise ValueError(f"symbol: {symbol} was given, allowed are {', '.join(self.slots)}")
+        row = {"slot": self.slots[symbol], "side": int(shares < 0), "quantity": abs(shares), "price": price}
+        _table("risk", "order").pack(**row)
+        self._card.write_row("risk", "order", 0, **row)
 
     def beat(self) -> None:
         """Tell the card that the host lives."""

@@ -268,6 +268,8 @@ class Mirror:
             self.passed += 1
 
     def _on_order_sent(self, record: Record) -> None:
+        if record["pair"] == events.NO_PAIR:
+            return
         kind = chr(record["trigger_type"])
         self.eot_to_sof[kind][record["eot_to_sof"]] += 1
         self.som_to_sof[kind][record["som_to_sof"]] += 1
@@ -282,6 +284,8 @@ class Mirror:
         holding = self.holdings[record["slot"]]
         holding.ledger_shares, holding.ledger_cash = record["position"], record["cash"]
         self.fills += 1
+        if record["pair"] == events.NO_PAIR:
+            return
         mark = self._last_mark(record)
         mark.outcome = Outcome.FILLED
         mark.shares += record["quantity"]

@@ -18,6 +18,7 @@ from host.config import PRICE_UNITS, Configuration
 from host.exposure import read_sums
 from host.framing import Feed
 from host.inputs.source import InputError
+from host.liquidation import Liquidation
 from host.loader import Loader
 from host.recovery import Recovery
 from host.stimulus import Index, Stimulus, wire_cycles
@@ -135,6 +136,17 @@ class Replay:
             bbo=self._outputs.bbo,
             orders=self._outputs.orders,
         )
+        self.liquidation = (
+            Liquidation(
+                loader,
+                configuration,
+                card.geometry,
+                exposure=self._tally.exposure,
+                integrity=self._tally.state,
+            )
+            if configuration.liquidation
+            else None
+        )
         self._next_at = 0
         self._beat_every = loader.watchdog // _BEATS
         self._beaten_at = card.cycle
@@ -160,6 +172,7 @@ class Replay:
     def _run(self, stimuli: Iterator[Stimulus]) -> None:
         ahead = min(_SLICE, self._exchange.latency) if self._exchange else _SLICE
         ahead = min(ahead, self._beat_every or ahead, _RECOVERY_SLICE if self._recovery else ahead)
+        ahead = min(ahead, self.liquidation.interval if self.liquidation else ahead)
         self._next_at = self._card.cycle
         try:
             while self._fill(stimuli, self._card.cycle + ahead):
@@ -167,13 +180,15 @@ class Replay:
                 self._recover()
                 self._card.run(ahead)
                 self._drain()
+                if self.liquidation:
+                    self.liquidation.step(self._card.cycle)
         except KeyboardInterrupt:
             self.findings.append("interrupted: the file was not read to its end")
         self._finish()
         self._settle()
         for _ in range(_LAST_ROUNDS):
             self._finish()
-            if not self._drain():
+            if not self._drain() and not self._wind_down():
                 return
         self.findings.append("the card was still sending orders long after the market data had ended")
 
@@ -187,6 +202,16 @@ class Replay:
             self._loader.beat()
         backlog = max(0, self._next_at - self._card.cycle)
         self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+
+    def _wind_down(self) -> bool:
+        """Whether a liquidation under way had something to do, with the touches as they were last."""
+        if self.liquidation is None or not self.liquidation.ending():
+            return False
+        for _ in range(len(self._loader.slots)):
+            self._beat()
+            self._card.run(self.liquidation.interval)
+            self.liquidation.step(self._card.cycle)
+        return True
 
     def _settle(self) -> None:
         """Nothing more comes: what waits at a hole goes on, hole by hole."""
@@ -245,6 +270,8 @@ class Replay:
     def _send(self, stimulus: Stimulus) -> None:
         for message in stimulus.messages:
             self._watch.see(message)
+            if self.liquidation is not None:
+                self.liquidation.see(message)
         fresh = self._index.add(stimulus)
         if not stimulus.lost:
             self._put(stimulus.frame, self._next_at)
@@ -277,6 +304,8 @@ class Replay:
             self._tally.add(record)
             if self._recovery is not None and record["kind"] == events.GAP.code:
                 self._recovery.take(record, self._card.cycle)
+            if self.liquidation is not None:
+                self.liquidation.take(record)
             if self._listen is not None:
                 self._listen(record)
         if self._outputs.wire is not None:
@@ -401,6 +430,9 @@ class Replay:
             yield f"{alarms} reports of the exchange could not be squared with the card's ledger"
         if summary.portfolio.loss_reached:
             yield "the loss limit was reached: the card lets nothing grow until it is re-armed"
+        if self.liquidation is not None:
+            for symbol, (shares, reason) in self.liquidation.left.items():
+                yield f"liquidation: {symbol}: {shares:,} shares are left: {reason}"
         # Records that are missing have a finding of their own, and no fold is right without them.
         folds = {} if summary.events_lost else self._tally.exposure.sums()
         for name, folded in folds.items():

@@ -119,7 +119,13 @@ class Tally:
         if self._orders is not None:
             self._orders.write(json.dumps({"event": event, **values}) + "\n")
 
-    def _pair(self, number: int) -> str:
+    def _cause(self, record: Record) -> int | None:
+        """Place of the message that caused an order; the host's own have none."""
+        return None if record["pair"] == events.NO_PAIR else self._place(record["sequence"])
+
+    def _pair(self, number: int) -> str | None:
+        if number == events.NO_PAIR:
+            return None
         return self._pairs[number] if number < len(self._pairs) else f"#{number}"
 
     def _on_trigger(self, record: Record) -> None:
@@ -138,10 +144,10 @@ class Tally:
         self.verdicts.update(f"refused by {reason}" for reason in refusals)
         self._line(
             "verdict",
-            index=self._place(record["sequence"]),
+            index=self._cause(record),
             cycle=record["cycle"],
             pair=self._pair(record["pair"]),
-            leg="ab"[record["leg"]],
+            leg=None if record["pair"] == events.NO_PAIR else "ab"[record["leg"]],
             symbol=self._symbol(record["slot"]),
             side=_SIDES[record["side"]],
             quantity=record["quantity"],
@@ -152,13 +158,15 @@ class Tally:
         )
 
     def _on_order_sent(self, record: Record) -> None:
+        single = record["pair"] == events.NO_PAIR
         self.sent_frames += 1
-        self.sent_orders += 2
-        self.eot_to_sof[record["eot_to_sof"]] += 1
-        self.som_to_sof[record["som_to_sof"]] += 1
+        self.sent_orders += 1 if single else 2
+        if not single:
+            self.eot_to_sof[record["eot_to_sof"]] += 1
+            self.som_to_sof[record["som_to_sof"]] += 1
         self._line(
             "sent",
-            index=self._place(record["sequence"]),
+            index=self._cause(record),
             cycle=record["cycle"],
             pair=self._pair(record["pair"]),
             user_ref_num=record["user_ref_num"],

@@ -82,15 +82,18 @@
 #define T2T_RISK_DUPLICATE_WINDOW 0x00A25u /* rw, 32 bits */
 #define T2T_RISK_SLOT_RATE_ORDERS 0x00A26u /* rw, 16 bits */
 #define T2T_RISK_SLOT_RATE_WINDOW 0x00A27u /* rw, 32 bits */
-#define T2T_SESSION_UP 0x00A28u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00A29u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00A2Bu /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00A2Du /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00A2Eu /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00A2Fu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00A30u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00A31u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00A32u /* load, 32 bits */
+#define T2T_RISK_ORDER 0x00A28u /* rw, table */
+#define T2T_RISK_ORDER_ROWS 1u
+#define T2T_RISK_ORDER_STRIDE 2u /* words */
+#define T2T_SESSION_UP 0x00A2Au /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00A2Bu /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00A2Du /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00A2Fu /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00A30u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00A31u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00A32u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00A33u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00A34u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00A40u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -121,7 +124,7 @@
 #define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
 #define T2T_STATUS_MISS 0x00AC0u /* ro, table */
-#define T2T_STATUS_MISS_ROWS 7u
+#define T2T_STATUS_MISS_ROWS 8u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
 #define T2T_STATUS_ALARM 0x00AC8u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
@@ -203,6 +206,7 @@ enum t2t_miss {
     T2T_MISS_OVERRUN = 4,
     T2T_MISS_GATE_BUSY = 5,
     T2T_MISS_ALLOWANCE = 6,
+    T2T_MISS_HOST_ORDER = 7,
 };
 
 enum t2t_integrity {

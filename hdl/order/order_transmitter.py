@@ -8,7 +8,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
-from hdl.order.segment_template import Octet, Source, Template, fixed_sum, fold, split, total, words
+from hdl.order.segment_template import Form, Octet, Source, Template, choose, fixed_sum, fold, split, total, words
 from hdl.spec import events, network, ouch, soupbintcp
 from hdl.spec.geometry import Geometry
 from hdl.spec.registers import SESSION, Table
@@ -18,10 +18,9 @@ TCP_AT = IPV4_AT + network.IPV4.size
 PAYLOAD_AT = TCP_AT + network.TCP.size
 MESSAGE_BYTES = ouch.ENTER_ORDER.size + ouch.APPENDAGE.size
 LEG_BYTES = soupbintcp.HEADER.size + MESSAGE_BYTES
-ORDER_BYTES = PAYLOAD_AT + 2 * LEG_BYTES
-"""Bytes of a frame with both orders, without check sequence."""
-BARE_BYTES = PAYLOAD_AT
-"""Bytes of a bare acknowledgment, before the MAC pads it."""
+FORM_BYTES = (PAYLOAD_AT + 2 * LEG_BYTES, PAYLOAD_AT + LEG_BYTES, PAYLOAD_AT)
+"""Bytes of a frame of each `Form`, without check sequence and before the MAC pads it."""
+ORDER_BYTES = FORM_BYTES[Form.PAIR]
 PAYLOAD_BYTES = ORDER_BYTES - PAYLOAD_AT
 
 ROW = 8
@@ -38,12 +37,12 @@ def _hexadecimal(digit: Value) -> Value:
 
 
 def client_order_id(pair: int, leg: int) -> str:
-    """The ClOrdID of a leg (0: a, 1: b) of a pair."""
+    """The ClOrdID of a leg (0: a, 1: b) of a pair, or of a single order, which is leg a of `events.NO_PAIR`."""
     return f"P{pair:04X}{'AB'[leg]}"
 
 
 class OrderTransmitter(wiring.Component):
-    """Sends both orders of a pair in one TCP segment, and acknowledges what the exchange sent.
+    """Sends both orders of a pair, or a single one, in one TCP segment, and acknowledges what the exchange sent.
 
     A frame is a template of bytes, eight to a row. Rows are picked by a counter, one clock ahead of their turn, and leave `width`
     bytes a beat. Row 0 holds MAC addresses only, so the frame starts before the rest of it is worked out; the TCP checksum is the
@@ -70,7 +69,7 @@ class OrderTransmitter(wiring.Component):
     Members
     -------
     order : In(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
-        Both orders, only while `ready` is high.
+        The orders, only while `ready` is high.
     reserve : In(1)
         An order may come in the next clocks: no acknowledgment is started.
     symbols : In(stream.Signature(interfaces.table_write(SYMBOLS, geometry), always_ready=True))
@@ -149,15 +148,15 @@ class OrderTransmitter(wiring.Component):
         with m.If(self.load_send_next.valid):
             m.d.sync += self.send_next.eq(self.load_send_next.payload)
         with m.Elif(started & ~bare):
-            m.d.sync += self.send_next.eq(self.send_next + PAYLOAD_BYTES)
+            m.d.sync += self.send_next.eq(self.send_next + Mux(pair.single, LEG_BYTES, PAYLOAD_BYTES))
 
-        symbols, symbol_sums = self._symbols(m, started)
+        symbols, symbol_sums = self._symbols(m, started, pair.single)
         ipv4_checksum = Signal(16)
         tcp_checksum = Signal(16)
         octets = self._template(pair, symbols, sequence, acknowledgment, ipv4_checksum, tcp_checksum)
-        self._ipv4_checksum(m, octets, bare, ipv4_checksum)
-        self._tcp_checksum(m, octets, bare, symbol_sums, tcp_checksum)
-        self._send(m, octets, start, bare)
+        self._ipv4_checksum(m, octets, bare, pair.single, ipv4_checksum)
+        self._tcp_checksum(m, octets, bare, pair.single, symbol_sums, tcp_checksum)
+        self._send(m, octets, start, bare, pair.single)
         self._event(m, started & ~bare, pair)
         return m
 
@@ -186,11 +185,13 @@ class OrderTransmitter(wiring.Component):
             m.d.sync += due.eq(1)
         return start, started, bare
 
-    def _symbols(self, m: Module, started: Signal) -> tuple[list[Signal], list[Signal]]:
-        """Symbol of each leg and its checksum terms, two clocks after the order; the terms are added up when a row is written."""
+    def _symbols(self, m: Module, started: Signal, single: Value) -> tuple[list[Signal], list[Signal]]:
+        """Symbol of each leg and its checksum terms, two clocks after the order; the terms are added up when a row is written.
+
+        Of a leg that is not there the sum is 0."""
         row = self.symbols.payload.row.symbol
-        octets = [Octet(Source.FIXED, 0, 0)] * _PARITY
-        octets += [Octet(Source.SYMBOL, byte, byte) for byte in split(row, len(row) // 8)]
+        octets = [Octet.same(Source.FIXED, 0)] * _PARITY
+        octets += [Octet.same(Source.SYMBOL, byte) for byte in split(row, len(row) // 8)]
         sums = total(words(octets, Source.SYMBOL))
         layout = data.StructLayout({"symbol": len(row), "sum": len(sums)})
         m.submodules.symbols = memory = Memory(shape=layout, depth=max(2, self.geometry.slots), init=[])
@@ -209,6 +210,9 @@ class OrderTransmitter(wiring.Component):
             m.d.comb += read.addr.eq(self.order.payload.legs[leg].slot)
             with m.If(started):
                 m.d.sync += [symbol.eq(read.data.symbol), symbol_sum.eq(read.data.sum)]
+            if leg:
+                with m.If(started & single):
+                    m.d.sync += symbol_sum.eq(0)
             symbols.append(symbol)
             symbol_sums.append(symbol_sum)
         return symbols, symbol_sums
@@ -223,7 +227,7 @@ class OrderTransmitter(wiring.Component):
             ipv4,
             version_ihl=network.IPV4_VERSION_IHL,
             dscp_ecn=0,
-            total_length=(ORDER_BYTES - IPV4_AT, BARE_BYTES - IPV4_AT),
+            total_length=tuple(size - IPV4_AT for size in FORM_BYTES),
             identification=0,
             flags_fragment=network.IPV4_DONT_FRAGMENT,
             ttl=network.IPV4_TTL,
@@ -234,11 +238,13 @@ class OrderTransmitter(wiring.Component):
         frame.put(TCP_AT, tcp, Source.SESSION, source_port=self.local_port, destination_port=self.peer_port)
         frame.put(TCP_AT, tcp, Source.SEGMENT, sequence=sequence, acknowledgment=acknowledgment)
         words_of_header = tcp.size // 4 << 12
-        flags = (words_of_header | network.TCP_ACK | network.TCP_PSH, words_of_header | network.TCP_ACK)
-        frame.put(TCP_AT, tcp, offset_flags=flags, window=self._window, urgent=0)
+        bare_flags = words_of_header | network.TCP_ACK
+        flags = bare_flags | network.TCP_PSH
+        frame.put(TCP_AT, tcp, offset_flags=(flags, flags, bare_flags), window=self._window, urgent=0)
         frame.put(TCP_AT, tcp, Source.CHECKSUM, checksum=tcp_checksum)
         for leg, symbol in enumerate(symbols):
-            self._leg(frame, PAYLOAD_AT + LEG_BYTES * leg, pair.pair, pair.legs[leg], leg, symbol)
+            number = interfaces.pair_number(pair.pair, pair.single)
+            self._leg(frame, PAYLOAD_AT + LEG_BYTES * leg, number, pair.legs[leg], leg, symbol)
         return frame.octets
 
     def _leg(self, frame: Template, at: int, pair: Value, leg: data.View, number: int, symbol: Signal) -> None:
@@ -266,55 +272,60 @@ class OrderTransmitter(wiring.Component):
             message, layout, Source.LEG, user_ref_num=leg.user_ref_num, side=side, quantity=leg.quantity, price=leg.price
         )
         frame.put(message, layout, Source.SYMBOL, symbol=symbol)
-        for digit in range(-(-len(pair) // 4)):
+        for digit in range(events.PAIR_BITS // 4):
             place = message + layout.offset("clordid") + len("P0000") - 1 - digit
             frame.put_octet(place, Source.LEG, _hexadecimal(pair[4 * digit : 4 * digit + 4]))
         frame.put(appendage, ouch.APPENDAGE, appendage_length=0)
 
-    def _ipv4_checksum(self, m: Module, octets: list[Octet], bare: Signal, checksum: Signal) -> None:
-        """Header checksum, ready two clocks after the order, one before its row is picked at ``width`` 8."""
+    def _ipv4_checksum(self, m: Module, octets: list[Octet], bare: Signal, single: Value, checksum: Signal) -> None:
+        """Header checksum, ready three clocks after the order: the clock in which its row is picked at ``width`` 8."""
         header = octets[IPV4_AT:TCP_AT]
         addresses = Signal(18)
-        folded = [Signal(17, name=f"ipv4_folded_{kind}") for kind in ("order", "bare")]
+        folded = Signal(17)
         m.d.sync += addresses.eq(total(words(header, Source.SESSION)))
-        for kind, partial in enumerate(folded):
-            m.d.sync += partial.eq(fold(addresses + fixed_sum(header, bare=bool(kind))))
-        m.d.sync += checksum.eq(~fold(Mux(bare, folded[1], folded[0])))
+        fixed = choose(bare, single, [fixed_sum(header, form) for form in Form])
+        m.d.sync += [folded.eq(fold(addresses + fixed)), checksum.eq(~fold(folded))]
 
-    def _tcp_checksum(self, m: Module, octets: list[Octet], bare: Signal, symbol_sums: list[Signal], checksum: Signal) -> None:
+    def _tcp_checksum(
+        self, m: Module, octets: list[Octet], bare: Signal, single: Value, symbol_sums: list[Signal], checksum: Signal
+    ) -> None:
         """TCP checksum, ready six clocks after the order: the clock in which its row is picked at ``width`` 8."""
 
-        def stage(name: str, terms: list[Value], size: int) -> list[Signal]:
-            """One register stage: sums of up to `size` terms each."""
+        def stage(name: str, terms: list[Value], size: int, absent: Value | int = 0) -> list[Signal]:
+            """One register stage: sums of up to `size` terms each, 0 where they are absent."""
             sums = []
             for index in range(0, len(terms), size):
                 value = total(terms[index : index + size])
                 sums.append(Signal(len(value), name=f"tcp_{name}_{index}"))
                 m.d.sync += sums[-1].eq(value)
+                with m.If(absent):
+                    m.d.sync += sums[-1].eq(0)
             return sums
 
         layout = network.TCP_PSEUDO_HEADER
         pseudo = Template(layout.size)
         pseudo.put(0, layout, Source.SESSION, source=self.local_address, destination=self.peer_address)
-        pseudo.put(0, layout, zero=0, protocol=network.PROTOCOL_TCP, length=(ORDER_BYTES - TCP_AT, BARE_BYTES - TCP_AT))
+        pseudo.put(0, layout, zero=0, protocol=network.PROTOCOL_TCP, length=tuple(size - TCP_AT for size in FORM_BYTES))
         segment = pseudo.octets + octets[TCP_AT:]
-        bare_segment = pseudo.octets + octets[TCP_AT:BARE_BYTES]
-        fixed = Mux(bare, fixed_sum(bare_segment, bare=True), fixed_sum(segment, bare=False))
+        ends = [len(pseudo.octets) + size - TCP_AT for size in FORM_BYTES]
+        fixed = choose(bare, single, [fixed_sum(segment[: ends[form]], form) for form in Form])
 
         session = stage("session", stage("addresses", words(segment, Source.SESSION), 4), 4)
         common = stage("segment", words(segment, Source.SEGMENT), 4) + stage("fixed", [*session, fixed], 2)
-        legs = stage("legs", words(segment, Source.LEG), 4)
+        # Leg b begins at an even byte of the segment, so that its words are its own.
+        leg_a, leg_b = (words(part, Source.LEG) for part in (segment[: ends[Form.SINGLE]], segment[ends[Form.SINGLE] :]))
+        legs = stage("leg_a", leg_a, 4) + stage("leg_b", leg_b, 4, single)
         second = stage("second", legs + symbol_sums, 4)
         [shared] = stage("shared", common, 4)
         [third] = stage("third", [*(Mux(bare, 0, partial) for partial in second), shared], 3)
         folded = Signal(17)
         m.d.sync += [folded.eq(fold(third)), checksum.eq(~fold(folded))]
 
-    def _send(self, m: Module, octets: list[Octet], start: Signal, bare: Signal) -> None:
+    def _send(self, m: Module, octets: list[Octet], start: Signal, bare: Signal, single: Value) -> None:
         """Rows of eight bytes into beats."""
         width = self.geometry.width
         beats_in_row = ROW // width
-        padded = octets + [Octet(Source.FIXED, 0, 0)] * (-len(octets) % ROW)
+        padded = octets + [Octet.same(Source.FIXED, 0)] * (-len(octets) % ROW)
         rows = [padded[place : place + ROW] for place in range(0, len(padded), ROW)]
 
         # What is known at build time is looked up by the row's number, the rest is ANDed and ORed by its turn: far smaller than
@@ -325,11 +336,11 @@ class OrderTransmitter(wiring.Component):
         with m.Switch(index):
             for number, content in enumerate(rows):
                 with m.Case(number):
-                    m.d.comb += known.eq(Cat(octet.select(bare) if octet.is_fixed else Const(0, 8) for octet in content))
+                    m.d.comb += known.eq(Cat(octet.select(bare, single) if octet.is_fixed else Const(0, 8) for octet in content))
         row: Value = known
         for number, content in enumerate(rows):
             if not all(octet.is_fixed for octet in content):
-                late = Cat(Const(0, 8) if octet.is_fixed else octet.order for octet in content)
+                late = Cat(Const(0, 8) if octet.is_fixed else octet.value for octet in content)
                 row = row | (late & turn[number].replicate(8 * ROW))
 
         current = Signal(8 * ROW)
@@ -347,22 +358,22 @@ class OrderTransmitter(wiring.Component):
                 m.d.sync += [self.frame.valid.eq(0), index.eq(0), turn.eq(1)]
         # While nothing leaves, row 0 is picked again and again: it follows the session registers.
         with m.Elif(~self.frame.valid):
-            beats = [-(-size // width) for size in (ORDER_BYTES, BARE_BYTES)]
+            beats = [-(-size // width) - 2 for size in FORM_BYTES]
             m.d.sync += [
                 current.eq(row),
                 index.eq(start),
                 turn.eq(Mux(start, 2, 1)),
                 step.eq(0),
-                left.eq(Mux(self.order.valid, beats[0] - 2, beats[1] - 2)),
+                left.eq(choose(~self.order.valid, self.order.payload.single, beats)),
                 self.frame.valid.eq(start),
                 self.frame.p.first.eq(1),
                 self.frame.p.last.eq(0),
             ]
 
-        tails = [(size - 1) % width + 1 for size in (ORDER_BYTES, BARE_BYTES)]
+        tails = [(size - 1) % width + 1 for size in FORM_BYTES]
         m.d.comb += [
             Cat(self.frame.p.data).eq(current),
-            self.frame.p.count.eq(Mux(self.frame.p.last, Mux(bare, tails[1], tails[0]), width)),
+            self.frame.p.count.eq(Mux(self.frame.p.last, choose(bare, single, tails), width)),
             self.frames_sent.eq(taken & self.frame.p.last),
         ]
 
@@ -376,6 +387,8 @@ class OrderTransmitter(wiring.Component):
             event.p.user_ref_num.eq(pair.legs[0].user_ref_num),
             event.p.eot_to_sof.eq(self.now - pair.eot),
             event.p.som_to_sof.eq(self.now - pair.som),
-            event.p.pair.eq(pair.pair),
+            event.p.pair.eq(interfaces.pair_number(pair.pair, pair.single)),
             event.p.trigger_type.eq(pair.type),
         ]
+        with m.If(pair.single):
+            m.d.sync += [event.p.eot_to_sof.eq(0), event.p.som_to_sof.eq(0)]

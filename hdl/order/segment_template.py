@@ -22,6 +22,17 @@ class Source(enum.Enum):
     CHECKSUM = "last; no part of any sum"
 
 
+class Form(enum.IntEnum):
+    """What a frame carries."""
+
+    PAIR = 0
+    """Both orders of a pair."""
+    SINGLE = 1
+    """One order."""
+    BARE = 2
+    """An acknowledgment alone."""
+
+
 @dataclass(frozen=True)
 class Octet:
     """One byte of the template.
@@ -30,26 +41,38 @@ class Octet:
     ----------
     source : Source
         When it is known.
-    order : Value or int
-        The byte in a frame with orders.
-    acknowledgment : Value or int
-        The byte in a bare acknowledgment.
+    forms : tuple of Value or int
+        The byte in a frame of each `Form`.
     """
 
     source: Source
-    order: Value | int
-    acknowledgment: Value | int
+    forms: tuple[Value | int, ...]
+
+    @classmethod
+    def same(cls, source: Source, value: Value | int) -> Octet:
+        """One that is the same in every form."""
+        return cls(source, (value,) * len(Form))
 
     @property
     def is_fixed(self) -> bool:
         """Whether it is known while the gateware is built."""
         return self.source is Source.FIXED
 
-    def select(self, bare: Value) -> Value:
-        """The byte as it leaves, of one known while the gateware is built; `bare` is high in an acknowledgment."""
-        if self.order == self.acknowledgment:
-            return Const(self.order, 8)
-        return Mux(bare, Const(self.acknowledgment, 8), Const(self.order, 8))
+    @property
+    def value(self) -> Value:
+        """The byte of one not known while the gateware is built: the same in every form."""
+        return Value.cast(self.forms[Form.PAIR])
+
+    def select(self, bare: Value, single: Value) -> Value:
+        """The byte as it leaves, of one known while the gateware is built."""
+        if len(set(self.forms)) == 1:
+            return Const(self.forms[Form.PAIR], 8)
+        return choose(bare, single, [Const(value, 8) for value in self.forms])
+
+
+def choose(bare: Value, single: Value, forms: Sequence[Value | int]) -> Value:
+    """What belongs to the form that leaves; `single` means nothing while `bare` is high."""
+    return Mux(bare, forms[Form.BARE], Mux(single, forms[Form.SINGLE], forms[Form.PAIR]))
 
 
 def split(value: Value, size: int) -> list[Value | int]:
@@ -71,26 +94,26 @@ class Template:
         self._octets: list[Octet | None] = [None] * size
 
     def put(
-        self, at: int, layout: Layout, known: Source = Source.FIXED, /, **values: Value | int | str | bytes | tuple[int, int]
+        self, at: int, layout: Layout, known: Source = Source.FIXED, /, **values: Value | int | str | bytes | tuple[int, ...]
     ) -> None:
         """Place fields of the layout that begins at byte `at`.
 
-        A number or text is the same in every frame, a pair of numbers is (in a frame with orders, in a bare acknowledgment).
+        A number or text is the same in every frame, a tuple has one number a `Form`.
         """
         for name, value in values.items():
             field = layout.by_name[name]
             if isinstance(value, Value):
-                octets = [(byte, byte) for byte in split(value, field.size)]
+                octets = [(byte,) * len(Form) for byte in split(value, field.size)]
             else:
-                order, bare = value if isinstance(value, tuple) else (value, value)
-                octets = list(zip(field.pack(order), field.pack(bare), strict=True))
-            for index, (order, bare) in enumerate(octets):
-                kind = Source.FIXED if isinstance(order, int) else known
-                self._octets[at + layout.offset(name) + index] = Octet(kind, order, bare)
+                forms = value if isinstance(value, tuple) else (value,) * len(Form)
+                octets = list(zip(*(field.pack(each) for each in forms), strict=True))
+            for index, octet in enumerate(octets):
+                kind = Source.FIXED if isinstance(octet[0], int) else known
+                self._octets[at + layout.offset(name) + index] = Octet(kind, octet)
 
     def put_octet(self, at: int, source: Source, value: Value) -> None:
         """Place one byte, over what stood there."""
-        self._octets[at] = Octet(source, value, value)
+        self._octets[at] = Octet.same(source, value)
 
     @property
     def octets(self) -> list[Octet]:
@@ -106,7 +129,7 @@ def words(octets: Sequence[Octet], source: Source) -> list[Value]:
 
     def byte(place: int) -> Value:
         chosen = place < len(octets) and octets[place].source is source
-        return Value.cast(octets[place].order) if chosen else Const(0, 8)
+        return octets[place].value if chosen else Const(0, 8)
 
     return [
         Cat(byte(place + 1), byte(place))
@@ -115,12 +138,12 @@ def words(octets: Sequence[Octet], source: Source) -> list[Value]:
     ]
 
 
-def fixed_sum(octets: Sequence[Octet], *, bare: bool) -> int:
-    """One's complement sum over the octets known at build time, folded to 16 bits."""
+def fixed_sum(octets: Sequence[Octet], form: Form) -> int:
+    """One's complement sum over the octets known at build time, in a frame of that form, folded to 16 bits."""
     total = 0
     for place, octet in enumerate(octets):
         if octet.source is Source.FIXED:
-            total += (octet.acknowledgment if bare else octet.order) << (0 if place % 2 else 8)
+            total += octet.forms[form] << (0 if place % 2 else 8)
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total

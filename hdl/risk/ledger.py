@@ -61,6 +61,8 @@ def pair_done(geometry: Geometry) -> data.StructLayout:
 class Ledger(wiring.Component):
     """Follows every own order from the clock it is sent to its end, and keeps position, open shares and cash of every slot.
 
+    A single order is followed like one of a pair, but for `done`: no pair waits for its end.
+
     An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
     was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C (partial
     ones too) and J. S names no order and is passed over. Every other report, and one that cannot be true, changes nothing,
@@ -70,9 +72,10 @@ class Ledger(wiring.Component):
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
     position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
-    Timing: a pair is booked 5 to 10 clocks after `sent`; `booking` is high meanwhile, and the gate waits for it. A report that
-    does not wait is booked six clocks after it came, seven where the gate looks up exposures in the clock in which it would be
-    judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an alarm and a halt, never silent.
+    Timing: a pair is booked 5 to 10 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
+    waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
+    clock in which it would be judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
+    alarm and a halt, never silent.
 
     Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
 
@@ -108,7 +111,7 @@ class Ledger(wiring.Component):
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
-        Both orders of a pair ended, and how.
+        Both orders of a pair ended, and how. Not of single orders.
     fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
         Records for the host.
     alarm : Out(len(Alarm))
@@ -153,6 +156,7 @@ class Ledger(wiring.Component):
                 "user_ref_num": 32,
                 "slot": geometry.slot_bits,
                 "pair": geometry.pair_bits,
+                "single": 1,
                 "side": Side,
                 "short": 1,
                 "open": 32,
@@ -297,6 +301,7 @@ class Ledger(wiring.Component):
                     orders_write.data.user_ref_num.eq(leg.user_ref_num),
                     orders_write.data.slot.eq(leg.slot),
                     orders_write.data.pair.eq(sent.pair),
+                    orders_write.data.single.eq(sent.single),
                     orders_write.data.side.eq(leg.side),
                     orders_write.data.short.eq(leg.short),
                     orders_write.data.open.eq(leg.quantity),
@@ -307,7 +312,7 @@ class Ledger(wiring.Component):
                     tally_write.data.orders.eq(2),
                     tally_write.data.all_full.eq(1),
                     tally_write.data.none_filled.eq(1),
-                    tally_write.en.eq(1),
+                    tally_write.en.eq(~sent.single),
                 ]
                 with m.If(selling):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
@@ -322,7 +327,7 @@ class Ledger(wiring.Component):
                     told.entered.eq(1),
                 ]
                 m.d.sync += [leg_index.eq(1), own_slot.eq(sent.legs[1].slot)]
-                with m.If(leg_index):
+                with m.If(leg_index | sent.single):
                     m.d.sync += self.booking.eq(0)
                     m.next = "IDLE"
                 with m.Else():
@@ -369,9 +374,9 @@ class Ledger(wiring.Component):
                         taken_write.en.eq(all_ends),
                         tally_write.addr.eq(order.pair),
                         tally_write.data.eq(outcome),
-                        tally_write.en.eq(all_ends),
+                        tally_write.en.eq(all_ends & ~order.single),
                         self.order_state_event.valid.eq(1),
-                        self.done.valid.eq(all_ends & (tally.orders == 1)),
+                        self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
                         self.booked.valid.eq(~fill),
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
@@ -427,7 +432,7 @@ class Ledger(wiring.Component):
             state.user_ref_num.eq(report.user_ref_num),
             state.open_shares.eq(left),
             state.slot.eq(order.slot),
-            state.pair.eq(order.pair),
+            state.pair.eq(interfaces.pair_number(order.pair, order.single)),
             state.state.eq(after.state),
             state.report.eq(report.type),
             state.reason.eq(report.reason),
@@ -439,7 +444,7 @@ class Ledger(wiring.Component):
             done_fill.position.eq(held.position),
             done_fill.cash.eq(cash),
             done_fill.slot.eq(order.slot),
-            done_fill.pair.eq(order.pair),
+            done_fill.pair.eq(interfaces.pair_number(order.pair, order.single)),
             done_fill.side.eq(side_code(order.side, order.short)),
         ]
 

@@ -42,6 +42,8 @@ class RecentOrders(wiring.Component):
         A request was taken.
     asked : In(ArrayLayout(asked(geometry), 2))
         Its orders, from one clock later on until the next one is taken.
+    single : In(1)
+        There is only the first one; what is said of the second means nothing. As long as `asked`.
     sent : In(1)
         They leave in this clock.
     duplicate_window, slot_rate_window : In(32)
@@ -60,6 +62,7 @@ class RecentOrders(wiring.Component):
             {
                 "taken": In(1),
                 "asked": In(data.ArrayLayout(asked(geometry), 2)),
+                "single": In(1),
                 "sent": In(1),
                 "duplicate_window": In(32),
                 "slot_rate_orders": In(16),
@@ -76,7 +79,7 @@ class RecentOrders(wiring.Component):
         m.d.sync += step[1:].eq(step[:-1])
         m.d.comb += step[0].eq(self.taken)
         orders, second = self.asked, Signal()
-        m.d.sync += second.eq(self.sent)
+        m.d.sync += second.eq(self.sent & ~self.single)
 
         # What is kept outlives a reset, and so must the clock it was kept by.
         clock, verdict = Signal(CLOCK_BITS, reset_less=True), Signal(CLOCK_BITS)
@@ -134,6 +137,7 @@ class RecentOrders(wiring.Component):
         endless = self.slot_rate_window == 0
         m.d.comb += over.eq(~endless & (timer >= self.slot_rate_window))
         m.d.sync += timer.eq(Mux(over | endless, 1, timer + 1))
-        left = [one_hot(m, order.slot, slots, self.sent) for order in self.asked]
+        sent = (self.sent, self.sent & ~self.single)
+        left = [one_hot(m, order.slot, slots, each) for order, each in zip(self.asked, sent, strict=True)]
         m.d.sync += fresh.eq(Mux(over, 0, fresh | left[0] | left[1]))
         return fresh

@@ -19,7 +19,9 @@ from hdl.spec import events, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Refusal
 
-LIMITS, CEILINGS = (next(table for table in registers.RISK.tables if table.name == name) for name in ("limits", "ceilings"))
+LIMITS, CEILINGS, HOST_ORDER = (
+    next(table for table in registers.RISK.tables if table.name == name) for name in ("limits", "ceilings", "order")
+)
 
 _BPS = 10_000
 """Basis points in the whole."""
@@ -49,10 +51,10 @@ class _Leg:
 
 
 class RiskGate(wiring.Component):
-    """Judges both orders of a pair on every limit at once; both leave or neither does.
+    """Judges both orders of a pair on every limit at once; both leave or neither does. A single order is judged alone.
 
     Each order gets exactly one verdict, `LATENCY` clocks after the request was taken, whether it passed or not; all reasons
-    that hold are in it. Leg a's record comes first, leg b's in the next clock. A pair that passes in mode LIVE leaves on
+    that hold are in it. Leg a's record comes first, leg b's in the next clock. What passes in mode LIVE leaves on
     `order` in the clock of leg a's verdict. In mode SHADOW nothing leaves, no order number and no token is used.
 
     What every order shares (trading state, mode, session, transmitter) is judged in the very clock in which the order would
@@ -68,7 +70,8 @@ class RiskGate(wiring.Component):
     sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
     ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
-    ``OFF_TICK``: from a dollar on, a price is a multiple of 100.
+    ``OFF_TICK``: from a dollar on, a price is a multiple of 100. A single order is of no pair: neither ``PAIR_DISABLED`` nor
+    ``OTHER_LEG`` is ever said of it, it takes one token and one number, and `returned` does not tell of it.
 
     What all slots share. An order is exempt from the first three where ``REDUCE_ONLY`` would let it pass, whatever the trading
     state is. ``GROSS``: gross and the notional of all legs that are not exempt, each at its own price, up to max_gross.
@@ -129,7 +132,7 @@ class RiskGate(wiring.Component):
     load_user_ref_num : In(stream.Signature(32, always_ready=True))
         Sets the number of the next order.
     next_user_ref_num : Out(32)
-        Number the next order will bear; leg b bears the one after.
+        Number the next order will bear; leg b, where there is one, bears the one after.
     lookup : Out(ArrayLayout(geometry.slot_bits, 2))
     exposure : In(ArrayLayout(Exposure, 2))
     booking : In(1)
@@ -150,7 +153,7 @@ class RiskGate(wiring.Component):
     order : Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
         Orders that leave.
     returned : Out(stream.Signature(StructLayout({"pair"}), always_ready=True))
-        A request that was taken and did not leave.
+        A pair's request that was taken and did not leave.
     verdict_event : Out(stream.Signature(interfaces.event(events.VERDICT), always_ready=True))
         Record of each verdict.
     refusal : Out(ArrayLayout(range(3), len(Refusal)))
@@ -226,12 +229,14 @@ class RiskGate(wiring.Component):
         m.d.sync += step[1:].eq(step[:-1])
         with m.If(taken):
             m.d.sync += [request.eq(self.request.payload), busy.eq(1)]
+        with m.If(taken & self.request.payload.single):
+            m.d.sync += [request.pair.eq(-1), *(request[name].eq(0) for name in ("type", "sequence", "som", "eot"))]
         with m.If(step[self.LATENCY]):
             m.d.sync += busy.eq(0)
 
         rows = self._tables(m, request, taken, step)
         crossed = self._crossed(m)
-        short_of_tokens = self._rate(m)
+        short_of_tokens = self._rate(m, request)
         own = [self._leg(m, request, index, *rows[index], crossed, short_of_tokens[index]) for index in range(2)]
         late = [Signal(len(Refusal), name=f"late_{index}") for index in range(2)]
         self._recent(m, request, taken, late)
@@ -242,7 +247,7 @@ class RiskGate(wiring.Component):
     def _recent(self, m: Module, request, taken: Signal, late: list) -> None:
         """Reasons that hang on what left before, valid four clocks after the request was taken."""
         m.submodules.recent = recent = RecentOrders(geometry=self._geometry)
-        m.d.comb += [recent.taken.eq(taken), recent.sent.eq(self.order.valid)]
+        m.d.comb += [recent.taken.eq(taken), recent.sent.eq(self.order.valid), recent.single.eq(request.single)]
         for name in ("duplicate_window", "slot_rate_orders", "slot_rate_window"):
             m.d.comb += getattr(recent, name).eq(getattr(self, name))
         for index, leg in enumerate(request.legs):
@@ -362,7 +367,7 @@ class RiskGate(wiring.Component):
             m.d.sync += [crossed.eq(-1), seen.eq(0)]
         return crossed
 
-    def _rate(self, m: Module) -> list:
+    def _rate(self, m: Module, request) -> list:
         """Whether a leg lacks a token. Tokens in use are counted, so a new rate_tokens acts at once."""
         used = Signal(17)
         timer = Signal(32, init=1)
@@ -374,7 +379,8 @@ class RiskGate(wiring.Component):
             back.eq(due),
             left.eq(self.order.valid),
             timer.eq(Mux(due | (used == back) | (self.rate_interval == 0), 1, timer + 1)),
-            used.eq(used + Mux(left, 2, 0) - back),
+            # A single order's `left` is as late as its request stands.
+            used.eq(used + Mux(left, Mux(request.single, 1, 2), 0) - back),
             lacks[0].eq(used >= self.rate_tokens),
             lacks[1].eq(used + 1 >= self.rate_tokens),
         ]
@@ -415,11 +421,12 @@ class RiskGate(wiring.Component):
         m.d.comb += [notional.a.eq(asked.quantity), notional.b.eq(asked.price)]
         inexact = Cat(self.integrity[slot] != Integrity.EXACT for slot in range(self._geometry.slots))
         one_slot = self.request.payload.legs[0].slot == self.request.payload.legs[1].slot
+        single = self.request.payload.single
         fetched = {
             Refusal.INTEGRITY: inexact.bit_select(asked.slot, 1),
             Refusal.STOCK_HALTED: self.halted.bit_select(asked.slot, 1),
             Refusal.CROSSED: crossed.bit_select(asked.slot, 1),
-            Refusal.PAIR_DISABLED: ~self.allowed | one_slot,
+            Refusal.PAIR_DISABLED: (~self.allowed | one_slot) & ~single,
             Refusal.MARKET_CLOSED: ~self.market_open,
             Refusal.STALE: self.stale,
         }
@@ -457,7 +464,8 @@ class RiskGate(wiring.Component):
             far_high.eq(distance[18:] * _BPS),
             allowed.eq(allowed_low + (allowed_high << 18)),
         ]
-        grows = delayed(~worst[-1] | nothing, 1, "grows")
+        present = ~request.single if index else Const(1)
+        grows = delayed((~worst[-1] | nothing) & present, 1, "grows")
         is_short = delayed(selling & ~worst[-1], 1, "is_short")
         worst, distance = delayed(worst, 1, "worst").as_signed(), delayed(distance, 1, "distance")
 
@@ -477,6 +485,8 @@ class RiskGate(wiring.Component):
         reasons[Refusal.RATE] = lacks_token
         reasons[Refusal.LEDGER_FULL] = self.ledger_full
         m.d.sync += [mask.eq(0), *(mask[kind].eq(value) for kind, value in reasons.items())]
+        with m.If(~present):
+            m.d.sync += mask.eq(0)
         m.d.sync += [short.eq(is_short), growing.eq(grows)]
         return _Leg(mask, short, growing, notional.product & grows.replicate(len(notional.product)))
 
@@ -489,6 +499,8 @@ class RiskGate(wiring.Component):
         m.d.sync += [kept.eq(each.mask) for kept, each in zip(own_masks, own, strict=True)]
         # Apart: what they hang on comes last in its clock.
         m.d.sync += [kept.eq(mask) for kept, mask in zip(late_masks, late, strict=True)]
+        with m.If(request.single):
+            m.d.sync += late_masks[1].eq(0)
         m.d.sync += [
             own_good.eq(~(own[0].mask.any() | own[1].mask.any())),
             shorts.eq(Cat(each.short for each in own)),
@@ -505,15 +517,17 @@ class RiskGate(wiring.Component):
         ]
         reducing = Signal()
         m.d.comb += reducing.eq(self.trading_state == TradingState.REDUCE_ONLY)
+        # What is not there has no reasons: leg b's own ones, and whether it is growing, were left 0.
+        pair = ~request.single
         alone = [Signal(len(Refusal), name=f"alone_{index}") for index in range(2)]
         masks = [Signal(len(Refusal), name=f"whole_mask_{index}") for index in range(2)]
-        for index, mask in enumerate(masks):
+        for index, (mask, of_all) in enumerate(zip(masks, (shared, shared & pair.replicate(len(shared))), strict=True)):
             m.d.comb += [
-                alone[index].eq(own_masks[index] | late_masks[index] | shared),
+                alone[index].eq(own_masks[index] | late_masks[index] | of_all),
                 alone[index][Refusal.REDUCE_ONLY].eq(reducing & growing[index]),
                 alone[index][Refusal.LOSS].eq(self.loss & growing[index]),
                 mask.eq(alone[index]),
-                mask[Refusal.OTHER_LEG].eq(alone[1 - index].any()),
+                mask[Refusal.OTHER_LEG].eq(alone[1 - index].any() & pair),
             ]
         judging = step[self.LATENCY]
         good, leaves = Signal(), Signal()
@@ -524,7 +538,7 @@ class RiskGate(wiring.Component):
             number_b.eq(number + 1),
             self.order.valid.eq(judging & leaves),
             self.order.payload.eq(request),
-            self.returned.valid.eq(judging & ~leaves),
+            self.returned.valid.eq(judging & ~leaves & pair),
             self.returned.payload.pair.eq(request.pair),
         ]
         for index, value in enumerate((number, number_b)):
@@ -535,10 +549,11 @@ class RiskGate(wiring.Component):
         with m.If(self.load_user_ref_num.valid):
             m.d.sync += number.eq(self.load_user_ref_num.payload)
         with m.Elif(self.order.valid):
-            m.d.sync += number.eq(number + 2)
+            m.d.sync += number.eq(number + Mux(pair, 2, 1))
 
         with m.If(judging):
-            m.d.comb += [self.passed.eq(Mux(good, 2, 0)), self.refused.eq(Mux(good, 0, 2))]
+            orders = Mux(pair, 2, 1)
+            m.d.comb += [self.passed.eq(Mux(good, orders, 0)), self.refused.eq(Mux(good, 0, orders))]
             m.d.comb += [self.refusal[kind].eq(masks[0][kind] + masks[1][kind]) for kind in Refusal]
 
         # Leg b's record is kept for the clock after.
@@ -553,7 +568,7 @@ class RiskGate(wiring.Component):
                 record.price.eq(leg.price),
                 record.quantity.eq(leg.quantity),
                 record.slot.eq(leg.slot),
-                record.pair.eq(request.pair),
+                record.pair.eq(interfaces.pair_number(request.pair, request.single)),
                 record.side.eq(side_code(leg.side, shorts[index])),
                 record.leg.eq(index),
                 record.mode.eq(self.mode),
@@ -561,6 +576,6 @@ class RiskGate(wiring.Component):
         second = Signal(self.verdict_event.payload.shape())
         m.d.sync += second.eq(records[1])
         m.d.comb += [
-            self.verdict_event.valid.eq(judging | step[self.LATENCY + 1]),
+            self.verdict_event.valid.eq(judging | (step[self.LATENCY + 1] & pair)),
             self.verdict_event.payload.eq(Mux(judging, records[0], second)),
         ]

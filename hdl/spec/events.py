@@ -26,6 +26,12 @@ def _record(code: str, name: str, doc: str, *fields: Field) -> Layout:
 _SEQUENCE = uint("sequence", 8, "MoldUDP64 number of the message that caused it")
 _CYCLE = uint("cycle", 4, "clock count when made, modulo 2**32")
 
+PAIR_BITS = 16
+NO_PAIR = (1 << PAIR_BITS) - 1
+"""What records name as the pair of a single order, which the host asked for. No message caused it: `sequence` is 0, and so are
+the cycles since one. It is leg a of nothing."""
+_PAIR = uint("pair", 2, "pair, 0xFFFF for a single order of the host")
+
 BBO = _record(
     "B",
     "bbo",
@@ -61,7 +67,7 @@ VERDICT = _record(
     price("price", 4, "limit"),
     uint("quantity", 4, "shares"),
     uint("slot", 2, "slot"),
-    uint("pair", 2, "pair"),
+    _PAIR,
     uint("side", 1, "0 buy, 1 sell, 2 sell short"),
     uint("leg", 1, "0 leg a, 1 leg b"),
     uint("mode", 1, "see Mode"),
@@ -69,13 +75,13 @@ VERDICT = _record(
 ORDER_SENT = _record(
     "O",
     "order_sent",
-    "The frame with both orders of a pair began to leave.",
+    "The frame with both orders of a pair, or a single one, began to leave.",
     _SEQUENCE,
     _CYCLE,
-    uint("user_ref_num", 4, "number of leg a; leg b bears the next one"),
+    uint("user_ref_num", 4, "number of leg a; leg b, where there is one, bears the next"),
     uint("eot_to_sof", 4, "cycles from the last byte of the trigger message to the first byte of the frame"),
     uint("som_to_sof", 4, "cycles from the first byte of the trigger message to the first byte of the frame"),
-    uint("pair", 2, "pair"),
+    _PAIR,
     uint("trigger_type", 1, "ITCH type of the trigger message"),
 )
 ORDER_STATE = _record(
@@ -86,7 +92,7 @@ ORDER_STATE = _record(
     uint("user_ref_num", 4, "order"),
     uint("open_shares", 4, "shares still open"),
     uint("slot", 2, "slot"),
-    uint("pair", 2, "pair"),
+    _PAIR,
     uint("state", 1, "see OrderState"),
     uint("report", 1, "OUCH type of the report"),
     uint("reason", 2, "cancel reason character or reject reason number"),
@@ -103,7 +109,7 @@ FILL = _record(
     sint("position", 4, "the slot's position after the fill, shares"),
     sint("cash", 8, "the slot's cash after the fill, 1/10000 dollar"),
     uint("slot", 2, "slot"),
-    uint("pair", 2, "pair"),
+    _PAIR,
     uint("side", 1, "0 buy, 1 sell, 2 sell short"),
 )
 INTEGRITY = _record(

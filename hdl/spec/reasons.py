@@ -138,7 +138,7 @@ class Refusal(enum.IntEnum):
 
 
 class Miss(enum.IntEnum):
-    """Why a trigger did not become an order request."""
+    """Why a trigger, or an order of the host, did not become an order request."""
 
     PENDING = 0
     """The pair's last orders have not ended."""
@@ -154,6 +154,8 @@ class Miss(enum.IntEnum):
     """The gate was at work on another order."""
     ALLOWANCE = 6
     """The pair has used up its `max_triggers`: it is off until the host writes its row."""
+    HOST_ORDER = 7
+    """The host wrote an order while the gate was at work on another one, or in the clock of a trigger, which goes first."""
 
 
 class Integrity(enum.IntEnum):

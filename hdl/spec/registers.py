@@ -327,6 +327,17 @@ RISK = Block(
         Register("duplicate_window", 32, Access.RW, "clocks in which a slot's last order is not sent again, 0: never mind"),
         Register("slot_rate_orders", 16, Access.RW, "orders of a slot that may leave in a window, 0: any number"),
         Register("slot_rate_window", 32, Access.RW, "clocks of a window, 0: it never ends"),
+        Table(
+            "order",
+            lambda _: 1,
+            (
+                Column("slot", 10, "slot"),
+                Column("side", 1, "0 buy, 1 sell"),
+                Column("quantity", 20, "shares"),
+                Column("price", 32, "limit, 1/10000 dollar"),
+            ),
+            "A single order, immediate-or-cancel, offered to the gate once as it is written; miss `host_order` where it was not taken.",
+        ),
     ),
 )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 
 import cocotb
 
 from hdl.spec import itch
+from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
 from hdl.trading import TradingCore
@@ -136,6 +138,8 @@ class Bench(Stepper):
         """Take over what left into the accounts."""
         sent = self.taken("order")
         for _, pair in sent:
+            if pair["single"]:
+                del pair["legs"][1]
             for leg in pair["legs"]:
                 assert leg["user_ref_num"] == self.number
                 self.number += 1
@@ -258,6 +262,94 @@ async def no_pair_is_sent_twice_before_the_ledger_knows_the_first(dut):
     assert [mask for _, mask in bench.taken("miss")] == [1 << Miss.GATE_BUSY]
     await bench.change(1, LOW._replace(ask_shares=501))
     assert [pair["pair"] for _, pair in bench.book_sent()] == [1]
+
+
+def by_hand(slot: int, side: int, quantity: int, price: int) -> dict:
+    return {"row": {"slot": slot, "side": side, "quantity": quantity, "price": price}}
+
+
+@cocotb.test()
+async def an_order_of_the_host_passes_the_same_gate(dut):
+    """From its write to its fill: the pairs are not told, the sums are."""
+    bench = Bench(dut)
+    await bench.start(max_long=10_000, max_short=10_000)
+    await bench.open_market()
+    for slot in range(3):
+        await bench.change(slot, NARROW)
+    bench.refresh()
+    for name in ("trigger_event", "verdict_event", "fill_event", "order_state_event", "miss"):
+        bench.taken(name)
+    held = bench.accounts.exposure(3)["position"]
+    for slot, side, quantity, price in ((2, 1, 7, 999_900), (1, 0, 9, 1_000_200), (2, 0, 3, 1_000_100)):
+        number, at = bench.number, bench.cycle
+        bench.offer("host_order", by_hand(slot, side, quantity, price))
+        await bench.step(SETTLED)
+        [(cycle, order)] = bench.book_sent()
+        [(_, verdict)] = bench.taken("verdict_event")
+        assert cycle - at == 5 and order["legs"][0]["user_ref_num"] == number == bench.number - 1
+        expected = {"slot": slot, "quantity": quantity, "price": price, "refusals": 0, "user_ref_num": number}
+        expected |= {"pair": NO_PAIR, "sequence": 0}
+        assert {name: verdict[name] for name in expected} == expected
+        bench.check_sums()
+        own = bench.accounts.orders[number]
+        await bench.report("A", own, quantity)
+        await bench.report("E", own, quantity, price=price)
+        bench.marks[slot].paid = price
+        [(_, fill)] = bench.taken("fill_event")
+        assert fill["pair"] == NO_PAIR and fill["position"] == bench.accounts.exposure(slot)["position"]
+        assert {state["pair"] for _, state in bench.taken("order_state_event")} == {NO_PAIR}
+        await bench.step(SETTLED)
+        bench.check_sums()
+    assert bench.accounts.exposure(3)["position"] == held
+    # The pairs know nothing of it, the last one no more than the others: nothing waits, nothing is legged, nothing is missed.
+    assert not bench.taken("miss") and not bench.taken("trigger_event")
+    await bench.change(0, HIGH)
+    assert [pair["pair"] for _, pair in bench.book_sent()] == [0]
+
+
+@cocotb.test()
+async def a_trigger_goes_before_an_order_of_the_host(dut):
+    """Written in every clock around a trigger: it leaves when it would; the order is judged or dropped, and it is told which."""
+    bench = Bench(dut)
+    found = []
+    for early in range(-90, 12, 1 if os.environ.get("SOAK") else 3):
+        await bench.start(max_long=100_000, max_short=100_000)
+        await bench.open_market()
+        await bench.change(1, NARROW)
+        await bench.change(0, NARROW)
+        for name in ("verdict_event", "miss", "order", "passed"):
+            bench.taken(name)
+        bench.offer("accept", {"slot": 0})
+        await bench.step(LEAD)
+        sent_at = None
+        at = bench.cycle
+        for clock in range(-20, SETTLED + 100):
+            if clock == 0:
+                at = bench.cycle
+                bench.offer("bbo", {"slot": 0, "touch": HIGH._asdict(), "sequence": 9, "type": 65})
+            if clock == 4 - early:
+                bench.offer("host_order", by_hand(1, 0, 5, 1_000_100))
+                sent_at = bench.cycle
+            await bench.step()
+        bench.touches[0] = HIGH
+        bench.marks[0].look(HIGH.bid_price, HIGH.ask_price)
+        sent = bench.book_sent()
+        misses = [mask for _, mask in bench.taken("miss")]
+        singles = [cycle for cycle, order in sent if order["single"]]
+        pairs = [cycle for cycle, order in sent if not order["single"]]
+        if misses == [1 << Miss.GATE_BUSY]:
+            # The gate was at work on the order before the trigger came, which is armed and comes again.
+            assert pairs == [] and singles == [sent_at + 5] and early > 0
+            found.append("first")
+        else:
+            assert pairs == [at + LATENCY]
+            assert misses == ([] if singles else [1 << Miss.HOST_ORDER])
+            assert singles in ([], [sent_at + 5])
+            found.append("taken" if singles else "dropped")
+            assert early != 0 or not singles
+        assert len(bench.taken("verdict_event")) == 2 * len(pairs) + len(singles)
+        assert sum(count for _, count in bench.taken("passed")) == 2 * len(pairs) + len(singles)
+    assert set(found) == {"first", "taken", "dropped"}, found
 
 
 @cocotb.test()

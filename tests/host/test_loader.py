@@ -240,3 +240,29 @@ def test_a_loss_limit_that_was_reached_holds_until_it_is_rearmed() -> None:
     loader.rearm_loss()
     loader.arm(Mode.LIVE)
     assert card.read("risk", "trading_state") == TradingState.ACTIVE
+
+
+def test_an_order_is_one_row_or_an_error(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.load_slots(configuration)
+    for shares, side in ((-70, 1), (70, 0)):
+        loader.order("MSFT", shares, 123_400)
+        assert card.rows["risk", "order", 0] == {"slot": 1, "side": side, "quantity": 70, "price": 123_400}
+    for order, told in (
+        (("CCC", 1, 1), "symbol: CCC was given, allowed are AAPL, MSFT, IBM"),
+        (("IBM", 1 << 20, 1), "quantity was 1048576, allowed are 0 to 1048575"),
+        (("IBM", 1, -1), "price was -1, allowed are 0 to 4294967295"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            loader.order(*order)
+    assert card.rows["risk", "order", 0]["slot"] == 1
+
+
+def test_reducing_lowers_the_state_and_raises_none(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    for state in TradingState:
+        card.registers["risk", "trading_state"] = state
+        loader.reduce()
+        assert loader.trading_state is max(state, TradingState.REDUCE_ONLY)

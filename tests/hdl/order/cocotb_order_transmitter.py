@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 
 from hdl import interfaces
 from hdl.interfaces import Side
-from hdl.order.order_transmitter import PAYLOAD_BYTES, SYMBOLS
+from hdl.order.order_transmitter import LEG_BYTES, PAYLOAD_BYTES, SYMBOLS
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from tests.support import ouch_definitions as judge
@@ -207,8 +207,10 @@ def headers(
 def check_orders(bench: Bench, pair: dict, payload: bytes) -> None:
     """The exchange's library reads the two legs back."""
     packets = judge.packets(payload)
-    assert len(packets) == 2
-    for index, (packet, leg) in enumerate(zip(packets, pair["legs"], strict=True)):
+    single = pair.get("single", 0)
+    assert len(packets) == 2 - single
+    number = events.NO_PAIR if single else pair["pair"]
+    for index, (packet, leg) in enumerate(zip(packets, pair["legs"], strict=not single)):
         assert type(packet).__name__ == "UnSequencedData"
         side = "B" if leg["side"] is Side.BUY else "T" if leg["short"] else "S"
         assert judge.enter_order(packet.data) == {
@@ -222,7 +224,7 @@ def check_orders(bench: Bench, pair: dict, payload: bytes) -> None:
             "capacity": "P",
             "iso": "N",
             "cross_type": "N",
-            "clordid": f"P{pair['pair']:04X}{'AB'[index]}",
+            "clordid": f"P{number:04X}{'AB'[index]}",
             "appendage_length": 0,
         }
 
@@ -235,8 +237,12 @@ async def bench_of(dut, seed: int) -> Bench:
 
 
 async def one_order(bench: Bench, sequence: int, **fixed: int) -> int:
-    """Send one random order, check frame, latency and event; returns the next sequence number."""
+    """Send one random order, or two, check frame, latency and event; returns the next sequence number."""
     pair = bench.random_pair(**fixed)
+    single = pair.get("single", 0)
+    if single:
+        # As the gate gives it.
+        pair["pair"] = (1 << GEOMETRY.pair_bits) - 1
     acknowledgment = bench.rng.getrandbits(32)
     bench.dut.receive_next.value = acknowledgment
     given = await bench.order(pair)
@@ -254,12 +260,13 @@ async def one_order(bench: Bench, sequence: int, **fixed: int) -> int:
         "sequence": pair["sequence"],
         "cycle": sent.start,
         "user_ref_num": pair["legs"][0]["user_ref_num"],
-        "eot_to_sof": (sent.start - pair["eot"]) & 0xFFFFFFFF,
-        "som_to_sof": (sent.start - pair["som"]) & 0xFFFFFFFF,
-        "pair": pair["pair"],
+        "eot_to_sof": 0 if single else (sent.start - pair["eot"]) & 0xFFFFFFFF,
+        "som_to_sof": 0 if single else (sent.start - pair["som"]) & 0xFFFFFFFF,
+        "pair": events.NO_PAIR if single else pair["pair"],
         "trigger_type": pair["type"],
     }
-    following = (sequence + PAYLOAD_BYTES) & 0xFFFFFFFF
+    assert len(payload) == (LEG_BYTES if single else PAYLOAD_BYTES)
+    following = (sequence + len(payload)) & 0xFFFFFFFF
     assert int(bench.dut.send_next.value) == following
     return following
 
@@ -277,6 +284,28 @@ async def orders_at_full_speed(dut) -> None:
         await bench.idle(bench.rng.randrange(3))
     assert len(bench.frames) == len(bench.sent_events) == bench.frames_sent == 60
     assert bench.lost == 0
+
+
+@cocotb.test()
+async def single_orders_between_pairs(dut) -> None:
+    """Lengths, both checksums and the sequence number of frames with one order; the leg that is not there is not in them."""
+    bench = await bench_of(dut, 11)
+    sequence = (1 << 32) - 7 * LEG_BYTES
+    await bench.load_send_next(sequence)
+    for turn in range(60):
+        sequence = await one_order(bench, sequence, single=int(turn % 3 != 0))
+        sent = bench.frames[-1]
+        assert sent.end - sent.start + 1 == -(-len(sent.octets) // WIDTH), "a beat every clock"
+        await bench.idle(bench.rng.randrange(3))
+        if turn % 10 == 9:
+            # An acknowledgment in between is bare, whatever the last order was.
+            bench.dut.receive_next.value = turn
+            await bench.acknowledge()
+            await bench.idle(DELAY + 100)
+            assert headers(bench.frames[-1].octets, flags="A", sequence=sequence, acknowledgment=turn) == b""
+    bench.wait = lambda since: since < 8 or bench.rng.random() < 0.5
+    for _ in range(4):
+        sequence = await one_order(bench, sequence, single=1)
 
 
 @cocotb.test()

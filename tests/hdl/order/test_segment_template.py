@@ -7,7 +7,7 @@ import random
 import pytest
 from scapy.utils import checksum
 
-from hdl.order.segment_template import Source, Template, fixed_sum
+from hdl.order.segment_template import Form, Source, Template, fixed_sum
 from hdl.spec import network
 
 
@@ -16,11 +16,11 @@ def test_fixed_sum_is_the_internet_checksum() -> None:
     for size in (2, 7, 20, 121):
         template = Template(size)
         raw = bytes(rng.choice((0, 255, rng.randrange(256))) for _ in range(size))
-        bare = bytes(rng.randrange(256) for _ in range(size))
+        others = [bytes(rng.randrange(256) for _ in range(size)) for _ in range(2)]
         layout = network.Layout("run", tuple(network.Field(f"byte{place}", 1) for place in range(size)))
-        template.put(0, layout, **{f"byte{place}": (raw[place], bare[place]) for place in range(size)})
-        assert fixed_sum(template.octets, bare=False) ^ 0xFFFF == checksum(raw)
-        assert fixed_sum(template.octets, bare=True) ^ 0xFFFF == checksum(bare)
+        template.put(0, layout, **{f"byte{place}": (raw[place], *(other[place] for other in others)) for place in range(size)})
+        for form, octets in zip(Form, (raw, *others), strict=True):
+            assert fixed_sum(template.octets, form) ^ 0xFFFF == checksum(octets)
 
 
 def test_a_hole_is_named() -> None:

@@ -9,6 +9,7 @@ import cocotb
 
 from hdl.risk.ledger import Ledger
 from hdl.spec import ouch
+from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, OrderState, PairOutcome
 from tests.hdl.risk.accounts import BUY, SELL, Accounts, Own
@@ -42,31 +43,31 @@ class Bench(Stepper):
         return self.number
 
     async def send(self, pair: int, legs: list[tuple[int, int, int, int]], *, wait: int = ENTER_CLOCKS) -> None:
-        """Legs are slot, side, short, quantity."""
-        numbers = (self.number, self.number + 1)
-        self.offer(
-            "sent",
-            {
-                "pair": pair,
-                "legs": [
-                    {"slot": slot, "side": side, "short": short, "quantity": quantity, "price": 77, "user_ref_num": number}
-                    for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True)
-                ],
-            },
-        )
+        """Legs are slot, side, short, quantity. A single one is of `NO_PAIR`."""
+        numbers = tuple(range(self.number, self.number + len(legs)))
+        given = [
+            {"slot": slot, "side": side, "short": short, "quantity": quantity, "price": 77, "user_ref_num": number}
+            for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True)
+        ]
+        single = len(legs) == 1
+        if single:
+            # What stands in the place of leg b must not matter.
+            assert pair == NO_PAIR
+            given.append({"slot": 7 - legs[0][0], "quantity": 999, "price": 5, "user_ref_num": self.number + 1})
+        self.offer("sent", {"pair": pair % (1 << GEOMETRY.pair_bits), "single": int(single), "legs": given})
         for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True):
             self.accounts.orders[number] = Own(number, slot, pair, side, short, quantity)
         self.pairs[pair] = numbers
-        self.number += 2
+        self.number += len(legs)
         self.taken("booked")
         await self.step(wait)
         if wait < ENTER_CLOCKS:
             return
         told = self.taken("booked")
-        assert [cycle - told[0][0] for cycle, _ in told] == [0, 2]
+        assert [cycle - told[0][0] for cycle, _ in told] == [0, 2][: len(legs)]
         for leg, ((slot, *_), (_, each)) in enumerate(zip(legs, told, strict=True)):
             # Of one slot, the second order is not in what is told of the first.
-            if legs[0][0] != legs[1][0]:
+            if legs[0][0] != legs[-1][0] or single:
                 assert each["exposure"] == self.accounts.exposure(slot)
             assert (each["slot"], each["price"], each["entered"], each["leg"], each["filled"]) == (slot, 77, 1, leg, 0)
 
@@ -87,7 +88,7 @@ class Bench(Stepper):
     async def report(self, kind: str, number: int, quantity: int = 0, **more) -> Alarm | None:
         """Give a report and check all that comes of it."""
         before = self.accounts.orders.get(number)
-        was_done = self.accounts.outcome(before.pair, self.pairs[before.pair]) if before else None
+        was_done = self.outcome(before) if before else None
         price, state = more.get("price", 0), more.get("order_state", "L")
         self.tell(kind, number, quantity, **more)
         alarm = self.accounts.book(kind, number, quantity, price, state)
@@ -139,10 +140,14 @@ class Bench(Stepper):
         assert (told["entered"], told["filled"]) == (0, int(kind == "E"))
         if kind == "E":
             assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
-        outcome = self.accounts.outcome(order.pair, self.pairs[order.pair])
+        outcome = self.outcome(order)
         assert was_done is None
         assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
         return None
+
+    def outcome(self, order: Own) -> PairOutcome | None:
+        """How the order's pair ended, if it has and there is one."""
+        return None if order.pair == NO_PAIR else self.accounts.outcome(order.pair, self.pairs[order.pair])
 
     async def check_exposure(self) -> None:
         for slot in range(0, GEOMETRY.slots, 2):
@@ -172,6 +177,35 @@ async def a_pair_from_sent_to_filled(dut):
     await bench.report("E", first + 1, 250, price=(1 << 31) - 1)
     await bench.check_exposure()
     assert bench.accounts.outcome(2, (first, first + 1)) == PairOutcome.FILLED
+
+
+@cocotb.test()
+async def a_single_order_ends_without_a_pair(dut):
+    """Of the pair whose number is all ones as well: its count of orders is its own."""
+    bench = Bench(dut)
+    last = GEOMETRY.pairs - 1
+    assert last == NO_PAIR % (1 << GEOMETRY.pair_bits)
+    first = await bench.start()
+    await bench.send(last, [(0, BUY, 0, 10), (1, SELL, 0, 10)])
+    single = bench.number
+    await bench.send(NO_PAIR, [(3, SELL, 1, 40)])
+    assert bench.number == single + 1 and bench.get("live") == 3
+    await bench.check_exposure()
+    await bench.report("A", single, 40)
+    await bench.report("E", single, 30, price=9)
+    await bench.report("E", first, 10, price=3)
+    await bench.report("C", single, 10)
+    # Nothing but its second order ends the pair.
+    await bench.report("E", first + 1, 10, price=4)
+    assert bench.accounts.outcome(last, (first, first + 1)) == PairOutcome.FILLED
+    await bench.check_exposure()
+    # An order after a single one, at once.
+    number = bench.number
+    await bench.send(NO_PAIR, [(2, BUY, 0, 5)])
+    await bench.send(0, [(2, BUY, 0, 6), (4, SELL, 0, 7)])
+    for each in range(number, number + 3):
+        await bench.report("J", each, reason=1)
+    await bench.check_exposure()
 
 
 @cocotb.test()
@@ -253,11 +287,12 @@ async def random_days_conserve_shares_and_cash(dut):
             assert bench.get("full") == (not room)
             if room and free and rng.random() < 0.35:
                 legs = []
-                for _ in range(2):
+                single = rng.random() < 0.3
+                for _ in range(1 if single else 2):
                     side = rng.choice((BUY, SELL))
                     quantity = rng.choice((1, 100, (1 << 20) - 1, rng.randrange(1, 5000)))
                     legs.append((rng.randrange(GEOMETRY.slots), side, int(side == SELL and rng.random() < 0.5), quantity))
-                await bench.send(rng.choice(sorted(free)), legs)
+                await bench.send(NO_PAIR if single else rng.choice(sorted(free)), legs)
             else:
                 order = rng.choice(live) if live and rng.random() < 0.9 else None
                 number = (

@@ -11,6 +11,7 @@ import cocotb
 
 from hdl.risk.portfolio import total_bits
 from hdl.risk.risk_gate import RiskGate
+from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, Mode, Refusal, TradingState
 from tests.hdl.risk.rules import BUY, SELL, Order, Slot, World, grows, is_short, judge
@@ -100,25 +101,30 @@ class Bench(Stepper):
             self.set(name, getattr(world, name))
 
     async def ask(self, orders: list[Order], world: World) -> list[set[Refusal]]:
-        """Ask for both orders, check everything that comes of it against the rules, and give the reasons."""
+        """Ask for both orders, or a single one, check everything that comes of it against the rules, and give the reasons."""
         self.pair_number = (self.pair_number + 7) % GEOMETRY.pairs
         pair = self.pair_number
         self.set("allowed", world.allowed)
-        self.set(
-            "exposure",
-            [
-                {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells", "orders")}
-                for order in orders
-            ],
-        )
+        single = len(orders) == 1
+        exposure = [
+            {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells", "orders")}
+            for order in orders
+        ]
         sequence = random.getrandbits(64)
         legs = [dataclasses.asdict(order) for order in orders]
-        self.offer("request", {"pair": pair, "legs": legs, "sequence": sequence, "som": 5, "eot": 6, "type": 65})
+        if single:
+            # What stands in the place of leg b must not matter, of the same slot or not.
+            slot = random.choice((orders[0].slot, random.randrange(GEOMETRY.slots)))
+            legs.append({"slot": slot, "side": random.getrandbits(1), "quantity": random.getrandbits(32), "price": 77})
+            exposure.append({"position": random.getrandbits(31), "orders": random.getrandbits(16)})
+        self.set("exposure", exposure)
+        given = {"pair": pair, "single": int(single), "legs": legs, "sequence": sequence, "som": 5, "eot": 6, "type": 65}
+        self.offer("request", given)
         at = self.cycle
         await self.step()
         assert self.get("request__ready"), "the gate was not free"
         lookup = self.get("lookup")
-        assert lookup == [order.slot for order in orders]
+        assert lookup == [leg["slot"] for leg in legs]
         # What follows on the stream must not matter.
         self.set("request__payload", random.getrandbits(self.shapes["request__payload"].bits))
         await self.step()
@@ -133,20 +139,20 @@ class Bench(Stepper):
         passed = not any(expected)
         leaves = passed and world.mode == Mode.LIVE
         verdicts = self.taken("verdict_event")
-        assert [cycle - at for cycle, _ in verdicts] == [LATENCY, LATENCY + 1], "latency"
+        assert [cycle - at for cycle, _ in verdicts] == [LATENCY, LATENCY + 1][: len(orders)], "latency"
         for leg, ((_, verdict), order) in enumerate(zip(verdicts, orders, strict=True)):
             found = {reason for reason in Refusal if verdict["refusals"] >> reason & 1}
             assert found == expected[leg], f"leg {leg} {order} {world}: {found ^ expected[leg]}"
             short = is_short(order, world.slots[order.slot])
             assert verdict == {
-                "sequence": sequence,
+                "sequence": 0 if single else sequence,
                 "cycle": at + LATENCY,
                 "refusals": sum(1 << reason for reason in found),
                 "user_ref_num": self.number + leg if leaves else 0,
                 "price": order.price,
                 "quantity": order.quantity,
                 "slot": order.slot,
-                "pair": pair,
+                "pair": NO_PAIR if single else pair,
                 "side": 2 if short else order.side,
                 "leg": leg,
                 "mode": int(world.mode),
@@ -156,28 +162,26 @@ class Bench(Stepper):
             assert not returned
             [(cycle, order_pair)] = sent
             assert cycle - at == LATENCY
-            assert order_pair == {
-                "pair": pair,
+            if single:
+                given = dict.fromkeys(given, 0) | {"pair": NO_PAIR % (1 << GEOMETRY.pair_bits), "single": 1}
+                del order_pair["legs"][1]
+            assert order_pair == given | {
                 "action": 0,
-                "type": 65,
-                "sequence": sequence,
-                "som": 5,
-                "eot": 6,
                 "legs": [
                     leg | {"short": int(is_short(order, world.slots[order.slot])), "user_ref_num": self.number + index}
-                    for index, (leg, order) in enumerate(zip(legs, orders, strict=True))
+                    for index, (leg, order) in enumerate(zip(legs, orders, strict=False))
                 ],
             }
-            self.number += 2
-            self.used += 2
+            self.number += len(orders)
+            self.used += len(orders)
             for order in orders:
                 self.last[order.slot] = (at + LATENCY, (order.side, order.quantity, order.price))
                 self.counts[order.slot] += 1
         else:
             assert not sent
-            assert returned == [(at + LATENCY, {"pair": pair})]
-        assert self.taken("passed") == ([(at + LATENCY, 2)] if passed else [])
-        assert self.taken("refused") == ([] if passed else [(at + LATENCY, 2)])
+            assert returned == ([] if single else [(at + LATENCY, {"pair": pair})])
+        assert self.taken("passed") == ([(at + LATENCY, len(orders))] if passed else [])
+        assert self.taken("refused") == ([] if passed else [(at + LATENCY, len(orders))])
         counts = Counter(reason for reasons in expected for reason in reasons)
         assert self.taken("refusal") == ([(at + LATENCY, [counts[reason] for reason in Refusal])] if not passed else [])
         return expected
@@ -378,6 +382,43 @@ async def every_reason_alone_and_at_its_edge(dut):
         )
 
 
+@cocotb.test()
+async def a_single_order_is_judged_by_the_same_rules_but_those_of_pairs(dut):
+    """Either order of every state above, alone."""
+    bench = Bench(dut)
+    await bench.start()
+    seen: set[Refusal] = set()
+    too_much = on_world(max_gross=99_989_999, max_net=99_989_999)
+    for change in (too_much, on_world(tokens=0), *(change for _, _, *changes in EDGES for change in changes)):
+        for leg in range(2):
+            orders, world = plain()
+            change(orders, world)
+            [reasons] = await bench.judged([orders[leg]], world)
+            seen |= reasons
+    assert seen == set(Refusal) - {Refusal.OTHER_LEG, Refusal.PAIR_DISABLED}
+
+
+@cocotb.test()
+async def single_orders_and_pairs_follow_each_other_as_close_as_may_be(dut):
+    """Each as soon as the gate is free: numbers, tokens and the last order of a slot are those of the one before."""
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    await bench.arrange(world)
+    await bench.step(6)
+    for number in range(24):
+        orders[0].quantity, orders[1].quantity = 1 + number, 100 + number
+        world.tokens = 60
+        bench.set("rate_tokens", bench.used + world.tokens)
+        expected = await bench.ask(orders[:1] if number % 3 else orders, world)
+        assert not any(expected)
+    # The last order of slot 9, leg b's place, is that of the last pair.
+    world.duplicate_window = 1 << 31
+    await bench.arrange(world)
+    assert await bench.ask([orders[0]], world) == [{Refusal.DUPLICATE}]
+    assert await bench.ask([Order(9, BUY, 121, orders[1].price)], world) == [{Refusal.DUPLICATE}]
+
+
 def near(rng: random.Random, value: int, low: int, high: int) -> int:
     """A limit at, just under or just over a value, or anywhere."""
     if rng.random() < 0.9:
@@ -399,8 +440,9 @@ def draw_portfolio(rng: random.Random, orders: list[Order], world: World, troubl
     world.loss = int(rng.random() < trouble)
 
 
-def draw(rng: random.Random, again: list[Order]) -> tuple[list[Order], World]:
-    """Orders and the state they meet; sometimes the orders of `again`, as they were or a little changed."""
+def draw(rng: random.Random, again: list[Order], count: int) -> tuple[list[Order], World]:
+    """Two orders, of which the first `count` are asked for, and the state they meet; sometimes the orders of `again`, as they
+    were or a little changed."""
     world = World()
     orders: list[Order] = []
     repeats = bool(again) and rng.random() < 0.15
@@ -462,7 +504,7 @@ def draw(rng: random.Random, again: list[Order]) -> tuple[list[Order], World]:
     world.max_open_orders = max(near(rng, max(slot.orders for slot in world.slots.values()) + 1, 0, 0xFFFF), int(not chance()))
     world.duplicate_window = rng.choice((0, rng.randrange(1, 60), 1 << 31))
     world.slot_rate_orders = rng.choice((0, 0xFFFF, rng.randrange(40, 60))) if not chance() else rng.randrange(1, 40)
-    draw_portfolio(rng, orders, world, trouble)
+    draw_portfolio(rng, orders[:count], world, trouble)
     return orders, world
 
 
@@ -474,14 +516,16 @@ async def random_requests_agree_with_the_rules(dut):
     seen: Counter = Counter()
     orders: list[Order] = []
     for _ in range(int(os.environ["REQUESTS"])):
-        orders, world = draw(rng, orders)
+        count = rng.choice((1, 2, 2))
+        orders, world = draw(rng, orders, count)
         if bench.used > 60_000:
             await bench.start()
-        expected = await bench.judged(orders, world, rng=rng)
+        expected = await bench.judged(orders[:count], world, rng=rng)
+        seen["single"] += count == 1 and not any(expected)
         seen.update(reason for reasons in expected for reason in reasons)
         seen["passed"] += not any(expected)
     dut._log.info("seen %s", seen)
-    assert seen["passed"] > 150
+    assert seen["passed"] > 150 and seen["single"] > 50
     assert all(seen[reason] > 30 for reason in Refusal), seen
 
 

@@ -86,7 +86,7 @@ def grows(order: Order, slot: Slot) -> bool:
     return move == 0 or abs(start + move) >= abs(start) or (start + move) * start < 0
 
 
-def alone(order: Order, leg: int, world: World) -> set[Refusal]:
+def alone(order: Order, leg: int, world: World, *, of_pair: bool) -> set[Refusal]:
     """Reasons against one order, the other one left aside."""
     slot = world.slots[order.slot]
     reasons = set()
@@ -101,7 +101,7 @@ def alone(order: Order, leg: int, world: World) -> set[Refusal]:
     refuse_if(bool(world.loss) and grows(order, slot), Refusal.LOSS)
     refuse_if(world.mode not in (Mode.SHADOW, Mode.LIVE), Refusal.MODE_OFF)
     refuse_if(not slot.enabled, Refusal.SLOT_DISABLED)
-    refuse_if(not world.allowed, Refusal.PAIR_DISABLED)
+    refuse_if(of_pair and not world.allowed, Refusal.PAIR_DISABLED)
     refuse_if(not 1 <= order.quantity <= slot.max_quantity, Refusal.QUANTITY)
     refuse_if(order.quantity * order.price > slot.max_notional, Refusal.NOTIONAL)
     if slot.reference == 0:
@@ -151,9 +151,11 @@ def together(orders: list[Order], world: World) -> list[set[Refusal]]:
 
 
 def judge(orders: list[Order], world: World) -> list[set[Refusal]]:
-    """All reasons of both orders of a pair."""
+    """All reasons of both orders of a pair, or of a single order."""
     shared = together(orders, world)
-    reasons = [alone(order, leg, world) | shared[leg] for leg, order in enumerate(orders)]
+    reasons = [alone(order, leg, world, of_pair=len(orders) == 2) | shared[leg] for leg, order in enumerate(orders)]
+    if len(orders) == 1:
+        return reasons
     if orders[0].slot == orders[1].slot:
         # Each order is held against the exposure without the other: two of one slot could pass a limit together.
         reasons = [own | {Refusal.PAIR_DISABLED} for own in reasons]

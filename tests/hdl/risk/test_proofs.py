@@ -28,6 +28,7 @@ from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.product import Product
 from hdl.risk.recent_orders import RecentOrders
 from hdl.risk.risk_gate import RiskGate
+from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
 from hdl.spec.registers import REARM_KEYS
 from tests.support.proofs import constant, judge, mutant, out_of_reset
@@ -95,9 +96,10 @@ class GivenAnswers(wiring.Component):
 
 @dataclass(frozen=True)
 class Kept:
-    """What a harness knows of the request that is judged."""
+    """What a harness knows of the request that is judged. `passes`: which of its orders leave in this clock."""
 
     leaves: Any
+    passes: list
     request: Any
     limits: list
     exposure: list
@@ -174,13 +176,15 @@ class GateProof(wiring.Component):
 
         limits = [Array(self._rows)[leg.slot] for leg in request.legs]
         leaves = gate.order.valid
-        m.d.comb += Cover(leaves & (request.legs[0].slot != request.legs[1].slot))
+        m.d.comb += Cover(leaves & ~request.single & (request.legs[0].slot != request.legs[1].slot))
+        m.d.comb += Cover(leaves & request.single)
         growing = []
         for held, leg in zip(exposure, request.legs, strict=True):
             buying, selling = held.position + held.open_buys, held.open_sells - held.position
             worst = Mux(leg.side == Side.BUY, buying, selling) + leg.quantity
             growing.append((worst > 0) | (leg.quantity == 0))
-        kept = Kept(leaves, request, limits, exposure, products, allowed, story, growing)
+        passes = [leaves, leaves & ~request.single]
+        kept = Kept(leaves, passes, request, limits, exposure, products, allowed, story, growing)
         for rule in self._rules:
             getattr(self, f"_{rule}")(m, kept)
         return m
@@ -191,23 +195,24 @@ class GateProof(wiring.Component):
         free = (gate.trading_state == TradingState.ACTIVE) | (gate.trading_state == TradingState.REDUCE_ONLY)
         m.d.comb += [
             Assert(~kept.leaves | (free & (gate.mode == Mode.LIVE) & gate.session_up & gate.transmitter_ready)),
-            Assert(~kept.leaves | (kept.allowed & kept.limits[0].enabled & kept.limits[1].enabled)),
-            Assert(~kept.leaves | (kept.request.legs[0].slot != kept.request.legs[1].slot)),
+            *(Assert(~passes | row.enabled) for passes, row in zip(kept.passes, kept.limits, strict=True)),
+            # What makes a pair one.
+            Assert(~kept.passes[1] | (kept.allowed & (kept.request.legs[0].slot != kept.request.legs[1].slot))),
         ]
 
     def _limits(self, m: Module, kept: Kept) -> None:
         """No order above the limits of its slot leaves."""
         for number, leg in enumerate(kept.request.legs):
-            row, held = kept.limits[number], kept.exposure[number]
-            m.d.comb += Assert(~kept.leaves | ((leg.quantity != 0) & (leg.quantity <= row.max_quantity)))
-            m.d.comb += Assert(~kept.leaves | (kept.products[number] <= row.max_notional))
+            row, held, passes = kept.limits[number], kept.exposure[number], kept.passes[number]
+            m.d.comb += Assert(~passes | ((leg.quantity != 0) & (leg.quantity <= row.max_quantity)))
+            m.d.comb += Assert(~passes | (kept.products[number] <= row.max_notional))
             worst = Signal(signed(40), name=f"worst_{number}")
             with m.If(leg.side == Side.BUY):
                 m.d.comb += worst.eq(held.position + held.open_buys + leg.quantity)
-                m.d.comb += Assert(~kept.leaves | (worst <= row.max_long))
+                m.d.comb += Assert(~passes | (worst <= row.max_long))
             with m.Else():
                 m.d.comb += worst.eq(held.position - held.open_sells - leg.quantity)
-                m.d.comb += Assert(~kept.leaves | (worst >= -row.max_short))
+                m.d.comb += Assert(~passes | (worst >= -row.max_short))
 
     def _reduces(self, m: Module, kept: Kept) -> None:
         """In REDUCE_ONLY, and with the loss limit reached, |position| only shrinks, whatever part of an order is filled, and of
@@ -216,11 +221,12 @@ class GateProof(wiring.Component):
         for number, leg in enumerate(kept.request.legs):
             held = kept.exposure[number]
             before, after = (Signal(signed(40), name=f"{name}_{number}") for name in ("before", "after"))
+            some = (self.fill != 0) & (self.fill <= leg.quantity)
             buying = leg.side == Side.BUY
             m.d.comb += [
                 before.eq(Mux(buying, held.position + held.open_buys, held.position - held.open_sells)),
                 after.eq(Mux(buying, before + self.fill, before - self.fill)),
-                Assert(~(kept.leaves & reducing & (self.fill != 0) & (self.fill <= leg.quantity)) | (abs(after) < abs(before))),
+                Assert(~(kept.passes[number] & reducing & some) | (abs(after) < abs(before))),
             ]
 
     def _portfolio(self, m: Module, kept: Kept) -> None:
@@ -230,7 +236,8 @@ class GateProof(wiring.Component):
         def added(side: Side | None) -> Signal:
             total = Signal(signed(bits), name=f"added_{side.name if side else 'all'}")
             counts = [
-                kept.growing[number] & ((leg.side == side) if side else 1) for number, leg in enumerate(kept.request.legs)
+                kept.growing[number] & kept.passes[number] & ((leg.side == side) if side else 1)
+                for number, leg in enumerate(kept.request.legs)
             ]
             m.d.comb += total.eq(sum(Mux(each, kept.products[number], 0) for number, each in enumerate(counts)))
             return total
@@ -239,7 +246,7 @@ class GateProof(wiring.Component):
         max_gross, max_net, gross, net_long, net_short = (as_of(m, kept.story[Product.LATENCY], each) for each in sums)
         everything, bought, sold = added(None), added(Side.BUY), added(Side.SELL)
         for number, leg in enumerate(kept.request.legs):
-            grows = kept.leaves & kept.growing[number]
+            grows = kept.passes[number] & kept.growing[number]
             m.d.comb += [
                 Assert(~grows | (gross + everything <= max_gross)),
                 Assert(~grows | (leg.side == Side.SELL) | (net_long + bought <= max_net)),
@@ -251,23 +258,26 @@ class GateProof(wiring.Component):
         a slot that has as many open orders as it may."""
         answers = as_of(m, kept.story[RecentOrders.LATENCY], self.answers)
         most_orders = as_of(m, kept.story[1], self.gate.max_open_orders)
-        m.d.comb += Assert(~kept.leaves | (answers == 0))
-        m.d.comb += [Assert(~kept.leaves | (held.orders < most_orders)) for held in kept.exposure]
+        for number, (passes, held) in enumerate(zip(kept.passes, kept.exposure, strict=True)):
+            m.d.comb += Assert(~passes | (~answers[number] & ~answers[2 + number] & (held.orders < most_orders)))
 
     def _verdicts(self, m: Module, kept: Kept) -> None:
-        """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one."""
-        gate = self.gate
-        first, second = kept.story[RiskGate.LATENCY], kept.story[RiskGate.LATENCY + 1]
+        """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one. A pair is never told
+        of a single order."""
+        gate, single = self.gate, kept.request.single
+        first, second = kept.story[RiskGate.LATENCY], kept.story[RiskGate.LATENCY + 1] & ~single
+        orders = Mux(single, 1, 2)
         record = gate.verdict_event.payload
         m.d.comb += [
-            Assert((kept.leaves | gate.returned.valid) == first),
+            Assert((kept.leaves | gate.returned.valid) == (first & (kept.leaves | ~single))),
             Assert(~(kept.leaves & gate.returned.valid)),
             Assert(gate.verdict_event.valid == (first | second)),
             Assert(~gate.verdict_event.valid | (record.leg == second)),
-            Assert(gate.passed + gate.refused == Mux(first, 2, 0)),
-            Assert(~kept.leaves | ((record.refusals == 0) & (gate.passed == 2))),
+            Assert(gate.passed + gate.refused == Mux(first, orders, 0)),
+            Assert(~kept.leaves | ((record.refusals == 0) & (gate.passed == orders))),
             Assert(~(first & (gate.refused != 0)) | (record.refusals != 0)),
-            Assert(~first | (record.pair == kept.request.pair) & (record.quantity == kept.request.legs[0].quantity)),
+            Assert(~first | (record.pair == Mux(single, NO_PAIR, kept.request.pair))),
+            Assert(~first | (record.quantity == kept.request.legs[0].quantity)),
             Assert(~second | (record.quantity == kept.request.legs[1].quantity)),
             # None is taken before the one before it has its verdicts.
             Assert(~(kept.story[0] & kept.story[1 : RiskGate.LATENCY + 1].any())),
@@ -303,7 +313,10 @@ def test_rules_of_the_portfolio_hold() -> None:
         ("reduces", "~((reducing | self.loss) & growing.any())", "~(reducing & growing.any())"),
         ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),
         ("limits", "row.max_notional < notional.product", "row.max_notional + 1 < notional.product"),
-        ("reduces", "delayed(~worst[-1] | nothing, 1", "delayed(~worst[-1] & nothing, 1"),
+        ("reduces", "delayed((~worst[-1] | nothing) & present, 1", "delayed((~worst[-1] & nothing) & present, 1"),
+        ("reduces", "present = ~request.single if index else", "present = ~request.single if index == 0 else"),
+        ("switches", "(~self.allowed | one_slot) & ~single", "(~self.allowed & one_slot) & ~single"),
+        ("verdicts", "self.returned.valid.eq(judging & ~leaves & pair)", "self.returned.valid.eq(judging & ~leaves)"),
         ("verdicts", "self.request.ready.eq(~busy & ~self.booking & ~self.settling)", "self.request.ready.eq(~self.booking)"),
     ],
 )
@@ -415,7 +428,7 @@ class RecentProof(wiring.Component):
     def __init__(self, recent: Any):
         self.recent = recent(geometry=GEOMETRY)
         orders = self.recent.asked.shape()
-        super().__init__({"taken": In(1), "orders": In(orders), "sent": In(1), "window": In(4)})
+        super().__init__({"taken": In(1), "orders": In(orders), "alone": In(1), "sent": In(1), "window": In(4)})
 
     def elaborate(self, platform: Any) -> Module:
         m = Module()
@@ -423,25 +436,25 @@ class RecentProof(wiring.Component):
         m.submodules.recent = recent = self.recent
         constant(m, self.window, "window")
         story = Signal(RecentOrders.VERDICT + 1)
-        asked, clock = Signal(self.orders.shape()), Signal(8)
+        asked, single, clock = Signal(self.orders.shape()), Signal(), Signal(8)
         m.d.sync += [story.eq(story << 1), clock.eq(clock + 1)]
         # As the gate asks: one request at a time, unchanged behind the clock in which it is taken.
         taken = self.taken & ~story[: RecentOrders.VERDICT].any()
-        sent = self.sent & story[RecentOrders.VERDICT - 1] & (asked[0].slot != asked[1].slot)
+        sent = self.sent & story[RecentOrders.VERDICT - 1] & (single | (asked[0].slot != asked[1].slot))
         with m.If(taken):
-            m.d.sync += story[0].eq(1)
+            m.d.sync += [story[0].eq(1), single.eq(self.alone)]
             # A few values are all it takes to differ, and the solver's time grows with them.
             for order, given in zip(asked, self.orders, strict=True):
                 m.d.sync += [order.slot.eq(given.slot), order.side.eq(given.side)]
                 m.d.sync += [order.price.eq(given.price[:2]), order.quantity.eq(given.quantity[:2])]
-        m.d.comb += [recent.taken.eq(taken), recent.asked.eq(asked), recent.sent.eq(sent)]
+        m.d.comb += [recent.taken.eq(taken), recent.asked.eq(asked), recent.single.eq(single), recent.sent.eq(sent)]
         m.d.comb += recent.duplicate_window.eq(self.window)
 
         last = [Signal(asked[0].shape(), name=f"last_{slot}") for slot in range(2)]
         known, left_at = Signal(2), Signal(data.ArrayLayout(8, 2))
         for slot in range(2):
-            for order in asked:
-                with m.If(sent & (order.slot == slot)):
+            for order, leaves in zip(asked, (sent, sent & ~single), strict=True):
+                with m.If(leaves & (order.slot == slot)):
                     m.d.sync += [last[slot].eq(order), known[slot].eq(1), left_at[slot].eq(clock)]
         for leg, order in enumerate(asked):
             before, age = Array(last)[order.slot], Signal(8, name=f"age_{leg}")
@@ -449,7 +462,8 @@ class RecentProof(wiring.Component):
             # One clock before the verdict.
             m.d.comb += age.eq(clock + 1 - Array(left_at)[order.slot])
             duplicate = same & (age < self.window)
-            m.d.comb += Assert(~story[RecentOrders.LATENCY - 1] | (recent.duplicate[leg] == duplicate))
+            absent = single if leg else Const(0)
+            m.d.comb += Assert(~story[RecentOrders.LATENCY - 1] | absent | (recent.duplicate[leg] == duplicate))
         return m
 
 
@@ -467,6 +481,7 @@ def test_the_last_order_of_each_slot_is_known() -> None:
     [
         ("age < self.duplicate_window", "age <= self.duplicate_window"),
         ("write.addr.eq(Mux(second, orders[1].slot, orders[0].slot))", "write.addr.eq(orders[0].slot)"),
+        ("second.eq(self.sent & ~self.single)", "second.eq(self.sent)"),
     ],
 )
 def test_the_proof_of_last_orders_finds_a_fault(old: str, new: str) -> None:

@@ -646,4 +646,4 @@ async def random_markets_agree_with_the_rules(dut):
         total += bench.misses
     dut._log.info("%s %s", actions, total)
     assert all(actions[action] > 30 for action in PairAction), actions
-    assert all(total[cause] > 10 for cause in Miss if cause != Miss.OVERRUN), total
+    assert all(total[cause] > 10 for cause in Miss if cause not in (Miss.OVERRUN, Miss.HOST_ORDER)), total
