@@ -179,11 +179,12 @@ def leg(geometry: Geometry) -> data.StructLayout:
 
 
 def order_pair(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair, asked for (user_ref_num still 0) or passed. ``legs[0]`` is leg a."""
+    """Both orders of a pair, asked for (user_ref_num and epoch still 0) or passed. ``legs[0]`` is leg a."""
     return data.StructLayout(
         {
             "pair": geometry.pair_bits,
             "action": PairAction,
+            "epoch": 8,
             "legs": data.ArrayLayout(leg(geometry), 2),
             "type": 8,
             "sequence": 64,

@@ -378,4 +378,5 @@ class OrderTransmitter(wiring.Component):
             event.p.som_to_sof.eq(self.now - pair.som),
             event.p.pair.eq(pair.pair),
             event.p.trigger_type.eq(pair.type),
+            event.p.epoch.eq(pair.epoch),
         ]
