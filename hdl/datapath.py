@@ -187,10 +187,12 @@ class DataPath(wiring.Component):
             (book, "bbo"),
             (book, "trade"),
             (strategy, "pairs"),
+            (strategy, "pair_legs"),
             (strategy, "pair_lists"),
             (strategy, "pair_index"),
             (risk, "limits"),
             (risk, "ceilings"),
+            (risk, "references"),
         ):
             connect(m, getattr(source, name), getattr(trading, name))
         connect(m, risk.order, trading.host_order)
@@ -247,6 +249,22 @@ class DataPath(wiring.Component):
         connect(m, risk.next_user_ref_num.load, trading.load_user_ref_num)
         connect(m, risk.rearm.load, trading_state.rearm)
         connect(m, strategy.inspect.load, trading.inspect)
+        self._sets(m, registers, trading)
+
+    def _sets(self, m, registers, trading) -> None:
+        risk, status = registers.risk, registers.status
+        connect(m, risk.commit.load, trading.commit)
+        m.d.comb += [
+            risk.commit.value.eq(trading.frozen),
+            risk.epoch.eq(trading.epoch),
+            risk.checksum.eq(registers.checksum),
+            registers.swap.eq(trading.swap),
+            registers.frozen.eq(trading.frozen),
+            status.commits_wrong_epoch.eq(trading.wrong_epoch),
+            status.commits_incomplete.eq(trading.incomplete),
+            status.rows_out_of_turn.eq(trading.out_of_turn | registers.refused),
+            status.structure_refused.eq(trading.structure_refused),
+        ]
 
     def _session(self, m, registers, frames, trading, session) -> None:
         connect(m, frames.segment, session.segment)

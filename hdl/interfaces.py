@@ -185,7 +185,7 @@ def pair_number(pair: Value, single: Value) -> Value:
 
 
 def order_pair(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair, asked for (user_ref_num still 0) or passed. ``legs[0]`` is leg a.
+    """Both orders of a pair, asked for (user_ref_num and epoch still 0) or passed. ``legs[0]`` is leg a.
 
     ``single``: one order of the host, ``legs[0]``; there is no leg b, whatever stands in its place. Once the gate took it,
     ``pair`` is all ones, and what tells of a message 0.
@@ -195,6 +195,7 @@ def order_pair(geometry: Geometry) -> data.StructLayout:
             "pair": geometry.pair_bits,
             "single": 1,
             "action": PairAction,
+            "epoch": 8,
             "legs": data.ArrayLayout(leg(geometry), 2),
             "type": 8,
             "sequence": 64,

@@ -1,26 +1,31 @@
 """From the book to the order: strategy, gate and ledger as one component."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Module, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl import interfaces
+from hdl.control.parameter_sets import ParameterSets
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
 from hdl.risk.ledger import Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
 from hdl.risk.portfolio import Portfolio, total_bits
-from hdl.risk.risk_gate import CEILINGS, HOST_ORDER, LIMITS, RiskGate
+from hdl.risk.risk_gate import CEILINGS, HOST_ORDER, LIMITS, REFERENCES, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Miss, Refusal
+from hdl.spec.registers import EPOCH_BITS
 from hdl.spec.statistics import COUNT_BITS, MEAN_BITS, VARIANCE_BITS
 from hdl.strategy.spread_statistics import SpreadStatistics
-from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LISTS, PAIRS, SpreadTrigger
+from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LEGS, PAIR_LISTS, PAIRS, SpreadTrigger
+
+_SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "out_of_turn")
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined, and
+    `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -41,8 +46,14 @@ class TradingCore(wiring.Component):
     trade : In(stream.Signature(StructLayout({"slot", "price"}), always_ready=True))
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         Of the book.
-    pairs, pair_lists, pair_index, limits, ceilings : In(stream.Signature(interfaces.table_write(...), always_ready=True))
-        Rows of the host.
+    pairs, limits, ceilings : In(stream.Signature(interfaces.table_write(...), always_ready=True))
+        Rows of the host; of the first two see `ParameterSets`.
+    pair_legs, pair_lists, pair_index, references : In(stream.Signature(interfaces.table_write(...), always_ready=True))
+        Rows of the host, only taken while the trading state is HALTED or KILLED.
+    structure_refused : Out(1)
+        One-clock pulse: one was not.
+    commit, epoch, frozen, swap, wrong_epoch, incomplete, out_of_turn
+        Of `ParameterSets`. Registers that are part of a set change when `swap` says so.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
         A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
         is dropped, Miss.HOST_ORDER.
@@ -110,11 +121,17 @@ class TradingCore(wiring.Component):
                 "trade": always(data.StructLayout({"slot": geometry.slot_bits, "price": 32})),
                 "integrity": In(data.ArrayLayout(Integrity, geometry.slots)),
                 "pairs": rows(PAIRS),
+                "pair_legs": rows(PAIR_LEGS),
                 "pair_lists": rows(PAIR_LISTS),
                 "pair_index": rows(PAIR_INDEX),
                 "limits": rows(LIMITS),
                 "ceilings": rows(CEILINGS),
                 "host_order": rows(HOST_ORDER),
+                "references": rows(REFERENCES),
+                "structure_refused": Out(1),
+                "commit": always(EPOCH_BITS),
+                "epoch": Out(EPOCH_BITS),
+                **dict.fromkeys(_SETS, Out(1)),
                 "ceilings_locked": Out(1),
                 "limits_refused": Out(1),
                 "live": Out(range(geometry.open_orders + 1)),
@@ -169,6 +186,7 @@ class TradingCore(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
+        m.submodules.sets = sets = ParameterSets(geometry=self._geometry)
         m.submodules.trigger = trigger = SpreadTrigger(geometry=self._geometry)
         m.submodules.status = status = MarketStatus(geometry=self._geometry)
         m.submodules.gate = gate = RiskGate(geometry=self._geometry)
@@ -178,8 +196,9 @@ class TradingCore(wiring.Component):
 
         for target, names in (
             (status, ("decoded",)),
-            (trigger, ("accept", "bbo", "pairs", "pair_lists", "pair_index", "trigger_event")),
-            (gate, ("bbo", "trade", "limits", "ceilings", "load_user_ref_num", "order", "verdict_event")),
+            (trigger, ("accept", "bbo", "trigger_event")),
+            (gate, ("bbo", "trade", "ceilings", "load_user_ref_num", "order", "verdict_event")),
+            (sets, ("commit",)),
             (ledger, ("report", "fill_event", "order_state_event", "alarm_event")),
         ):
             for name in names:
@@ -259,11 +278,12 @@ class TradingCore(wiring.Component):
             self.passed.eq(gate.passed),
             self.refused.eq(gate.refused),
         ]
+        taken = self._rows(m, sets, trigger, gate)
         if self._geometry.adaptive:
-            self._adapt(m, trigger)
+            self._adapt(m, sets, trigger, taken)
         return m
 
-    def _adapt(self, m: Module, trigger: SpreadTrigger) -> None:
+    def _adapt(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, taken: Value) -> None:
         """Statistics that give adaptive pairs their thresholds. Without them such a pair gets none, and so never fires."""
         m.submodules.statistics = statistics = SpreadStatistics(geometry=self._geometry)
         connect(m, inspect=flipped(self.inspect), statistics=statistics.inspect)
@@ -271,8 +291,12 @@ class TradingCore(wiring.Component):
         connect(m, trigger=trigger.thresholds, statistics=statistics.thresholds)
         m.d.comb += [
             # The trigger takes the same streams; statistics only look on.
-            statistics.pairs.valid.eq(self.pairs.valid),
+            statistics.pairs.valid.eq(sets.take_pair),
             statistics.pairs.payload.eq(self.pairs.payload),
+            statistics.bank.eq(sets.bank),
+            statistics.swap.eq(sets.swap),
+            statistics.restart.valid.eq(taken),
+            statistics.restart.payload.pair.eq(self.pair_legs.payload.index),
             statistics.timestamp.valid.eq(self.bbo.valid),
             statistics.timestamp.payload.eq(self.bbo.payload.timestamp),
             statistics.interval.eq(self.sample_interval),
@@ -299,3 +323,35 @@ class TradingCore(wiring.Component):
                 *(gate.payload.legs[0][name].eq(host.payload.row[name]) for name in ("slot", "side", "quantity", "price")),
             ]
         return dropped
+
+    def _rows(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate) -> Value:
+        """Rows of the host: of a set through `ParameterSets`, of all else while nothing can leave. Whether a pair's legs are
+        written."""
+        halted, refused = Signal(), Signal()
+        m.d.comb += halted.eq((self.trading_state == TradingState.HALTED) | (self.trading_state == TradingState.KILLED))
+        for target, name in ((trigger, "pair_legs"), (trigger, "pair_lists"), (trigger, "pair_index"), (gate, "references")):
+            outer, inner = getattr(self, name), getattr(target, name)
+            m.d.comb += [inner.valid.eq(outer.valid & halted), inner.payload.eq(outer.payload)]
+            with m.If(outer.valid & ~(inner.ready & halted)):
+                m.d.comb += refused.eq(1)
+        m.d.sync += self.structure_refused.eq(refused)
+
+        m.d.comb += [
+            sets.pairs.valid.eq(self.pairs.valid),
+            sets.pairs.payload.row.eq(self.pairs.payload.index),
+            sets.limits.valid.eq(self.limits.valid),
+            sets.limits.payload.row.eq(self.limits.payload.index),
+            gate.limits.valid.eq(sets.take_limits),
+            gate.limits.payload.eq(self.limits.payload),
+            sets.limits_waiting.eq(gate.limits_waiting),
+            sets.limits_refused.eq(gate.row_refused),
+            sets.judging.eq(gate.judging),
+            trigger.hold.eq(sets.hold),
+            trigger.pairs.valid.eq(sets.take_pair),
+            trigger.pairs.payload.eq(self.pairs.payload),
+            self.epoch.eq(sets.epoch),
+            *(getattr(self, name).eq(getattr(sets, name)) for name in _SETS),
+        ]
+        m.d.comb += [part.bank.eq(sets.bank) for part in (trigger, gate)]
+        m.d.comb += [part.epoch.eq(sets.epoch[:8]) for part in (trigger, gate)]
+        return trigger.pair_legs.valid & trigger.pair_legs.ready

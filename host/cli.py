@@ -471,11 +471,19 @@ def _resolved(configuration: Configuration, feed: Feed, geometry: Geometry) -> d
         "feed": feed.described(),
         "mode": configuration.mode.name.lower(),
         "slots": [{"slot": slots[slot.symbol], "symbol": slot.symbol, "locate": slot.locate} for slot in configuration.slots],
-        "pairs": [{"pair": pair.title} | config.pair_row(pair, slots) for pair in configuration.pairs],
-        "limits": [{"symbol": symbol} | config.limit_row(limit) for symbol, limit in configuration.limits.items()],
+        "pairs": [
+            {"pair": pair.title} | (config.legs_row(pair, slots) | config.pair_row(pair)) for pair in configuration.pairs
+        ],
+        "limits": [
+            {"symbol": symbol} | ({"reference": config.price_units(limit.reference_usd)} | config.limit_row(limit))
+            for symbol, limit in configuration.limits.items()
+        ],
         "ceilings": config.ceilings_row(configuration.ceilings) if configuration.ceilings else None,
         "risk": config.risk_registers(configuration.risk, geometry)
-        | {"watchdog": config.watchdog_clocks(configuration.risk, geometry)},
+        | {
+            "ignore_market_hours": int(configuration.risk.ignore_market_hours),
+            "watchdog": config.watchdog_clocks(configuration.risk, geometry),
+        },
         "strategy": config.strategy_registers(configuration.strategy, geometry),
     }
 

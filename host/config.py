@@ -677,11 +677,14 @@ def clocks(microseconds: Decimal, geometry: Geometry) -> int:
     return int((microseconds * geometry.clock_hz / 1_000_000).to_integral_value())
 
 
-def pair_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
-    """A pair as a row of the card's table; `slots` gives slot numbers by symbol."""
+def legs_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
+    """Where a pair's legs are, as a row of the card's table; `slots` gives slot numbers by symbol."""
+    return {"slot_a": slots[pair.leg_a], "slot_b": slots[pair.leg_b]}
+
+
+def pair_row(pair: Pair) -> dict[str, int]:
+    """A pair's parameters as a row of the card's table."""
     return {
-        "slot_a": slots[pair.leg_a],
-        "slot_b": slots[pair.leg_b],
         "enabled": int(pair.enabled),
         "weight_a": weight_units(pair.weight_a),
         "weight_b": weight_units(pair.weight_b),
@@ -705,7 +708,7 @@ def pair_row(pair: Pair, slots: Mapping[str, int]) -> dict[str, int]:
 
 def limit_row(limit: Limit) -> dict[str, int]:
     """A limit as a row of the card's table."""
-    return {"enabled": int(limit.enabled), "reference": price_units(limit.reference_usd)} | ceilings_row(limit)
+    return {"enabled": int(limit.enabled)} | ceilings_row(limit)
 
 
 def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
@@ -721,11 +724,10 @@ def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
 
 
 def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
-    """What stops trading as a whole, as the card's registers; the watchdog is not among them, it is the host's own affair."""
+    """What of `[risk]` is part of a set, as the card's registers; watchdog and market hours are not."""
     return {
         "rate_tokens": risk.rate_tokens,
         "rate_interval": clocks(risk.rate_interval_us, geometry),
-        "ignore_market_hours": int(risk.ignore_market_hours),
         "stale_after": clocks(1_000 * risk.stale_after_ms, geometry),
         "max_gross": price_units(risk.max_gross_usd),
         "max_net": price_units(risk.max_net_usd),
@@ -750,3 +752,25 @@ def watchdog_clocks(risk: Risk, geometry: Geometry) -> int:
 def feed_registers(feed: FeedTable, geometry: Geometry) -> dict[str, int]:
     """How the feed's lines are put together, as the card's registers."""
     return {"gap_wait": clocks(feed.gap_wait_us, geometry), "recover": int(feed.recover)}
+
+
+def beyond_a_set(old: Configuration, new: Configuration) -> list[str]:
+    """Keys in which two configurations differ and that no set of parameters and limits can change: what symbols, pairs and units
+    are, and what is not the strategy's or the gate's."""
+    found = [name for name in ("slots", "feed", "line_b", "ceilings") if getattr(old, name) != getattr(new, name)]
+    fixed = ["mode", "watchdog_ms", "ignore_market_hours"]
+    found += [f"[risk] {key}" for key in fixed if getattr(old.risk, key) != getattr(new.risk, key)]
+    if len(old.pairs) != len(new.pairs):
+        return [*found, f"number of pairs, {len(old.pairs)} and {len(new.pairs)}"]
+    for before, after in zip(old.pairs, new.pairs, strict=True):
+        fixed = ["leg_a", "leg_b", "thresholds", "size_a_shares", "size_b_shares"]
+        if before.adaptive:
+            # Mean and variance are of one spread.
+            fixed += ["weight_a", "weight_b"]
+        found += [f"[[pairs]] {before.title}: {key}" for key in fixed if getattr(before, key) != getattr(after, key)]
+    if old.limits.keys() != new.limits.keys():
+        return [*found, "[[limits]]: symbols"]
+    for symbol, limit in new.limits.items():
+        if limit.reference_usd != old.limits[symbol].reference_usd:
+            found.append(f"[[limits]] {symbol}: reference_usd")
+    return found

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from ipaddress import IPv4Address
 
 from hdl.spec import injection
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode, TradingState
-from hdl.spec.registers import BLOCKS, MAGIC, REARM_KEYS, STATUS, Register, RegisterMap, Table
+from hdl.spec.registers import BLOCKS, EPOCH_BITS, MAGIC, REARM_KEYS, STATUS, WORD, Register, RegisterMap, Table, checksum
 from hdl.spec.statistics import MEAN_BITS, Statistics
 from host import config
 from host.card import Card, CardError
@@ -25,11 +27,39 @@ _COUNTERS = sum(1 if isinstance(entry, Register) else len(entry.labels) for entr
 
 def _table(block: str, table: str) -> Table:
     return next(entry for part in BLOCKS if part.name == block for entry in part.tables if entry.name == table)
+_COMMIT_REFUSED = {
+    "commits_wrong_epoch": "another set was committed meanwhile",
+    "commits_incomplete": "a row of the set is missing or was refused",
+}
+"""Counters of commits refused, and what they mean."""
 
 
 def _zeros(block: str, table: str) -> dict[str, int]:
     """A row of which nothing is in use."""
     return {column.name: 0 for column in _table(block, table).columns}
+
+
+class _Checked:
+    """Writes to a card, and keeps what its checksum must be afterwards."""
+
+    def __init__(self, card: Card, where: RegisterMap) -> None:
+        self._card, self._map = card, where
+        self.checksum = card.read("risk", "checksum")
+
+    def row(self, block: str, table: str, row: int, columns: dict[str, int]) -> None:
+        place = self._map[block, table]
+        assert isinstance(place.entry, Table)
+        self._card.write_row(block, table, row, **columns)
+        self._add(place.address + row * place.entry.stride, place.entry.pack(**columns))
+
+    def register(self, block: str, name: str, value: int) -> None:
+        place = self._map[block, name]
+        self._card.write(block, name, value)
+        self._add(place.address, [value >> WORD * word & (1 << WORD) - 1 for word in range(place.entry.words)])
+
+    def _add(self, address: int, words: list[int]) -> None:
+        for offset, word in enumerate(words):
+            self.checksum = checksum(self.checksum, address + offset, word)
 
 
 @dataclass(frozen=True)
@@ -84,6 +114,9 @@ class Loader:
         self.watchdog = 0
         self._symbols = [""] * self._geometry.slots
         self._ceilings: Ceilings | None = None
+        self._map = RegisterMap(card.geometry)
+        self._staged: Configuration | None = None
+        self._configuration: Configuration | None = None
 
     @property
     def geometry(self) -> Geometry:
@@ -149,8 +182,10 @@ class Loader:
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
         self.load_slots(configuration)
         self._lock_ceilings(configuration.ceilings)
-        self._load_limits(configuration)
-        self._load_pairs(configuration)
+        self._load_structure(configuration)
+        self._set("risk", ignore_market_hours=int(configuration.risk.ignore_market_hours))
+        self.stage(configuration)
+        self.commit()
         self._set(
             "session",
             local_mac=session.local_mac,
@@ -162,14 +197,78 @@ class Loader:
             send_next=session.send_next,
             receive_next=session.receive_next,
         )
-        self._set(
-            "risk",
-            next_user_ref_num=session.next_user_ref_num,
-            **config.risk_registers(configuration.risk, geometry),
-        )
-        self._set("strategy", **config.strategy_registers(configuration.strategy, geometry))
+        self._set("risk", next_user_ref_num=session.next_user_ref_num)
         card.pulse("book", "declare_exact")
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
+
+    @property
+    def epoch(self) -> int:
+        """Number of the set of parameters and limits in force."""
+        return self._read("risk", "epoch")
+
+    def push(self, configuration: Configuration) -> int:
+        """Put another set of parameters and limits in force, between two messages, while the card trades; give its epoch.
+
+        What is remembered of pairs and symbols stays. `CardError` where the configuration differs in more than a set can, or the
+        card did not take it whole; then the set in force stays what it was.
+        """
+        self.stage_change(configuration)
+        return self.commit()
+
+    def stage_change(self, configuration: Configuration) -> None:
+        """The first half of `push`."""
+        if self._configuration is None:
+            raise CardError("no configuration was loaded that another set could take the place of")
+        if differences := config.beyond_a_set(self._configuration, configuration):
+            raise CardError("more than parameters and limits would change: " + "; ".join(differences))
+        self.stage(configuration)
+
+    def stage(self, configuration: Configuration) -> None:
+        """Write a whole set beside the one in force. `CardError` where the card does not hold what was written."""
+        geometry = self._geometry
+        nothing = _zeros("risk", "limits")
+        limits = {self.slots[symbol]: config.limit_row(limit) for symbol, limit in configuration.limits.items()}
+        pairs = [config.pair_row(pair) for pair in configuration.pairs]
+        pairs += [_zeros("strategy", "pairs")] * (geometry.pairs - len(pairs))
+        registers = {
+            "risk": config.risk_registers(configuration.risk, geometry),
+            "strategy": config.strategy_registers(configuration.strategy, geometry),
+        }
+        self._staged = None
+        refused, late = self._count("limits_refused"), self._count("rows_out_of_turn")
+        writing = _Checked(self._card, self._map)
+        for slot in range(geometry.slots):
+            writing.row("risk", "limits", slot, limits.get(slot, nothing))
+        for number, row in enumerate(pairs):
+            writing.row("strategy", "pairs", number, row)
+        for block, values in registers.items():
+            for name, value in values.items():
+                writing.register(block, name, value)
+        if (found := self._card.read("risk", "checksum")) != writing.checksum:
+            wanted = writing.checksum
+            raise CardError(f"the card was not written what was sent: its checksum is {found:#010x}, not {wanted:#010x}")
+        for block, values in registers.items():
+            for name, value in values.items():
+                if (found := self._read(block, name)) != value:
+                    raise CardError(f"{block}.{name} was set to {value:#x} and reads {found:#x}")
+        if self._count("limits_refused") != refused:
+            names = ", ".join(self._symbols[slot] for slot in self._above(limits))
+            raise CardError(f"the card refused the limits of {names}: they are above its ceilings")
+        if count := self._count("rows_out_of_turn") - late:
+            raise CardError(f"the card took {count} rows of the set for rows out of turn")
+        self._staged = configuration
+
+    def commit(self) -> int:
+        """Put what was staged in force, and give its epoch. `CardError` where the card refuses it; then nothing has changed."""
+        wanted = (self._card.read("risk", "epoch") + 1) % (1 << EPOCH_BITS)
+        counts = {name: self._count(name) for name in _COMMIT_REFUSED}
+        self._card.write("risk", "commit", wanted)
+        if (epoch := self._read("risk", "epoch")) != wanted:
+            why = [text for name, text in _COMMIT_REFUSED.items() if self._count(name) != counts[name]]
+            reason = why[0] if why else "it does not say why"
+            raise CardError(f"the card did not begin epoch {wanted}, it is at {epoch}: {reason}")
+        self._configuration = self._staged or self._configuration
+        return epoch
 
     def load_slots(self, configuration: Configuration) -> None:
         """Give every symbol of the watch list its slot, and bind those whose locate is known."""
@@ -341,42 +440,41 @@ class Loader:
             raise CardError("the ceilings were written and are not locked")
         self._ceilings = ceilings
 
-    def _load_limits(self, configuration: Configuration) -> None:
-        nothing = _zeros("risk", "limits")
-        rows = {self.slots[symbol]: config.limit_row(limit) for symbol, limit in configuration.limits.items()}
-        before = self._limits_refused()
+    def _above(self, limits: Mapping[int, dict[str, int]]) -> Iterator[int]:
+        """Slots whose limits the card refuses, by writing all of them once more, in order."""
+        nothing, before = _zeros("risk", "limits"), self._count("limits_refused")
         for slot in range(self._geometry.slots):
-            self._card.write_row("risk", "limits", slot, **rows.get(slot, nothing))
-        if self._limits_refused() != before:
-            names = ", ".join(self._symbols[slot] for slot, row in rows.items() if self._refuses(slot, row))
-            raise CardError(f"the card refused the limits of {names}: they are above its ceilings")
+            self._card.write_row("risk", "limits", slot, **limits.get(slot, nothing))
+            if (now := self._count("limits_refused")) != before:
+                yield slot
+            before = now
 
-    def _refuses(self, slot: int, row: dict[str, int]) -> bool:
-        """Whether the card does not take a row of limits over."""
-        before = self._limits_refused()
-        self._card.write_row("risk", "limits", slot, **row)
-        return self._limits_refused() != before
+    def _count(self, name: str) -> int:
+        return [self._card.read("status", name) for _ in range(_COUNTERS)][-1]
 
-    def _limits_refused(self) -> int:
-        return [self._card.read("status", "limits_refused") for _ in range(_COUNTERS)][-1]
-
-    def _load_pairs(self, configuration: Configuration) -> None:
+    def _load_structure(self, configuration: Configuration) -> None:
+        """What only a HALTED card takes: legs, which pairs a slot has, prices to begin with. Every pair begins anew."""
         card = self._card
+        before = self._count("structure_refused")
+        references = {self.slots[symbol]: limit.reference_usd for symbol, limit in configuration.limits.items()}
+        for slot in range(self._geometry.slots):
+            card.write_row("risk", "references", slot, price=config.price_units(references.get(slot, Decimal(0))))
         by_slot: list[list[int]] = [[] for _ in range(self._geometry.slots)]
         for number, pair in enumerate(configuration.pairs):
-            row = config.pair_row(pair, self.slots)
-            card.write_row("strategy", "pairs", number, **row)
-            by_slot[row["slot_a"]].append(number)
-            by_slot[row["slot_b"]].append(number)
-        nothing = _zeros("strategy", "pairs")
+            legs = config.legs_row(pair, self.slots)
+            card.write_row("strategy", "pair_legs", number, **legs)
+            for slot in legs.values():
+                by_slot[slot].append(number)
         for number in range(len(configuration.pairs), self._geometry.pairs):
-            card.write_row("strategy", "pairs", number, **nothing)
+            card.write_row("strategy", "pair_legs", number, **_zeros("strategy", "pair_legs"))
         entry = 0
         for slot, numbers in enumerate(by_slot):
             card.write_row("strategy", "pair_lists", slot, first=entry, count=len(numbers))
             for pair_number in numbers:
                 card.write_row("strategy", "pair_index", entry, pair=pair_number)
                 entry += 1
+        if count := self._count("structure_refused") - before:
+            raise CardError(f"the card refused {count} rows of legs, lists or references")
 
     def _set(self, block: str, **values: int) -> None:
         """Write registers and read them back; `CardError` where one did not take."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
 
@@ -45,6 +45,8 @@ _SLICE = 100_000
 """Clocks of market data queued ahead while nobody answers."""
 _BEATS = 4
 """Heartbeats in the time in which the card wants one."""
+_BEHIND = 1_000
+"""Clocks after which the card has judged what the last frame led to."""
 _LAST_ROUNDS = 1_000
 """Times the card may go on sending orders after the market data has ended."""
 _IDLE_LIMIT = 10_000_000
@@ -72,6 +74,22 @@ class Outputs:
     bbo: TextIO | None = None
     orders: TextIO | None = None
     wire: WireLog | None = None
+
+
+@dataclass(frozen=True)
+class Push:
+    """Parameters and limits to put in force as a run goes.
+
+    Parameters
+    ----------
+    message : int
+        The first message they are for, counted from 1; where it is not the first of its packet, they are for the whole packet.
+    configuration : Configuration
+        What holds from then on.
+    """
+
+    message: int
+    configuration: Configuration
 
 
 @dataclass
@@ -105,6 +123,8 @@ class Replay:
         Asks for what is missing.
     listen : callable, optional
         Told every event record, in order.
+    pushes : sequence of Push
+        Sets to put in force as it goes.
     """
 
     def __init__(
@@ -118,6 +138,7 @@ class Replay:
         outputs: Outputs | None = None,
         recovery: Recovery | None = None,
         listen: Callable[[Mapping[str, Any]], None] | None = None,
+        pushes: Sequence[Push] = (),
     ) -> None:
         self._card = card
         self._loader = loader
@@ -147,6 +168,7 @@ class Replay:
             if configuration.liquidation
             else None
         )
+        self._pushes = deque(sorted(pushes, key=lambda push: push.message))
         self._next_at = 0
         self._beat_every = loader.watchdog // _BEATS
         self._beaten_at = card.cycle
@@ -264,8 +286,21 @@ class Replay:
                 return False
             if stimulus is None:
                 return False
+            self._push(self._index.records + len(stimulus.messages))
             self._send(stimulus)
         return True
+
+    def _push(self, records: int) -> None:
+        """Put the sets in force that are due before so many messages: written while those before run, committed behind them."""
+        while self._pushes and self._pushes[0].message <= records:
+            push = self._pushes.popleft()
+            self._loader.stage_change(push.configuration)
+            self._card.run(max(0, self._next_at - self._card.cycle))
+            self._card.run(_BEHIND)
+            self._loader.commit()
+            self._configuration = push.configuration
+            self._next_at = max(self._next_at, self._card.cycle)
+            self._drain()
 
     def _send(self, stimulus: Stimulus) -> None:
         for message in stimulus.messages:
@@ -343,6 +378,7 @@ class Replay:
             geometry=geometry_of(card.geometry),
             feed=self._feed.described(),
             mode=configuration.mode.name.lower(),
+            epoch=self._loader.epoch,
             trading_state=self._loader.trading_state.name.lower(),
             watchdog_expired=status["watchdog_expired"],
             limits_refused=status["limits_refused"],
@@ -381,7 +417,7 @@ class Replay:
 
     def _pairs(self) -> Iterator[PairSummary]:
         for number, pair in enumerate(self._configuration.pairs):
-            row = config.pair_row(pair, self._loader.slots)
+            row = config.pair_row(pair)
             summary = PairSummary(pair=pair.title, thresholds=pair.thresholds)
             if not pair.adaptive:
                 yield summary.model_copy(update={f"{name}_usd": config.spread_usd(row[name]) for name in _THRESHOLDS})

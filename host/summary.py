@@ -283,6 +283,8 @@ class Summary(MarketSummary):
     """A whole run of the card."""
 
     mode: str
+    epoch: int = 0
+    """Number of the set of parameters and limits in force at the end."""
     trading_state: str
     """At the end."""
     watchdog_expired: int

@@ -136,6 +136,7 @@ class Tally:
             pair=self._pair(record["pair"]),
             action=PairAction(record["action"]).name.lower(),
             spread=record["spread"],
+            epoch=record["epoch"],
         )
 
     def _on_verdict(self, record: Record) -> None:
@@ -155,6 +156,7 @@ class Tally:
             mode=Mode(record["mode"]).name.lower(),
             refusals=refusals,
             user_ref_num=record["user_ref_num"],
+            epoch=record["epoch"],
         )
 
     def _on_order_sent(self, record: Record) -> None:
@@ -173,6 +175,7 @@ class Tally:
             trigger_type=record["trigger_type"],
             eot_to_sof_cycles=record["eot_to_sof"],
             som_to_sof_cycles=record["som_to_sof"],
+            epoch=record["epoch"],
         )
 
     def _on_order_state(self, record: Record) -> None:

@@ -242,7 +242,7 @@ class SimulatedCard:
     def write(self, block: str, name: str, value: int) -> None:
         """Write a register, a clock a word, the lowest word first."""
         place, register = self._register(block, name)
-        if register.access not in (Access.RW, Access.LOAD):
+        if register.access not in (Access.RW, Access.SET, Access.LOAD):
             raise CardError(f"{block}.{name} cannot be set, it is {register.access.value}")
         _check(f"{block}.{name}", value, 0, (1 << register.bits) - 1)
         self._write(place.address, [value >> 32 * word & 0xFFFFFFFF for word in range(register.words)])
@@ -262,7 +262,7 @@ class SimulatedCard:
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
         """Write one row of a table; every column must be given."""
         place, entry = self._table(block, table)
-        if entry.access is not Access.RW:
+        if entry.access not in (Access.RW, Access.SET):
             raise CardError(f"{block}.{table} cannot be set, it is {entry.access.value}")
         _check(f"{block}.{table}: row", row, 0, place.rows - 1)
         try:

@@ -36,8 +36,8 @@
 #define T2T_BOOK_READY 0x00032u /* ro, 1 bits */
 #define T2T_BOOK_LIVE_ORDERS 0x00033u /* ro, 32 bits */
 #define T2T_BOOK_TABLE_PEAK 0x00034u /* ro, 32 bits */
-#define T2T_STRATEGY_COOLDOWN 0x00035u /* rw, 32 bits */
-#define T2T_STRATEGY_PAIRS 0x00400u /* rw, table */
+#define T2T_STRATEGY_COOLDOWN 0x00035u /* set, 32 bits */
+#define T2T_STRATEGY_PAIRS 0x00400u /* set, table */
 #define T2T_STRATEGY_PAIRS_ROWS 64u
 #define T2T_STRATEGY_PAIRS_STRIDE 16u /* words */
 #define T2T_STRATEGY_PAIR_LISTS 0x00800u /* rw, table */
@@ -46,90 +46,103 @@
 #define T2T_STRATEGY_PAIR_INDEX 0x00880u /* rw, table */
 #define T2T_STRATEGY_PAIR_INDEX_ROWS 128u
 #define T2T_STRATEGY_PAIR_INDEX_STRIDE 1u /* words */
-#define T2T_STRATEGY_SAMPLE_INTERVAL 0x00900u /* rw, 6 bits */
+#define T2T_STRATEGY_SAMPLE_INTERVAL 0x00900u /* set, 6 bits */
 #define T2T_STRATEGY_INSPECT 0x00901u /* load, 16 bits */
 #define T2T_STRATEGY_INSPECT_MEAN 0x00902u /* ro, 68 bits */
 #define T2T_STRATEGY_INSPECT_VARIANCE 0x00905u /* ro, 72 bits */
 #define T2T_STRATEGY_INSPECT_SAMPLES 0x00908u /* ro, 16 bits */
-#define T2T_RISK_TRADING_STATE 0x00909u /* load, 2 bits */
-#define T2T_RISK_MODE 0x0090Au /* rw, 2 bits */
-#define T2T_RISK_RATE_TOKENS 0x0090Bu /* rw, 16 bits */
-#define T2T_RISK_RATE_INTERVAL 0x0090Cu /* rw, 32 bits */
-#define T2T_RISK_IGNORE_MARKET_HOURS 0x0090Du /* rw, 1 bits */
-#define T2T_RISK_NEXT_USER_REF_NUM 0x0090Eu /* load, 32 bits */
-#define T2T_RISK_LIMITS 0x00980u /* rw, table */
+#define T2T_STRATEGY_PAIR_LEGS 0x00940u /* rw, table */
+#define T2T_STRATEGY_PAIR_LEGS_ROWS 64u
+#define T2T_STRATEGY_PAIR_LEGS_STRIDE 1u /* words */
+#define T2T_RISK_TRADING_STATE 0x00980u /* load, 2 bits */
+#define T2T_RISK_MODE 0x00981u /* rw, 2 bits */
+#define T2T_RISK_RATE_TOKENS 0x00982u /* set, 16 bits */
+#define T2T_RISK_RATE_INTERVAL 0x00983u /* set, 32 bits */
+#define T2T_RISK_IGNORE_MARKET_HOURS 0x00984u /* rw, 1 bits */
+#define T2T_RISK_NEXT_USER_REF_NUM 0x00985u /* load, 32 bits */
+#define T2T_RISK_LIMITS 0x00A00u /* set, table */
 #define T2T_RISK_LIMITS_ROWS 16u
 #define T2T_RISK_LIMITS_STRIDE 8u /* words */
-#define T2T_RISK_REARM 0x00A00u /* load, 32 bits */
-#define T2T_RISK_ORDERS_OPEN 0x00A01u /* ro, 16 bits */
-#define T2T_RISK_HEARTBEAT 0x00A02u /* pulse, 1 bits */
-#define T2T_RISK_WATCHDOG 0x00A03u /* rw, 32 bits */
-#define T2T_RISK_STALE_AFTER 0x00A04u /* rw, 32 bits */
-#define T2T_RISK_CEILINGS_LOCKED 0x00A05u /* ro, 1 bits */
-#define T2T_RISK_CEILINGS 0x00A08u /* rw, table */
+#define T2T_RISK_REARM 0x00A80u /* load, 32 bits */
+#define T2T_RISK_ORDERS_OPEN 0x00A81u /* ro, 16 bits */
+#define T2T_RISK_HEARTBEAT 0x00A82u /* pulse, 1 bits */
+#define T2T_RISK_WATCHDOG 0x00A83u /* rw, 32 bits */
+#define T2T_RISK_STALE_AFTER 0x00A84u /* set, 32 bits */
+#define T2T_RISK_CEILINGS_LOCKED 0x00A85u /* ro, 1 bits */
+#define T2T_RISK_CEILINGS 0x00A88u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
 #define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_RISK_PNL 0x00A10u /* ro, 80 bits */
-#define T2T_RISK_GROSS 0x00A13u /* ro, 80 bits */
-#define T2T_RISK_NET_LONG 0x00A16u /* ro, 80 bits */
-#define T2T_RISK_NET_SHORT 0x00A19u /* ro, 80 bits */
-#define T2T_RISK_MAX_GROSS 0x00A1Cu /* rw, 56 bits */
-#define T2T_RISK_MAX_NET 0x00A1Eu /* rw, 56 bits */
-#define T2T_RISK_MAX_LOSS 0x00A20u /* rw, 56 bits */
-#define T2T_RISK_LOSS_REACHED 0x00A22u /* ro, 1 bits */
-#define T2T_RISK_REARM_LOSS 0x00A23u /* pulse, 1 bits */
-#define T2T_RISK_MAX_OPEN_ORDERS 0x00A24u /* rw, 16 bits */
-#define T2T_RISK_DUPLICATE_WINDOW 0x00A25u /* rw, 32 bits */
-#define T2T_RISK_SLOT_RATE_ORDERS 0x00A26u /* rw, 16 bits */
-#define T2T_RISK_SLOT_RATE_WINDOW 0x00A27u /* rw, 32 bits */
-#define T2T_RISK_ORDER 0x00A28u /* rw, table */
+#define T2T_RISK_PNL 0x00A90u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00A93u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00A96u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00A99u /* ro, 80 bits */
+#define T2T_RISK_MAX_GROSS 0x00A9Cu /* set, 56 bits */
+#define T2T_RISK_MAX_NET 0x00A9Eu /* set, 56 bits */
+#define T2T_RISK_MAX_LOSS 0x00AA0u /* set, 56 bits */
+#define T2T_RISK_LOSS_REACHED 0x00AA2u /* ro, 1 bits */
+#define T2T_RISK_REARM_LOSS 0x00AA3u /* pulse, 1 bits */
+#define T2T_RISK_MAX_OPEN_ORDERS 0x00AA4u /* set, 16 bits */
+#define T2T_RISK_DUPLICATE_WINDOW 0x00AA5u /* set, 32 bits */
+#define T2T_RISK_SLOT_RATE_ORDERS 0x00AA6u /* set, 16 bits */
+#define T2T_RISK_SLOT_RATE_WINDOW 0x00AA7u /* set, 32 bits */
+#define T2T_RISK_REFERENCES 0x00AB0u /* rw, table */
+#define T2T_RISK_REFERENCES_ROWS 16u
+#define T2T_RISK_REFERENCES_STRIDE 1u /* words */
+#define T2T_RISK_COMMIT 0x00AC0u /* load, 16 bits */
+#define T2T_RISK_EPOCH 0x00AC1u /* ro, 16 bits */
+#define T2T_RISK_CHECKSUM 0x00AC2u /* ro, 32 bits */
+#define T2T_RISK_ORDER 0x00AC4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
-#define T2T_SESSION_UP 0x00A2Au /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00A2Bu /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00A2Du /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00A2Fu /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00A30u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00A31u /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00A32u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00A33u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00A34u /* load, 32 bits */
-#define T2T_SESSION_SYMBOLS 0x00A40u /* rw, table */
+#define T2T_SESSION_UP 0x00AC6u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00AC7u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00AC9u /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00ACBu /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00ACCu /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00ACDu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00ACEu /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00ACFu /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00AD0u /* load, 32 bits */
+#define T2T_SESSION_SYMBOLS 0x00AE0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
-#define T2T_STATUS_FRAMES_RECEIVED 0x00A60u /* ro, 32 bits */
-#define T2T_STATUS_FRAMES_SENT 0x00A61u /* ro, 32 bits */
-#define T2T_STATUS_MESSAGES 0x00A62u /* ro, 32 bits */
-#define T2T_STATUS_BBO_CHANGES 0x00A63u /* ro, 32 bits */
-#define T2T_STATUS_TRIGGERS 0x00A64u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_PASSED 0x00A65u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_REFUSED 0x00A66u /* ro, 32 bits */
-#define T2T_STATUS_EVENTS_LOST 0x00A67u /* ro, 32 bits */
-#define T2T_STATUS_LOST_AFTER_USE 0x00A68u /* ro, 32 bits */
-#define T2T_STATUS_GAPS 0x00A69u /* ro, 32 bits */
-#define T2T_STATUS_HEARTBEATS 0x00A6Au /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_A 0x00A6Bu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_B 0x00A6Cu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_INJECT 0x00A6Du /* ro, 32 bits */
-#define T2T_STATUS_RECOVERED 0x00A6Eu /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00A6Fu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00A70u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES 0x00A71u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_LOST 0x00A72u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_CUT 0x00A73u /* ro, 32 bits */
-#define T2T_STATUS_DROP 0x00A80u /* ro, table */
+#define T2T_STATUS_FRAMES_RECEIVED 0x00B00u /* ro, 32 bits */
+#define T2T_STATUS_FRAMES_SENT 0x00B01u /* ro, 32 bits */
+#define T2T_STATUS_MESSAGES 0x00B02u /* ro, 32 bits */
+#define T2T_STATUS_BBO_CHANGES 0x00B03u /* ro, 32 bits */
+#define T2T_STATUS_TRIGGERS 0x00B04u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_PASSED 0x00B05u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_REFUSED 0x00B06u /* ro, 32 bits */
+#define T2T_STATUS_EVENTS_LOST 0x00B07u /* ro, 32 bits */
+#define T2T_STATUS_LOST_AFTER_USE 0x00B08u /* ro, 32 bits */
+#define T2T_STATUS_GAPS 0x00B09u /* ro, 32 bits */
+#define T2T_STATUS_HEARTBEATS 0x00B0Au /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_A 0x00B0Bu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_B 0x00B0Cu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_INJECT 0x00B0Du /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00B0Eu /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00B0Fu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B10u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00B11u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00B12u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00B13u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_WRONG_EPOCH 0x00B14u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_INCOMPLETE 0x00B15u /* ro, 32 bits */
+#define T2T_STATUS_ROWS_OUT_OF_TURN 0x00B16u /* ro, 32 bits */
+#define T2T_STATUS_STRUCTURE_REFUSED 0x00B17u /* ro, 32 bits */
+#define T2T_STATUS_DROP 0x00B20u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
-#define T2T_STATUS_REFUSAL 0x00AA0u /* ro, table */
+#define T2T_STATUS_REFUSAL 0x00B40u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00AC0u /* ro, table */
+#define T2T_STATUS_MISS 0x00B60u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 8u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00AC8u /* ro, table */
+#define T2T_STATUS_ALARM 0x00B68u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00AE0u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00B80u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 
@@ -330,7 +343,7 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_ORDER_SENT_SOM_TO_SOF 28u /* 4 bytes */
 #define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
 #define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
-#define T2T_EVENT_ORDER_SENT_SPARE 35u /* 1 bytes */
+#define T2T_EVENT_ORDER_SENT_EPOCH 35u /* 1 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
 #define T2T_EVENT_VERDICT_SIZE 44u /* bytes */
@@ -349,7 +362,7 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_VERDICT_SIDE 40u /* 1 bytes */
 #define T2T_EVENT_VERDICT_LEG 41u /* 1 bytes */
 #define T2T_EVENT_VERDICT_MODE 42u /* 1 bytes */
-#define T2T_EVENT_VERDICT_SPARE 43u /* 1 bytes */
+#define T2T_EVENT_VERDICT_EPOCH 43u /* 1 bytes */
 
 #define T2T_EVENT_TRIGGER 'T'
 #define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */
@@ -362,7 +375,7 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_TRIGGER_SPREAD 20u /* 8 bytes */
 #define T2T_EVENT_TRIGGER_PAIR 28u /* 2 bytes */
 #define T2T_EVENT_TRIGGER_ACTION 30u /* 1 bytes */
-#define T2T_EVENT_TRIGGER_SPARE 31u /* 1 bytes */
+#define T2T_EVENT_TRIGGER_EPOCH 31u /* 1 bytes */
 
 #define T2T_EVENT_GAP 'G'
 #define T2T_EVENT_GAP_SIZE 28u /* bytes */

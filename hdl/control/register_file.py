@@ -8,9 +8,19 @@ from hdl import interfaces
 from hdl.control.counter_bank import CounterBank
 from hdl.spec.events import RECORDS
 from hdl.spec.geometry import Geometry
-from hdl.spec.registers import BLOCKS, STATUS, WORD, Access, Block, Place, Register, RegisterMap, Table
-
-ADDRESS_BITS = 20
+from hdl.spec.registers import (
+    ADDRESS_BITS,
+    BLOCKS,
+    CHECKSUM_TAPS,
+    STATUS,
+    WORD,
+    Access,
+    Block,
+    Place,
+    Register,
+    RegisterMap,
+    Table,
+)
 
 GAIN = {"refusal": 2, "drop": 2, "orders_passed": 2, "orders_refused": 2, "events_lost": len(RECORDS), "samples_lost": 2}
 """Most a counter can gain in a clock, where it is not one: both orders of a pair, two stages that see one cause, every kind, a
@@ -66,7 +76,7 @@ def _member(block: Block, entry: Register | Table, geometry: Geometry) -> wiring
             return In(data.ArrayLayout(range(gain + 1), entry.rows(geometry)))
         return Out(stream.Signature(interfaces.table_write(entry, geometry), always_ready=True))
     match entry.access:
-        case Access.RW:
+        case Access.RW | Access.SET:
             return Out(entry.bits, init=entry.reset)
         case Access.LOAD:
             return Out(_load_signature(entry.bits))
@@ -79,9 +89,9 @@ def _member(block: Block, entry: Register | Table, geometry: Geometry) -> wiring
 def block_signature(block: Block, geometry: Geometry) -> wiring.Signature:
     """A block's registers and tables by name.
 
-    RW: Out, the value. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO: In. PULSE: Out, for one clock.
-    RW tables: stream of `interfaces.table_write`. RO tables and the registers of `STATUS`: In, what each counter gains this
-    clock.
+    RW: Out, the value. SET: Out, the value in force. LOAD: ``load`` (stream out, a value the host sets) and ``value`` (In). RO:
+    In. PULSE: Out, for one clock. RW and SET tables: stream of `interfaces.table_write`. RO tables and the registers of `STATUS`:
+    In, what each counter gains this clock.
     """
     return wiring.Signature({entry.name: _member(block, entry, geometry) for entry in block.entries})
 
@@ -91,7 +101,7 @@ class RegisterFile(wiring.Component):
 
     A write takes effect three clocks after the bus cycle, in bus order. Values wider than a word are collected and take effect
     with their highest word; a read of a lowest word keeps the upper words as they were for the reads that follow. An address that
-    means nothing is not written and reads as 0.
+    means nothing is not written and reads as 0. A SET register is written beside the value in force, and read back there.
 
     Parameters
     ----------
@@ -104,6 +114,13 @@ class RegisterFile(wiring.Component):
         The host.
     identity, feed, book, strategy, risk, session, status : Out(block_signature(block, geometry))
         One bundle a block.
+    swap : In(1)
+        What SET registers were written is in force from the next clock on.
+    frozen : In(1)
+        What SET registers were written stands as it is; `refused` tells that one was written all the same.
+    refused : Out(1)
+    checksum : Out(32)
+        See `hdl.spec.registers.checksum`.
 
     Latency: ``read_valid`` twelve clocks after ``read``: late enough that a read sees every write before it, also where the value
     is held in a stage behind the register.
@@ -117,7 +134,14 @@ class RegisterFile(wiring.Component):
         if self.map.address_bits > ADDRESS_BITS:
             raise ValueError(f"geometry: the map needs {self.map.address_bits} address bits, the bus has {ADDRESS_BITS}")
         super().__init__(
-            {"bus": Out(ControlBus())} | {block.name: Out(block_signature(block, geometry)) for block in BLOCKS}
+            {
+                "bus": Out(ControlBus()),
+                "swap": In(1),
+                "frozen": In(1),
+                "refused": Out(1),
+                "checksum": Out(WORD),
+                **{block.name: Out(block_signature(block, geometry)) for block in BLOCKS},
+            }
         )
 
     def elaborate(self, platform) -> Module:
@@ -142,7 +166,13 @@ class RegisterFile(wiring.Component):
         with m.If(strobe):
             # Words come lowest first, so the newest enters at the top and the earlier ones move down.
             m.d.sync += collected.eq(Cat(collected[WORD:], word))
+            fed_back = Const(CHECKSUM_TAPS, WORD) & self.checksum[-1].replicate(WORD)
+            m.d.sync += self.checksum.eq(
+                Cat(Const(0, 1), self.checksum) ^ fed_back ^ word ^ Cat(Const(0, WORD - ADDRESS_BITS), address)
+            )
 
+        self._staged: dict[tuple[str, str], Signal] = {}
+        staging: list[Signal] = []
         for place in self.map:
             entry = place.entry
             if entry.access is Access.RO:
@@ -161,11 +191,20 @@ class RegisterFile(wiring.Component):
                 ]
             elif entry.access is Access.PULSE:
                 m.d.sync += port.eq(hit & value[0])
+            elif entry.access is Access.SET:
+                staging.append(hit)
+                staged = Signal(entry.bits, init=entry.reset, name=f"staged_{place.block.name}_{entry.name}")
+                self._staged[place.block.name, entry.name] = staged
+                with m.If(hit & ~self.frozen):
+                    m.d.sync += staged.eq(value)
+                with m.If(self.swap):
+                    m.d.sync += port.eq(staged)
             elif entry.access is Access.LOAD:
                 m.d.sync += [port.load.valid.eq(hit), port.load.payload.eq(value)]
             else:
                 with m.If(hit):
                     m.d.sync += port.eq(value)
+        m.d.comb += self.refused.eq(self.frozen & Cat(staging).any())
 
     def _is_highest_word(self, place: Place, address: Signal) -> Value:
         entry = place.entry
@@ -215,7 +254,7 @@ class RegisterFile(wiring.Component):
                 here = Signal(name=f"read_{block.name}_{entry.name}_{index}")
                 m.d.sync += here.eq(address == place.address + index)
                 part = value[WORD * index : WORD * (index + 1)]
-                if index == 0 and entry.words > 1 and entry.access is not Access.RW:
+                if index == 0 and entry.words > 1 and entry.access not in (Access.RW, Access.SET):
                     # Gateware may change it between the reads of its words; the host alone changes the others.
                     upper = Signal(len(value) - WORD, name=f"upper_{block.name}_{entry.name}")
                     with m.If(here & now):
@@ -228,6 +267,8 @@ class RegisterFile(wiring.Component):
     def _value(self, place: Place) -> Value:
         port = self._port(place)
         match place.entry.access:
+            case Access.SET:
+                return self._staged[place.block.name, place.entry.name]
             case Access.LOAD:
                 return Value.cast(port.value)
             case Access.PULSE:

@@ -389,6 +389,7 @@ class OrderTransmitter(wiring.Component):
             event.p.som_to_sof.eq(self.now - pair.som),
             event.p.pair.eq(interfaces.pair_number(pair.pair, pair.single)),
             event.p.trigger_type.eq(pair.type),
+            event.p.epoch.eq(pair.epoch),
         ]
         with m.If(pair.single):
             m.d.sync += [event.p.eot_to_sof.eq(0), event.p.som_to_sof.eq(0)]

@@ -19,8 +19,9 @@ from hdl.spec import events, registers
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Refusal
 
-LIMITS, CEILINGS, HOST_ORDER = (
-    next(table for table in registers.RISK.tables if table.name == name) for name in ("limits", "ceilings", "order")
+LIMITS, CEILINGS, REFERENCES, HOST_ORDER = (
+    next(table for table in registers.RISK.tables if table.name == name)
+    for name in ("limits", "ceilings", "references", "order")
 )
 
 _BPS = 10_000
@@ -64,7 +65,7 @@ class RiskGate(wiring.Component):
     -----
     ``QUANTITY``: 1 to max_quantity. ``NOTIONAL``: quantity times price, exact, up to max_notional. ``COLLAR``: ``|price -
     reference| * 10000 <= reference * collar_bps`` and ``|price - reference| <= collar``; the reference is the last sale, or
-    the limits row's until one comes. ``LONG_LIMIT`` (buys): position + open buys + quantity up to max_long. ``SHORT_LIMIT``
+    that of `references` until one comes. ``LONG_LIMIT`` (buys): position + open buys + quantity up to max_long. ``SHORT_LIMIT``
     (sells): position - open sells - quantity not below -max_short. ``REDUCE_ONLY``: a sale must leave position - open sells -
     quantity at 0 or above, a buy position + open buys + quantity at 0 or below: then the position shrinks whatever fills. A
     sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
@@ -82,7 +83,10 @@ class RiskGate(wiring.Component):
     `RecentOrders`.
 
     Ceilings: the first row of `ceilings` after reset holds until the next reset; before it there are none. A row of `limits` with
-    a column above its ceiling is not taken over, the old one stays.
+    a column above its ceiling is not taken over.
+
+    Two sets. Rows of `limits` lie in two banks: a request is judged by those of `bank`, rows of the host go to the other one.
+    `bank`, and every register that is part of a set, may only change while neither `judging` is high nor a request is taken.
 
     Overload: a second request waits (`request.ready` is low) from the clock a request is taken until its verdicts are given,
     the ledger has entered its orders and the portfolio has counted them. Nothing is queued here.
@@ -101,8 +105,19 @@ class RiskGate(wiring.Component):
     allowed : In(1)
         The pair of `request` is enabled and not latched off.
     limits : In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True))
-        Rows of the host, three clocks apart at least. A row and its reference take effect together, in the second clock after it
-        came or the next in which neither a request is taken nor a sale comes.
+        Rows of the host, three clocks apart at least, for the bank that is not in force.
+    references : In(stream.Signature(interfaces.table_write(REFERENCES, geometry)))
+        Reference prices of the host. One takes effect in the clock after it came or the next in which no sale comes.
+    bank : In(1)
+        Bank in force.
+    epoch : In(8)
+        What its verdicts bear.
+    judging : Out(1)
+        A request is being judged, from the clock after it was taken on.
+    limits_waiting : Out(1)
+        A row of limits is not in its bank yet.
+    row_refused : Out(1)
+        One-clock pulse: that row was above a ceiling.
     ceilings : In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True))
         Highest limits, once.
     ceilings_locked : Out(1)
@@ -152,8 +167,8 @@ class RiskGate(wiring.Component):
         Clock count.
     order : Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
         Orders that leave.
-    returned : Out(stream.Signature(StructLayout({"pair"}), always_ready=True))
-        A pair's request that was taken and did not leave.
+    returned : Out(stream.Signature(StructLayout({"pair", "allowed"}), always_ready=True))
+        A pair's request that was taken and did not leave, and what `allowed` said of it.
     verdict_event : Out(stream.Signature(interfaces.event(events.VERDICT), always_ready=True))
         Record of each verdict.
     refusal : Out(ArrayLayout(range(3), len(Refusal)))
@@ -173,6 +188,12 @@ class RiskGate(wiring.Component):
                 "allowed": In(1),
                 "limits": In(stream.Signature(interfaces.table_write(LIMITS, geometry), always_ready=True)),
                 "ceilings": In(stream.Signature(interfaces.table_write(CEILINGS, geometry), always_ready=True)),
+                "references": In(stream.Signature(interfaces.table_write(REFERENCES, geometry))),
+                "bank": In(1),
+                "epoch": In(8),
+                "judging": Out(1),
+                "limits_waiting": Out(1),
+                "row_refused": Out(1),
                 "ceilings_locked": Out(1),
                 "limits_refused": Out(1),
                 "trading_state": In(TradingState),
@@ -206,7 +227,9 @@ class RiskGate(wiring.Component):
                 "ledger_full": In(1),
                 "now": In(32),
                 "order": Out(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
-                "returned": Out(stream.Signature(data.StructLayout({"pair": geometry.pair_bits}), always_ready=True)),
+                "returned": Out(
+                    stream.Signature(data.StructLayout({"pair": geometry.pair_bits, "allowed": 1}), always_ready=True)
+                ),
                 "verdict_event": Out(stream.Signature(interfaces.event(events.VERDICT), always_ready=True)),
                 "refusal": Out(data.ArrayLayout(range(3), len(Refusal))),
                 "passed": Out(range(3)),
@@ -225,16 +248,17 @@ class RiskGate(wiring.Component):
             self.request.ready.eq(~busy & ~self.booking & ~self.settling),
             taken.eq(self.request.valid & self.request.ready),
             step[0].eq(taken),
+            self.judging.eq(busy),
         ]
         m.d.sync += step[1:].eq(step[:-1])
         with m.If(taken):
-            m.d.sync += [request.eq(self.request.payload), busy.eq(1)]
+            m.d.sync += [request.eq(self.request.payload), self.returned.payload.allowed.eq(self.allowed), busy.eq(1)]
         with m.If(taken & self.request.payload.single):
             m.d.sync += [request.pair.eq(-1), *(request[name].eq(0) for name in ("type", "sequence", "som", "eot"))]
         with m.If(step[self.LATENCY]):
             m.d.sync += busy.eq(0)
 
-        rows = self._tables(m, request, taken, step)
+        rows = self._tables(m, request, step)
         crossed = self._crossed(m)
         short_of_tokens = self._rate(m, request)
         own = [self._leg(m, request, index, *rows[index], crossed, short_of_tokens[index]) for index in range(2)]
@@ -281,61 +305,78 @@ class RiskGate(wiring.Component):
                 late[index][Refusal.NET].eq(each.growing & Mux(selling[index], too_short, too_long)),
             ]
 
-    def _tables(self, m: Module, request, taken: Signal, step: Signal) -> list:
+    def _tables(self, m: Module, request, step: Signal) -> list:
         """Of each leg its limits, valid three clocks after the request was taken, and reference and bps, valid after one."""
         geometry = self._geometry
         columns = dict(self.limits.payload.row.shape().members)
-        del columns["reference"], columns["collar_bps"]
+        del columns["collar_bps"]
         row_layout = data.StructLayout(columns)
-        # No row is read while it is written (below), so that the memory need not say what a read gives then.
+        banks = 2 << geometry.slot_bits
+        # What is read is in force and what is written is not, so the memory need not say what a read of the same row gives.
         attributes = {"ram_style": "block", "no_rw_check": 1}
-        m.submodules.rows = rows = Memory(shape=row_layout, depth=geometry.slots, init=[], attrs=attributes)
-        m.submodules.references = references = Memory(shape=32, depth=geometry.slots, init=[])
-        m.submodules.bps = bps = Memory(shape=len(self.limits.payload.row.collar_bps), depth=geometry.slots, init=[])
-        row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
-        reference_write, bps_write = references.write_port(), bps.write_port()
+        m.submodules.rows = rows = Memory(shape=row_layout, depth=banks, init=[], attrs=attributes)
+        m.submodules.bps = bps = Memory(shape=len(self.limits.payload.row.collar_bps), depth=banks, init=[])
+        row_read, row_write, bps_write = rows.read_port(domain="comb"), rows.write_port(), bps.write_port()
+        references = self._references(m)
 
-        # Leg b's row is read a clock after all else, so nothing of a row is written in the clock in which a request is taken: no
-        # request meets half of it. A sale goes before the row that waits, and is not undone by it.
+        # Held back until it is compared with the ceilings.
         waiting = Signal(self.limits.payload.shape())
         waits, checked, write = Signal(), Signal(), Signal()
-        trade = self.trade.payload
         above = self._ceilings(m, waiting.row, waits & checked)
         m.d.sync += checked.eq(waits & ~self.limits.valid)
-        m.d.comb += write.eq(waits & checked & ~above & ~taken & ~self.trade.valid)
+        m.d.comb += [
+            write.eq(waits & checked & ~above),
+            self.row_refused.eq(waits & checked & above),
+            self.limits_waiting.eq(waits),
+        ]
         with m.If(self.limits.valid):
             m.d.sync += [waiting.eq(self.limits.payload), waits.eq(1)]
-        with m.Elif(write | (checked & above)):
+        with m.Elif(checked):
             m.d.sync += waits.eq(0)
-        newest = Mux(self.limits.valid, self.limits.payload.index, waiting.index)
-        with m.If(self.trade.valid & (trade.slot == newest)):
-            m.d.sync += waiting.row.reference.eq(trade.price)
         m.d.comb += [
-            row_write.addr.eq(waiting.index),
+            row_write.addr.eq(Cat(waiting.index, ~self.bank)),
             *(row_write.data[name].eq(waiting.row[name]) for name in columns),
             row_write.en.eq(write),
-            bps_write.addr.eq(waiting.index),
+            bps_write.addr.eq(Cat(waiting.index, ~self.bank)),
             bps_write.data.eq(waiting.row.collar_bps),
             bps_write.en.eq(write),
-            reference_write.addr.eq(Mux(self.trade.valid, trade.slot, waiting.index)),
-            reference_write.data.eq(Mux(self.trade.valid, trade.price, waiting.row.reference)),
-            reference_write.en.eq(self.trade.valid | write),
         ]
 
         row_data = Signal(row_layout, reset_less=True)
         m.d.sync += row_data.eq(row_read.data)
-        m.d.comb += row_read.addr.eq(Mux(step[1], request.legs[1].slot, self.request.payload.legs[0].slot))
+        m.d.comb += row_read.addr.eq(Cat(Mux(step[1], request.legs[1].slot, self.request.payload.legs[0].slot), self.bank))
         read = []
         for index, leg in enumerate(self.request.payload.legs):
             row = Signal(row_layout, name=f"row_{index}")
             reference, share = Signal(32, name=f"reference_{index}"), Signal(len(waiting.row.collar_bps), name=f"bps_{index}")
             reference_read, bps_read = references.read_port(domain="comb"), bps.read_port(domain="comb")
-            m.d.comb += [reference_read.addr.eq(leg.slot), bps_read.addr.eq(leg.slot)]
+            m.d.comb += [reference_read.addr.eq(leg.slot), bps_read.addr.eq(Cat(leg.slot, self.bank))]
             m.d.sync += [reference.eq(reference_read.data), share.eq(bps_read.data)]
             with m.If(step[1 + index]):
                 m.d.sync += row.eq(row_data)
             read.append((row, reference, share))
         return read
+
+    def _references(self, m: Module) -> Memory:
+        """The last sale of each slot. A sale goes before the price of the host that waits, and is not undone by it."""
+        m.submodules.references = references = Memory(shape=32, depth=self._geometry.slots, init=[])
+        write = references.write_port()
+        given, trade = self.references, self.trade.payload
+        waiting, waits, free = Signal(given.payload.shape()), Signal(), Signal()
+        m.d.comb += [free.eq(waits & ~self.trade.valid), given.ready.eq(~waits | free)]
+        with m.If(given.valid & given.ready):
+            m.d.sync += [waiting.eq(given.payload), waits.eq(1)]
+        with m.Elif(free):
+            m.d.sync += waits.eq(0)
+        newest = Mux(given.valid & given.ready, given.payload.index, waiting.index)
+        with m.If(self.trade.valid & (trade.slot == newest)):
+            m.d.sync += waiting.row.price.eq(trade.price)
+        m.d.comb += [
+            write.addr.eq(Mux(self.trade.valid, trade.slot, waiting.index)),
+            write.data.eq(Mux(self.trade.valid, trade.price, waiting.row.price)),
+            write.en.eq(self.trade.valid | waits),
+        ]
+        return references
 
     def _ceilings(self, m: Module, row: data.View, judged: Value) -> Signal:
         """Whether a row of limits is above a ceiling, a clock after the row stands; `judged` tells that it is asked for."""
@@ -546,6 +587,7 @@ class RiskGate(wiring.Component):
                 self.order.payload.legs[index].user_ref_num.eq(value),
                 self.order.payload.legs[index].short.eq(shorts[index]),
             ]
+        m.d.comb += self.order.payload.epoch.eq(self.epoch)
         with m.If(self.load_user_ref_num.valid):
             m.d.sync += number.eq(self.load_user_ref_num.payload)
         with m.Elif(self.order.valid):
@@ -572,6 +614,7 @@ class RiskGate(wiring.Component):
                 record.side.eq(side_code(leg.side, shorts[index])),
                 record.leg.eq(index),
                 record.mode.eq(self.mode),
+                record.epoch.eq(self.epoch),
             ]
         second = Signal(self.verdict_event.payload.shape())
         m.d.sync += second.eq(records[1])

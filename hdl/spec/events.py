@@ -25,6 +25,7 @@ def _record(code: str, name: str, doc: str, *fields: Field) -> Layout:
 
 _SEQUENCE = uint("sequence", 8, "MoldUDP64 number of the message that caused it")
 _CYCLE = uint("cycle", 4, "clock count when made, modulo 2**32")
+_EPOCH = uint("epoch", 1, "epoch of the set it was judged by, modulo 256")
 
 PAIR_BITS = 16
 NO_PAIR = (1 << PAIR_BITS) - 1
@@ -55,6 +56,7 @@ TRIGGER = _record(
     sint("spread", 8, "S_sell or S_buy, 1/10000 dollar with 12 fraction bits"),
     uint("pair", 2, "pair"),
     uint("action", 1, "see PairAction"),
+    _EPOCH,
 )
 VERDICT = _record(
     "V",
@@ -71,6 +73,7 @@ VERDICT = _record(
     uint("side", 1, "0 buy, 1 sell, 2 sell short"),
     uint("leg", 1, "0 leg a, 1 leg b"),
     uint("mode", 1, "see Mode"),
+    _EPOCH,
 )
 ORDER_SENT = _record(
     "O",
@@ -83,6 +86,7 @@ ORDER_SENT = _record(
     uint("som_to_sof", 4, "cycles from the first byte of the trigger message to the first byte of the frame"),
     _PAIR,
     uint("trigger_type", 1, "ITCH type of the trigger message"),
+    _EPOCH,
 )
 ORDER_STATE = _record(
     "S",

@@ -26,6 +26,8 @@ class Access(enum.Enum):
 
     RW = "rw"
     """Host sets, reads back what it set."""
+    SET = "set"
+    """Part of the set of parameters and limits: the host sets it, and it is in force from the next commit on."""
     LOAD = "load"
     """Host sets, gateware moves it on; a read gives its present value."""
     RO = "ro"
@@ -89,7 +91,7 @@ class Table:
     doc : str
         Meaning, one line.
     access : Access
-        RW tables are written by the host (and not read back in this build), RO tables only read.
+        RW and SET tables are written by the host and not read back, see `checksum`; RO tables are only read.
     labels : tuple of str
         Names of the rows, where they have some.
     """
@@ -164,6 +166,22 @@ MAGIC = 0x54325431
 REARM_KEYS = (0x4F504552, 0x5249534B)
 """What is written to `rearm`, in this order, to leave KILLED: "OPER" and "RISK", for the two people it takes."""
 
+ADDRESS_BITS = 20
+"""Bits of a word address on the control bus."""
+
+EPOCH_BITS = 16
+
+CHECKSUM_TAPS = 0x04C11DB7
+"""Where the bit that leaves the checksum's shift register is fed back: the polynomial of CRC-32."""
+
+
+def checksum(before: int, address: int, word: int) -> int:
+    """What register `risk.checksum` says after one more word was written: 32 bits of a shift register with feedback, which takes
+    in the word and where it went. Whatever goes wrong with one word, or is missing or moved, changes it."""
+    fed_back = CHECKSUM_TAPS if before >> WORD - 1 else 0
+    return (before << 1 & 0xFFFFFFFF) ^ fed_back ^ word ^ address << WORD - ADDRESS_BITS
+
+
 IDENTITY = Block(
     "identity",
     "What this card is. The host refuses a card whose map or geometry is not the one it was built for.",
@@ -223,13 +241,11 @@ STRATEGY = Block(
     "strategy",
     "Pairs and their thresholds.",
     (
-        Register("cooldown", 32, Access.RW, "clocks a pair rests after its orders ended"),
+        Register("cooldown", 32, Access.SET, "clocks a pair rests after its orders ended"),
         Table(
             "pairs",
             lambda geometry: geometry.pairs,
             (
-                Column("slot_a", 10, "leg a"),
-                Column("slot_b", 10, "leg b"),
                 Column("enabled", 1, "1: may trade"),
                 Column("weight_a", 18, "unsigned Q6.12"),
                 Column("weight_b", 18, "unsigned Q6.12"),
@@ -248,7 +264,8 @@ STRATEGY = Block(
                 Column("k_exit", 8, "the same for exit_short and exit_long"),
                 Column("warmup", statistics.COUNT_BITS, "samples until adaptive thresholds may fire"),
             ),
-            "Pairs. A write also forgets the pair's units, latch, cooldown, allowance used and statistics.",
+            "Parameters of each pair, written row by row from 0 on.",
+            Access.SET,
         ),
         Table(
             "pair_lists",
@@ -262,11 +279,17 @@ STRATEGY = Block(
             (Column("pair", 12, "pair"),),
             "Pair numbers, one run a slot.",
         ),
-        Register("sample_interval", 6, Access.RW, "an adaptive pair is sampled once in 2**sample_interval ns of the feed's time"),
+        Register("sample_interval", 6, Access.SET, "an adaptive pair is sampled once in 2**sample_interval ns of the feed's time"),
         Register("inspect", 16, Access.LOAD, "pair whose statistics to show; reads 65535 until they are there", reset=0xFFFF),
         Register("inspect_mean", statistics.MEAN_BITS, Access.RO, "two's complement, 1/10000 dollar with 29 fraction bits"),
         Register("inspect_variance", statistics.VARIANCE_BITS, Access.RO, "square of 1/10000 dollar with 26 fraction bits"),
         Register("inspect_samples", statistics.COUNT_BITS, Access.RO, "samples taken over, at most 65535"),
+        Table(
+            "pair_legs",
+            lambda geometry: geometry.pairs,
+            (Column("slot_a", 10, "leg a"), Column("slot_b", 10, "leg b")),
+            "Slots of each pair, HALTED only. A write also forgets the pair's units, latch, cooldown, allowance used and statistics.",
+        ),
     ),
 )
 
@@ -276,8 +299,8 @@ RISK = Block(
     (
         Register("trading_state", 2, Access.LOAD, "see TradingState; gateware lowers it, the host sets it", reset=2),
         Register("mode", 2, Access.RW, "see Mode"),
-        Register("rate_tokens", 16, Access.RW, "orders that may leave in a burst"),
-        Register("rate_interval", 32, Access.RW, "clocks until one token comes back, 0: never"),
+        Register("rate_tokens", 16, Access.SET, "orders that may leave in a burst"),
+        Register("rate_interval", 32, Access.SET, "clocks until one token comes back, 0: never"),
         Register("ignore_market_hours", 1, Access.RW, "1: trade outside the feed's market hours too (replays that begin mid-day)"),
         Register("next_user_ref_num", 32, Access.LOAD, "number of the next order", reset=1),
         Table(
@@ -289,17 +312,17 @@ RISK = Block(
                 Column("max_notional", 52, "1/10000 dollar an order"),
                 Column("max_long", 31, "shares, worst case with open buys"),
                 Column("max_short", 31, "shares below zero, worst case with open sells"),
-                Column("reference", 32, "price used until the feed shows a trade, 0: none"),
                 Column("collar", 32, "furthest from the reference, 1/10000 dollar"),
                 Column("collar_bps", 14, "furthest from the reference, 1/10000 of it"),
             ),
-            "Limits of each slot. A write also sets the reference anew.",
+            "Limits of each slot, written row by row from 0 on.",
+            Access.SET,
         ),
         Register("rearm", 32, Access.LOAD, "see REARM_KEYS; KILLED becomes HALTED, reads 1 between the keys"),
         Register("orders_open", 16, Access.RO, "own orders that have not ended; KILLED is not left before it is 0"),
         Register("heartbeat", 1, Access.PULSE, "the host lives"),
         Register("watchdog", 32, Access.RW, "clocks without a heartbeat until REDUCE_ONLY, as many again until KILLED; 0: never"),
-        Register("stale_after", 32, Access.RW, "clocks without a message on the feed line until nothing may trade, 0: never"),
+        Register("stale_after", 32, Access.SET, "clocks without a message on the feed line until nothing may trade, 0: never"),
         Register("ceilings_locked", 1, Access.RO, "1: ceilings were loaded and hold until reset"),
         Table(
             "ceilings",
@@ -318,15 +341,24 @@ RISK = Block(
         Register("gross", 80, Access.RO, "gross notional at the worst, 1/10000 dollar"),
         Register("net_long", 80, Access.RO, "net notional with every open buy filled and no sell, 1/10000 dollar, signed"),
         Register("net_short", 80, Access.RO, "net notional with every open sell filled and no buy, 1/10000 dollar, signed"),
-        Register("max_gross", 56, Access.RW, "gross notional at most, 1/10000 dollar; 0: nothing but what shrinks a position"),
-        Register("max_net", 56, Access.RW, "net notional at most, each way, 1/10000 dollar; 0: nothing but what shrinks a position"),
-        Register("max_loss", 56, Access.RW, "loss at most, 1/10000 dollar; 0: none"),
+        Register("max_gross", 56, Access.SET, "gross notional at most, 1/10000 dollar; 0: nothing but what shrinks a position"),
+        Register("max_net", 56, Access.SET, "net notional at most, each way, 1/10000 dollar; 0: nothing but what shrinks a position"),
+        Register("max_loss", 56, Access.SET, "loss at most, 1/10000 dollar; 0: none"),
         Register("loss_reached", 1, Access.RO, "1: the loss was greater than max_loss, and was not re-armed since"),
         Register("rearm_loss", 1, Access.PULSE, "forget that the loss limit was reached; does nothing while the loss is greater"),
-        Register("max_open_orders", 16, Access.RW, "open orders of a slot at most; 0: none leaves"),
-        Register("duplicate_window", 32, Access.RW, "clocks in which a slot's last order is not sent again, 0: never mind"),
-        Register("slot_rate_orders", 16, Access.RW, "orders of a slot that may leave in a window, 0: any number"),
-        Register("slot_rate_window", 32, Access.RW, "clocks of a window, 0: it never ends"),
+        Register("max_open_orders", 16, Access.SET, "open orders of a slot at most; 0: none leaves"),
+        Register("duplicate_window", 32, Access.SET, "clocks in which a slot's last order is not sent again, 0: never mind"),
+        Register("slot_rate_orders", 16, Access.SET, "orders of a slot that may leave in a window, 0: any number"),
+        Register("slot_rate_window", 32, Access.SET, "clocks of a window, 0: it never ends"),
+        Table(
+            "references",
+            lambda geometry: geometry.slots,
+            (Column("price", 32, "price used until the feed shows a trade, 0: none"),),
+            "Reference price of each slot, HALTED only.",
+        ),
+        Register("commit", EPOCH_BITS, Access.LOAD, "epoch that what was written is to begin, the next one; reads 1 while it waits"),
+        Register("epoch", EPOCH_BITS, Access.RO, "sets committed since reset, modulo 65536: the set in force"),
+        Register("checksum", WORD, Access.RO, "of every word written since reset, see hdl.spec.registers.checksum"),
         Table(
             "order",
             lambda _: 1,
@@ -387,6 +419,10 @@ STATUS = Block(
         Register("samples", 32, Access.RO, "samples of adaptive pairs that were taken over"),
         Register("samples_lost", 32, Access.RO, "samples due that found no room, or whose row was written before they were used"),
         Register("samples_cut", 32, Access.RO, "samples further from the mean than is taken over, cut"),
+        Register("commits_wrong_epoch", 32, Access.RO, "commits refused: the number was not the next epoch"),
+        Register("commits_incomplete", 32, Access.RO, "commits refused: a row was not written since the last one, or was refused"),
+        Register("rows_out_of_turn", 32, Access.RO, "rows of a set that were not the next ones, or came while a commit waited"),
+        Register("structure_refused", 32, Access.RO, "rows that only a HALTED card takes and that came at another time, or too fast"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

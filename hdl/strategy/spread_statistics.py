@@ -24,8 +24,8 @@ PAIRS = next(table for table in registers.STRATEGY.tables if table.name == "pair
 
 _WORD = 36
 """Width of a block RAM of ECP5."""
-_SAMPLES, _RULE = 4, 5
-"""Words of a pair's row that the host's row sets."""
+_SAMPLES = 4
+"""Word of a pair's row that says how much the others are worth."""
 _SHIFT_BITS, _FACTOR_BITS = 4, 8
 _BAND = DEVIATION_BITS + _FACTOR_BITS
 _BELOW = FRACTION - K_FRACTION
@@ -45,13 +45,14 @@ class SpreadStatistics(wiring.Component):
     that of the change before. The first sample of a pair in a window that finds room in the queue is the one that counts.
 
     One worker takes the samples one after the other, bit by bit: a pair is eight words of block RAM, and the arithmetic one adder
-    a step. Thresholds are given out from `warmup` samples on, after every sample.
+    a step. Thresholds are given out from `warmup` samples on, after every sample. What the host's row says of a pair lies in two
+    banks, that of `bank` is in force; a sample that is at work when it changes is taken over, and gives no thresholds.
 
     Latency: thresholds are offered `latency(alpha_shift)` clocks after a sample where nothing waits before it.
 
     Overload: `QUEUE` samples wait behind the one at work, so ``clock / (latency(k) - 1)`` samples a second can be served (at 125
     MHz and k = 15, 822,000). A sample that finds no room is `lost`; the next one of its pair, in the same window too, takes its
-    place. A write of a row loses the samples that wait and the one at work, whichever pair they are of: they may be the row's.
+    place. A restart loses the samples that wait and the one at work, whichever pair they are of: they may be the pair's.
 
     Source: DESIGN section 6, docs/decisions/0007.
 
@@ -63,7 +64,13 @@ class SpreadStatistics(wiring.Component):
     Members
     -------
     pairs : In(stream.Signature(interfaces.table_write(PAIRS, geometry), always_ready=True))
-        Rows of the host, at least three clocks apart. A row begins its pair's statistics anew.
+        Rows of the host, for the bank that is not in force.
+    restart : In(stream.Signature(StructLayout({"pair"}), always_ready=True))
+        Pair whose statistics begin anew.
+    bank : In(1)
+        Bank in force.
+    swap : In(1)
+        It changes with the next clock.
     timestamp : In(stream.Signature(48, always_ready=True))
         Of each changed touch, three clocks before its first `sample` at the latest.
     interval : In(6)
@@ -89,7 +96,7 @@ class SpreadStatistics(wiring.Component):
     @staticmethod
     def latency(alpha_shift: int) -> int:
         """Clocks from a sample to the thresholds that follow from it."""
-        return 2 * (DEVIATION_BITS + alpha_shift) + 51
+        return 2 * (DEVIATION_BITS + alpha_shift) + 49
 
     def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
@@ -98,6 +105,9 @@ class SpreadStatistics(wiring.Component):
         super().__init__(
             {
                 "pairs": In(stream.Signature(interfaces.table_write(PAIRS, geometry), always_ready=True)),
+                "restart": In(stream.Signature(data.StructLayout({"pair": pair}), always_ready=True)),
+                "bank": In(1),
+                "swap": In(1),
                 "timestamp": In(stream.Signature(48, always_ready=True)),
                 "interval": In(6),
                 "sample": In(stream.Signature(sample, always_ready=True)),
@@ -155,7 +165,7 @@ class SpreadStatistics(wiring.Component):
             read.addr.eq(head[:-1]),
         ]
         m.d.sync += [
-            valid.eq(self.sample.valid & ~self.pairs.valid),
+            valid.eq(self.sample.valid & ~self.restart.valid),
             here.pair.eq(self.sample.payload.pair),
             here.total.eq(self.sample.payload.sell + self.sample.payload.buy),
         ]
@@ -163,14 +173,14 @@ class SpreadStatistics(wiring.Component):
             m.d.sync += [tail.eq(tail + 1), had.bit_select(here.pair, 1).eq(1)]
         with m.If(begins):
             m.d.sync += had.eq(0)
-        # What waits when a row is written goes, one a clock.
+        # What waits at a restart goes, one a clock.
         discard, until = Signal(), Signal.like(tail)
         discards = discard & (head != until)
         with m.If(self._pop | discards):
             m.d.sync += head.eq(head + 1)
         with m.If(head == until):
             m.d.sync += discard.eq(0)
-        with m.If(self.pairs.valid):
+        with m.If(self.restart.valid):
             m.d.sync += [until.eq(tail + write.en), discard.eq(1)]
         return (head != tail) & ~discard, read.data, (due & ~room) + discards
 
@@ -187,7 +197,6 @@ class SpreadStatistics(wiring.Component):
                 "variance": VARIANCE_BITS,
                 "samples": COUNT_BITS,
                 "spare_too": _WORD - COUNT_BITS,
-                "rule": rule_layout,
             }
         )
         words = row_layout.size // _WORD
@@ -198,23 +207,28 @@ class SpreadStatistics(wiring.Component):
         step = Signal(range(DEVIATION_BITS))
         word = quiet_read(m, rows, write, address=Cat(step[:3], pair), name="word")
 
-        # A row of the host: its rule at once, no samples a clock later; whatever is at work and may be of it is void.
-        void, kept = Signal(), Signal()
-        rewritten, rewritten_pair = Signal(), Signal(geometry.pair_bits)
-        host = self.pairs.payload
-        rule = Signal(rule_layout)
-        m.d.comb += [rule[name].eq(host.row[name]) for name in rule_layout.members]
-        m.d.sync += [rewritten.eq(self.pairs.valid), rewritten_pair.eq(host.index)]
+        # What the host's rows say; what is read is in force, what is written is not.
+        m.submodules.rules = rules = Memory(shape=rule_layout, depth=2 << geometry.pair_bits, init=[], attrs=attributes)
+        rule_read, rule_write = rules.read_port(domain="comb"), rules.write_port()
+        rule_word, rule = Signal(rule_layout, reset_less=True), Signal(rule_layout)
+        m.d.sync += rule_word.eq(rule_read.data)
+        m.d.comb += [
+            rule_read.addr.eq(Cat(pair, self.bank)),
+            rule_write.addr.eq(Cat(self.pairs.payload.index, ~self.bank)),
+            *(rule_write.data[name].eq(self.pairs.payload.row[name]) for name in rule_layout.members),
+            rule_write.en.eq(self.pairs.valid),
+        ]
+
+        # A restart: no samples; whatever is at work and may be of it is void. `stale`: begun by rules no longer in force.
+        void, kept, stale = Signal(), Signal(), Signal()
         storing = Signal()
         m.d.comb += [
             write.addr.eq(Cat(step[:3], pair)),
             write.data.eq(Value.cast(row)[:_WORD]),
-            write.en.eq(self.pairs.valid | rewritten | (storing & ~void)),
+            write.en.eq(self.restart.valid | (storing & ~void)),
         ]
-        with m.If(self.pairs.valid):
-            m.d.comb += [write.addr.eq(Cat(Const(_RULE, 3), host.index)), write.data.eq(rule)]
-        with m.Elif(rewritten):
-            m.d.comb += [write.addr.eq(Cat(Const(_SAMPLES, 3), rewritten_pair)), write.data.eq(0)]
+        with m.If(self.restart.valid):
+            m.d.comb += [write.addr.eq(Cat(Const(_SAMPLES, 3), self.restart.payload.pair)), write.data.eq(0)]
 
         asked, asked_pair = Signal(), Signal(16)
         showing = Signal()
@@ -230,10 +244,12 @@ class SpreadStatistics(wiring.Component):
         found = Signal(thresholds())
         m.d.sync += [inexact.eq(remainder.any()), low_bits.eq(row.mean[:_BELOW].any())]
         m.d.comb += self.lost.eq(dropped)
+        with m.If(self.swap):
+            m.d.sync += stale.eq(1)
 
         with m.FSM():
             with m.State("IDLE"):
-                m.d.sync += [void.eq(0), step.eq(0), which.eq(0)]
+                m.d.sync += [void.eq(0), stale.eq(0), step.eq(0), which.eq(0)]
                 with m.If(asked):
                     m.d.sync += [showing.eq(1), pair.eq(asked_pair)]
                     m.next = "LOAD"
@@ -243,7 +259,7 @@ class SpreadStatistics(wiring.Component):
                     m.next = "LOAD"
 
             with m.State("LOAD"):
-                m.d.sync += [step.eq(step + 1), Value.cast(row).eq(Cat(Value.cast(row)[_WORD:], word))]
+                m.d.sync += [step.eq(step + 1), Value.cast(row).eq(Cat(Value.cast(row)[_WORD:], word)), rule.eq(rule_word)]
                 with m.If(step == words):
                     m.next = "DEVIATE"
 
@@ -284,7 +300,7 @@ class SpreadStatistics(wiring.Component):
                     bits.eq(bits << 1),
                     step.eq(step + 1),
                 ]
-                with m.If(step < row.rule.alpha_shift):
+                with m.If(step < rule.alpha_shift):
                     m.d.sync += held_back.eq(held_back >> 1)
                 with m.If(step == DEVIATION_BITS - 1):
                     m.d.sync += step.eq(0)
@@ -294,7 +310,7 @@ class SpreadStatistics(wiring.Component):
                 m.next = "SHRINK"
             with m.State("SHRINK"):
                 m.d.sync += [step.eq(step + 1), square.eq(square >> 1)]
-                with m.If(step == row.rule.alpha_shift):
+                with m.If(step == rule.alpha_shift):
                     m.d.sync += [step.eq(0), square.eq(square)]
                     m.next = "GROW"
             with m.State("GROW"):
@@ -304,7 +320,7 @@ class SpreadStatistics(wiring.Component):
                 m.next = "SHRINK_AGAIN"
             with m.State("SHRINK_AGAIN"):
                 m.d.sync += [step.eq(step + 1), square.eq(square >> 1)]
-                with m.If(step == row.rule.alpha_shift):
+                with m.If(step == rule.alpha_shift):
                     m.d.sync += [step.eq(0), square.eq(square)]
                     m.next = "DECAY"
             with m.State("DECAY"):
@@ -312,9 +328,9 @@ class SpreadStatistics(wiring.Component):
                 m.next = "STORE"
 
             with m.State("STORE"):
-                # Round once, so that everything stands where it stood. The host's writes go first; what was begun is ended.
+                # Round once, so that everything stands where it stood. A restart goes first; what was begun is ended.
                 m.d.comb += storing.eq(1)
-                with m.If(~(self.pairs.valid | rewritten)):
+                with m.If(~self.restart.valid):
                     m.d.sync += [step.eq(step + 1), Value.cast(row).eq(Cat(Value.cast(row)[_WORD:], Value.cast(row)[:_WORD]))]
                     with m.If(step == words - 1):
                         m.d.comb += [self.taken.eq(~void), self.lost.eq(dropped + void)]
@@ -325,9 +341,9 @@ class SpreadStatistics(wiring.Component):
                     grown.eq(row.variance),
                     remainder.eq(0),
                     root.eq(0),
-                    factors.eq(Cat(row.rule.k_exit, row.rule.k_entry)),
+                    factors.eq(Cat(rule.k_exit, rule.k_entry)),
                 ]
-                with m.If(void | (row.samples < row.rule.warmup)):
+                with m.If(void | stale | (row.samples < rule.warmup)):
                     m.d.sync += kept.eq(0)
                     m.next = "IDLE"
                 with m.Else():
@@ -378,14 +394,14 @@ class SpreadStatistics(wiring.Component):
                 with m.Elif(which == 3):
                     m.next = "PUBLISH"
             with m.State("PUBLISH"):
-                m.d.comb += self.thresholds.valid.eq(~void)
-                with m.If(self.thresholds.ready | void):
+                m.d.comb += self.thresholds.valid.eq(~void & ~stale)
+                with m.If(self.thresholds.ready | void | stale):
                     m.d.sync += kept.eq(0)
                     m.next = "IDLE"
 
         m.d.comb += [self.thresholds.payload.pair.eq(pair), self.thresholds.payload.thresholds.eq(found)]
-        # What is being stored, or is, concerns the row written only where it is of its pair.
-        with m.If(self.pairs.valid & (~(kept | storing) | (host.index == pair))):
+        # What is being stored, or is, concerns the pair restarted only where it is of it.
+        with m.If(self.restart.valid & (~(kept | storing) | (self.restart.payload.pair == pair))):
             m.d.sync += void.eq(1)
         with m.If(self.inspect.valid):
             known = self.inspect.payload < self._geometry.pairs

@@ -13,8 +13,9 @@ from hdl.spec.reasons import Miss
 from hdl.spec.statistics import HIGHEST_SPREAD, SAMPLE_BITS
 from hdl.strategy.spread_statistics import thresholds
 
-PAIRS, PAIR_LISTS, PAIR_INDEX = (
-    next(table for table in registers.STRATEGY.tables if table.name == name) for name in ("pairs", "pair_lists", "pair_index")
+PAIRS, PAIR_LEGS, PAIR_LISTS, PAIR_INDEX = (
+    next(table for table in registers.STRATEGY.tables if table.name == name)
+    for name in ("pairs", "pair_legs", "pair_lists", "pair_index")
 )
 
 _DOLLAR = 10_000
@@ -23,10 +24,12 @@ _CENT = 100
 
 _BID_A, _ASK_A, _BID_B, _ASK_B = range(4)
 
-_KEPT = ("weight_a", "weight_b", "size_a", "size_b", "max_units", "slippage", "adaptive")
+_KEPT = ("enabled", "weight_a", "weight_b", "size_a", "size_b", "max_units", "slippage", "adaptive")
 """What of a row is looked up with every evaluation, beside the legs and the thresholds."""
 _NEVER = {"upper": HIGHEST_SPREAD, "lower": ~HIGHEST_SPREAD, "exit_short": ~HIGHEST_SPREAD, "exit_long": HIGHEST_SPREAD}
 """Thresholds no spread reaches."""
+_MOST_USED = (1 << next(column.bits for column in PAIRS.columns if column.name == "max_triggers")) - 2
+"""Triggers counted; one more would be no limit."""
 
 
 class SpreadTrigger(wiring.Component):
@@ -46,12 +49,18 @@ class SpreadTrigger(wiring.Component):
 
     An action fires on its edge: it disarms itself and is armed again by an evaluation in which its threshold is not reached,
     or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair
-    that is not `allowed`: it would keep the gate from the others at every change. A pair whose row was just written is armed.
+    that is not `allowed`: it would keep the gate from the others at every change.
     What else stands in the way is a miss, one per evaluation, and leaves the action armed: ALLOWANCE, PENDING, COOLDOWN,
-    MAX_UNITS (entries), SIZE, in this order. The allowance is used up when the orders of the `max_triggers`-th request that left
-    have ended; nothing but a new row gives another.
+    MAX_UNITS (entries), SIZE, in this order. The allowance is used up when the orders of the `max_triggers`-th request that left,
+    or of a later one, have ended; nothing but a restart gives another.
 
-    An adaptive pair's thresholds are never reached until `thresholds` brings some, and those it brought last from then on. They
+    Two sets. Rows of `pairs` lie in two banks: pairs are evaluated by those of `bank`, rows of the host go to the other. While
+    `hold` is high no evaluation is begun; the list under way begins anew behind it. The last request by the old set is offered
+    `DRAIN` clocks after `hold` came; from then on `bank`, and `cooldown` with it, may change while it is high. What is
+    remembered of a pair does not change with it: that is forgotten when the pair's legs are written, and then it is armed.
+
+    An adaptive pair's thresholds are never reached until `thresholds` brings some under the set in force, and those it brought
+    last from then on. They
     are looked up before the touch comes, with the row: a change is judged by those that stood then. Every evaluation of such a
     pair is also a `sample`, where neither leg is locked or crossed.
 
@@ -64,10 +73,11 @@ class SpreadTrigger(wiring.Component):
     there is one clock between it and the second.
 
     What is remembered of pairs is written over in the first clocks after a reset, of touches also after `clear`, a row each
-    clock: no row of `pairs` may be written and no touch may come meanwhile (the greater of slots and pairs).
+    clock: no legs may be written and no touch may come meanwhile (the greater of slots and pairs).
 
     Overload: the next change always wins. Pairs of the list that were not begun then are lost, Miss.OVERRUN. A request the gate
-    does not take in the clock in which it is offered is dropped, Miss.GATE_BUSY. A table write begins the list under way anew.
+    does not take in the clock in which it is offered is dropped, Miss.GATE_BUSY. A write of legs, lists or index begins the list
+    under way anew. Legs are not taken (`pair_legs.ready`) while ends of orders keep those before them waiting.
 
     Source: DESIGN section 6.
 
@@ -83,7 +93,13 @@ class SpreadTrigger(wiring.Component):
     accept : In(stream.Signature(StructLayout({"slot"}), always_ready=True))
         Slot whose touch may change next.
     pairs, pair_lists, pair_index : In(stream.Signature(interfaces.table_write(...), always_ready=True))
-        Rows of the host. A row of `pairs` also forgets the pair's units, latch and cooldown, and arms it.
+        Rows of the host; those of `pairs` for the bank that is not in force.
+    pair_legs : In(stream.Signature(interfaces.table_write(PAIR_LEGS, geometry)))
+        Legs of a pair; also forgets the pair's units, latch, cooldown and allowance used, and arms it.
+    bank : In(1)
+        Bank in force.
+    hold : In(1)
+        Begin no evaluation.
     cooldown : In(32)
         Clocks a pair rests after its orders ended.
     clear : In(1)
@@ -92,12 +108,14 @@ class SpreadTrigger(wiring.Component):
         State of each slot's book.
     done : In(stream.Signature(StructLayout({"pair", "outcome": PairOutcome}), always_ready=True))
         Both orders of a pair ended: FILLED moves its units, LEGGED latches it off.
-    returned : In(stream.Signature(StructLayout({"pair"}), always_ready=True))
-        A request that was taken did not leave.
+    returned : In(stream.Signature(StructLayout({"pair", "allowed"}), always_ready=True))
+        A request that was taken did not leave; what `allowed` said of it.
     now : In(32)
         Clock count.
     request : Out(stream.Signature(interfaces.order_pair(geometry)))
-        Both orders; user_ref_num and short are left 0. Offered for one clock only.
+        Both orders; epoch, user_ref_num and short are left 0. Offered for one clock only.
+    epoch : In(8)
+        What `trigger_event` bears.
     trigger_event : Out(stream.Signature(interfaces.event(events.TRIGGER), always_ready=True))
         Record of a request that was taken, one clock later.
     miss : Out(len(Miss))
@@ -105,17 +123,18 @@ class SpreadTrigger(wiring.Component):
     allowed : Out(1)
         The pair of `request` is enabled and not latched off.
     thresholds : In(stream.Signature(StructLayout({"pair", "thresholds"})))
-        New thresholds of an adaptive pair. Taken in any clock in which neither a row is written nor these are looked up.
+        New thresholds of an adaptive pair. Taken in any clock in which neither row nor legs are written nor these are looked up.
     sample : Out(stream.Signature(StructLayout({"pair", "sell", "buy"}), always_ready=True))
         Both spreads of an adaptive pair, three clocks after `bbo` for the first pair.
     """
 
     LATENCY = 4
     LEAD = 5
+    DRAIN = 3
 
     def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
-        pair = data.StructLayout({"pair": geometry.pair_bits})
+        returned = data.StructLayout({"pair": geometry.pair_bits, "allowed": 1})
         done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
         sample = data.StructLayout({"pair": geometry.pair_bits, "sell": signed(SAMPLE_BITS), "buy": signed(SAMPLE_BITS)})
 
@@ -127,13 +146,17 @@ class SpreadTrigger(wiring.Component):
                 "bbo": In(stream.Signature(interfaces.bbo(geometry), always_ready=True)),
                 "accept": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits}), always_ready=True)),
                 "pairs": write(PAIRS),
+                "pair_legs": In(stream.Signature(interfaces.table_write(PAIR_LEGS, geometry))),
+                "bank": In(1),
+                "hold": In(1),
+                "epoch": In(8),
                 "pair_lists": write(PAIR_LISTS),
                 "pair_index": write(PAIR_INDEX),
                 "cooldown": In(32),
                 "clear": In(1),
                 "integrity": In(data.ArrayLayout(Integrity, geometry.slots)),
                 "done": In(stream.Signature(done, always_ready=True)),
-                "returned": In(stream.Signature(pair, always_ready=True)),
+                "returned": In(stream.Signature(returned, always_ready=True)),
                 "now": In(32),
                 "request": Out(stream.Signature(interfaces.order_pair(geometry))),
                 "trigger_event": Out(stream.Signature(interfaces.event(events.TRIGGER), always_ready=True)),
@@ -146,15 +169,15 @@ class SpreadTrigger(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        self._flush = Signal()
         # What was decided a clock ago, on its way into memory.
         self._decided = Signal(
             data.StructLayout({"valid": 1, "pair": self._geometry.pair_bits, "state": self._fired_layout()})
         )
+        self._enabled = Signal()
         self._sweep(m)
-        head, kill = self._walk(m)
-        evaluated = self._arithmetic(m, head, kill)
-        self._decide(m, evaluated, kill)
+        head, void = self._walk(m)
+        evaluated = self._arithmetic(m, head, void)
+        self._decide(m, evaluated, void)
         return m
 
     def _sweep(self, m: Module) -> None:
@@ -185,10 +208,10 @@ class SpreadTrigger(wiring.Component):
         m.submodules.index = index = Memory(shape=pair_bits, depth=2 * geometry.pairs, init=[])
         # The legs stand a second time in fast memory: with them the other touch is fetched while the row is.
         m.submodules.legs = legs = Memory(shape=legs_layout, depth=max(2, geometry.pairs), init=[])
-        # A write begins everything anew, so the memory need not say what a read of the same row gives.
+        # What is read is in force and what the host writes is not, so the memory need not say what a read of the same row gives.
         attributes = {"ram_style": "block", "no_rw_check": 1}
-        m.submodules.rows = rows = Memory(shape=hot_layout, depth=max(2, geometry.pairs), init=[], attrs=attributes)
-        m.submodules.edges = edges = Memory(shape=thresholds(), depth=max(2, geometry.pairs), init=[], attrs=attributes)
+        m.submodules.rows = rows = Memory(shape=hot_layout, depth=2 << pair_bits, init=[], attrs=attributes)
+        m.submodules.edges = edges = Memory(shape=thresholds(), depth=2 << pair_bits, init=[], attrs=attributes)
         touch_read, touch_write = touches.read_port(domain="comb"), touches.write_port()
         list_read, list_write = lists.read_port(domain="comb"), lists.write_port()
         index_read, index_write = index.read_port(domain="comb"), index.write_port()
@@ -196,7 +219,7 @@ class SpreadTrigger(wiring.Component):
         row_read, row_write = rows.read_port(domain="comb"), rows.write_port()
         edge_read, edge_write = edges.read_port(domain="comb"), edges.write_port()
         found = self.thresholds.payload
-        written = self.pairs.payload
+        written, own_legs = self.pairs.payload, self.pair_legs
         m.d.comb += [
             touch_write.addr.eq(Mux(self.bbo.valid, self.bbo.payload.slot, self._swept)),
             touch_write.data.eq(Value.cast(self.bbo.payload.touch) & self.bbo.valid.replicate(len(touch_write.data.as_value()))),
@@ -207,16 +230,14 @@ class SpreadTrigger(wiring.Component):
             index_write.addr.eq(self.pair_index.payload.index),
             index_write.data.eq(self.pair_index.payload.row.pair),
             index_write.en.eq(self.pair_index.valid),
-            legs_write.addr.eq(written.index),
-            legs_write.data.a.eq(written.row.slot_a),
-            legs_write.data.b.eq(written.row.slot_b),
-            legs_write.en.eq(self.pairs.valid),
-            row_write.addr.eq(written.index),
-            row_write.data.slot_a.eq(written.row.slot_a),
-            row_write.data.slot_b.eq(written.row.slot_b),
+            legs_write.addr.eq(own_legs.payload.index),
+            legs_write.data.a.eq(own_legs.payload.row.slot_a),
+            legs_write.data.b.eq(own_legs.payload.row.slot_b),
+            legs_write.en.eq(own_legs.valid & own_legs.ready),
+            row_write.addr.eq(Cat(written.index, ~self.bank)),
             *(row_write.data[name].eq(written.row[name]) for name in _KEPT),
             row_write.en.eq(self.pairs.valid),
-            edge_write.addr.eq(Mux(self.pairs.valid, written.index, found.pair)),
+            edge_write.addr.eq(Mux(self.pairs.valid, Cat(written.index, ~self.bank), Cat(found.pair, self.bank))),
             edge_write.data.eq(found.thresholds),
             edge_write.en.eq(self.pairs.valid | (self.thresholds.valid & self.thresholds.ready)),
         ]
@@ -224,13 +245,14 @@ class SpreadTrigger(wiring.Component):
             for name, never in _NEVER.items():
                 m.d.comb += edge_write.data[name].eq(Mux(written.row.adaptive, never, written.row[name]))
 
-        # A row write is applied to the pair's state when no `done` is; everything in flight begins anew around it.
-        self._reset, self._reset_pair, self._reset_allowed = Signal(), Signal(pair_bits), Signal()
-        self._reset_most = Signal(len(written.row.max_triggers))
-        writing = Signal(2)
-        m.d.sync += writing.eq(Cat(self.pairs.valid | self.pair_lists.valid | self.pair_index.valid, writing))
-        m.d.comb += self._flush.eq(writing.any() | self._reset)
-        kill = self._flush | self.clear
+        # New legs are applied to the pair's state when no `done` is; everything in flight begins anew around them.
+        self._reset, self._reset_pair = Signal(), Signal(pair_bits)
+        writes, wrote, writing = Signal(), Signal(), Signal()
+        m.d.comb += writes.eq(own_legs.valid | self.pair_lists.valid | self.pair_index.valid)
+        m.d.sync += [wrote.eq(writes), writing.eq(writes | wrote)]
+        void = writing | self._reset | self.clear
+        # What is evaluated already ends by its set; the walk begins anew by the next.
+        kill = void | self.hold
 
         # `fetch`: the list of `slot` is looked up. `go`: the touch has come, the pairs of the list follow each other.
         active, fetch, go = Signal(), Signal(), Signal()
@@ -263,9 +285,9 @@ class SpreadTrigger(wiring.Component):
             hit.eq(self.bbo.valid & awaited & (self.bbo.payload.slot == slot) & ~kill),
             # Nothing wide hangs on the touch that comes in this clock: the pair it meets leaves its place empty for a clock.
             advance.eq(~three.valid | go),
-            over.eq(active & go & ~fetch & (left == 0) & ~one.valid & ~two.valid),
+            over.eq(active & go & ~fetch & (left == 0) & ~one.valid & ~two.valid & ~kill),
             # What a memory gives of a row that is being written is nothing to trade on.
-            self.thresholds.ready.eq(~self.pairs.valid & ~(advance & one.valid & (one.pair == found.pair))),
+            self.thresholds.ready.eq(~self.pairs.valid & ~own_legs.valid & ~(advance & one.valid & (one.pair == found.pair))),
         ]
         is_a = two.legs.a == slot
         other_slot = Mux(is_a, two.legs.b, two.legs.a)
@@ -273,8 +295,8 @@ class SpreadTrigger(wiring.Component):
             list_read.addr.eq(slot),
             index_read.addr.eq(pointer),
             legs_read.addr.eq(one.pair),
-            row_read.addr.eq(one.pair),
-            edge_read.addr.eq(one.pair),
+            row_read.addr.eq(Cat(one.pair, self.bank)),
+            edge_read.addr.eq(Cat(one.pair, self.bank)),
             touch_read.addr.eq(other_slot),
         ]
         with m.If(advance):
@@ -295,7 +317,7 @@ class SpreadTrigger(wiring.Component):
                 three.b.eq(Mux(is_a, touch_read.data, current.touch)),
                 three.awaits_a.eq(is_a & ~go),
                 three.awaits_b.eq(~is_a & ~go),
-                three.row.eq(Cat(two_row, two_edges)),
+                three.row.eq(Cat(two_row, two_edges, two.legs)),
             ]
         with m.If(fetch):
             m.d.sync += [fetch.eq(0), pointer.eq(list_read.data.first), left.eq(list_read.data.count)]
@@ -340,9 +362,9 @@ class SpreadTrigger(wiring.Component):
             head.b.eq(Mux(three.awaits_b, self.bbo.payload.touch, three.b)),
             head.row.eq(three.row),
         ]
-        return head, kill
+        return head, void
 
-    def _arithmetic(self, m: Module, head: data.View, kill) -> data.View:
+    def _arithmetic(self, m: Module, head: data.View, void) -> data.View:
         """Three clocks from touches to what the decision hangs on."""
         geometry = self._geometry
         row_layout = self._row_layout()
@@ -352,7 +374,7 @@ class SpreadTrigger(wiring.Component):
 
         def carry(late, early, names) -> None:
             m.d.sync += [late[name].eq(early[name]) for name in names]
-            m.d.sync += late.valid.eq(early.valid & ~kill)
+            m.d.sync += late.valid.eq(early.valid & ~void)
 
         # Clock 0: partial products of the four touches; prices are cut at 18 bits, the size of a multiplier.
         part = len(head.row.weight_a)
@@ -514,12 +536,12 @@ class SpreadTrigger(wiring.Component):
     def _hot_layout(self) -> data.StructLayout:
         """What of a row is looked up, without thresholds."""
         row = self.pairs.payload.row.shape()
-        slots = dict.fromkeys(("slot_a", "slot_b"), self._geometry.slot_bits)
-        return data.StructLayout(slots | {name: row[name].shape for name in _KEPT})
+        return data.StructLayout({name: row[name].shape for name in _KEPT})
 
     def _row_layout(self) -> data.StructLayout:
-        """A row as it is evaluated."""
-        return data.StructLayout(dict(self._hot_layout().members) | dict(thresholds().members))
+        """A row as it is evaluated, with the pair's legs."""
+        legs = dict.fromkeys(("slot_a", "slot_b"), self._geometry.slot_bits)
+        return data.StructLayout(dict(self._hot_layout().members) | dict(thresholds().members) | legs)
 
     def _ended_layout(self) -> data.StructLayout:
         """What ends of orders leave: units held, whether the allowance is used up, and two bits that differ from their like in
@@ -541,21 +563,26 @@ class SpreadTrigger(wiring.Component):
         depth = max(2, geometry.pairs)
         layout = self._ended_layout()
         m.submodules.ended = ended = Memory(shape=layout, depth=depth, init=[])
-        m.submodules.allowed = allowed = Memory(shape=1, depth=depth, init=[])
+        m.submodules.latched = latched = Memory(shape=1, depth=depth, init=[])
         m.submodules.cooling = cooling = Memory(shape=1, depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
-        m.submodules.left = left = Memory(shape=len(self.pairs.payload.row.max_triggers), depth=depth, init=[])
+        written = self.pairs.payload
+        m.submodules.used = used = Memory(shape=len(written.row.max_triggers), depth=depth, init=[])
+        # One less than the row's, so that 0, no limit, is more than `used` ever comes to.
+        attributes = {"ram_style": "block", "no_rw_check": 1}
+        m.submodules.most = most = Memory(shape=used.shape, depth=2 << geometry.pair_bits, init=[], attrs=attributes)
         m.submodules.fired = fired = Memory(shape=self._fired_layout(), depth=depth, init=[])
         ended_read, ended_own, ended_write = ended.read_port(domain="comb"), ended.read_port(domain="comb"), ended.write_port()
-        allowed_read, allowed_own = allowed.read_port(domain="comb"), allowed.read_port(domain="comb")
+        latched_read, latched_write = latched.read_port(domain="comb"), latched.write_port()
+        most_read, most_write = most.read_port(domain="comb"), most.write_port()
         cooling_read, started_read = cooling.read_port(domain="comb"), started.read_port(domain="comb")
-        allowed_write, cooling_write, started_write = allowed.write_port(), cooling.write_port(), started.write_port()
-        left_own, left_write = left.read_port(domain="comb"), left.write_port()
+        cooling_write, started_write = cooling.write_port(), started.write_port()
+        used_own, used_write = used.read_port(domain="comb"), used.write_port()
         fired_own, fired_write = fired.read_port(domain="comb"), fired.write_port()
         self._fired_read = fired.read_port(domain="comb")
 
         # Clock 0: who is next. Ends are at least as far apart as the gate's verdicts, so none is overtaken by its like.
-        came_back, came_back_pair = Signal(), Signal(geometry.pair_bits)
+        came_back, came_back_of = Signal(), Signal(self.returned.payload.shape())
         rewritten = Signal()
         end = Signal(
             data.StructLayout(
@@ -563,8 +590,7 @@ class SpreadTrigger(wiring.Component):
                     "done": 1,
                     "returned": 1,
                     "rewritten": 1,
-                    "allow": 1,
-                    "most": len(self.pairs.payload.row.max_triggers),
+                    "may": 1,
                     "pair": geometry.pair_bits,
                     "outcome": PairOutcome,
                     "cycle": 32,
@@ -573,25 +599,20 @@ class SpreadTrigger(wiring.Component):
         )
         m.d.comb += rewritten.eq(self._reset & ~self.done.valid & ~came_back & ~self._sweeping)
         with m.If(self.returned.valid):
-            m.d.sync += [came_back.eq(1), came_back_pair.eq(self.returned.payload.pair)]
+            m.d.sync += [came_back.eq(1), came_back_of.eq(self.returned.payload)]
         with m.Elif(~self.done.valid):
             m.d.sync += came_back.eq(0)
-        with m.If(self.pairs.valid):
-            m.d.sync += [
-                self._reset.eq(1),
-                self._reset_pair.eq(self.pairs.payload.index),
-                self._reset_allowed.eq(self.pairs.payload.row.enabled),
-                self._reset_most.eq(self.pairs.payload.row.max_triggers),
-            ]
+        m.d.comb += self.pair_legs.ready.eq(~self._reset | rewritten)
+        with m.If(self.pair_legs.valid & self.pair_legs.ready):
+            m.d.sync += [self._reset.eq(1), self._reset_pair.eq(self.pair_legs.payload.index)]
         with m.Elif(rewritten):
             m.d.sync += self._reset.eq(0)
         m.d.sync += [
             end.done.eq(self.done.valid),
             end.returned.eq(came_back & ~self.done.valid),
             end.rewritten.eq(rewritten),
-            end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_pair, self._reset_pair))),
-            end.allow.eq(self._reset_allowed),
-            end.most.eq(self._reset_most),
+            end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_of.pair, self._reset_pair))),
+            end.may.eq(came_back_of.allowed),
             end.outcome.eq(self.done.payload.outcome),
             end.cycle.eq(self.now),
         ]
@@ -600,8 +621,14 @@ class SpreadTrigger(wiring.Component):
         late = Signal(end.shape())
         before = Signal(layout)
         had, own = Signal(self._fired_layout()), fired_own.data
-        sold, may, remaining = Signal(), Signal(), Signal(len(end.most))
-        m.d.comb += [port.addr.eq(end.pair) for port in (ended_own, fired_own, allowed_own, left_own)]
+        sold, so_far, at_most = Signal(), Signal(used.shape), Signal(used.shape)
+        m.d.comb += [port.addr.eq(end.pair) for port in (ended_own, fired_own, used_own)]
+        m.d.comb += [
+            most_read.addr.eq(Cat(end.pair, self.bank)),
+            most_write.addr.eq(Cat(written.index, ~self.bank)),
+            most_write.data.eq(written.row.max_triggers - 1),
+            most_write.en.eq(self.pairs.valid),
+        ]
 
         def newest(read, write) -> Value:
             """With what a row or an end just before it is writing in this clock."""
@@ -612,8 +639,8 @@ class SpreadTrigger(wiring.Component):
             before.eq(newest(ended_own, ended_write)),
             had.eq(own),
             sold.eq((own.action == PairAction.SELL_SPREAD) | (own.action == PairAction.SELL_OUT)),
-            may.eq(newest(allowed_own, allowed_write)),
-            remaining.eq(newest(left_own, left_write)),
+            so_far.eq(newest(used_own, used_write)),
+            at_most.eq(most_read.data),
         ]
 
         # Clock 2: changed and written.
@@ -622,14 +649,14 @@ class SpreadTrigger(wiring.Component):
         m.d.comb += after.eq(before)
         with m.If(late.rewritten):
             m.d.comb += [after.units.eq(0), after.spent.eq(0)]
-        with m.If(late.done & (remaining == 1)):
+        with m.If(late.done & (so_far >= at_most)):
             m.d.comb += after.spent.eq(1)
         with m.If(late.done & (late.outcome == PairOutcome.FILLED)):
             m.d.comb += after.units.eq(before.units + Mux(sold, -1, 1))
         with m.If(late.done | late.returned):
             m.d.comb += after.ended.eq(had.sent)
         with m.If(late.returned):
-            m.d.comb += after.returns.eq(before.returns ^ may)
+            m.d.comb += after.returns.eq(before.returns ^ late.may)
         # What is struck off was looked up two clocks ago: a rest that began since is another one.
         done_before = Signal(2)
         m.d.sync += done_before.eq(Cat(late.done, done_before))
@@ -638,34 +665,33 @@ class SpreadTrigger(wiring.Component):
             ended_write.addr.eq(place),
             ended_write.data.eq(Mux(sweeping, 0, after)),
             ended_write.en.eq(sweeping | late.done | late.returned | late.rewritten),
-            allowed_write.addr.eq(place),
-            allowed_write.data.eq(late.rewritten & late.allow),
-            allowed_write.en.eq(sweeping | late.rewritten | (late.done & (late.outcome == PairOutcome.LEGGED))),
+            latched_write.addr.eq(place),
+            latched_write.data.eq(late.done & ~sweeping),
+            latched_write.en.eq(sweeping | late.rewritten | (late.done & (late.outcome == PairOutcome.LEGGED))),
             cooling_write.addr.eq(Mux(strikes, struck_pair, place)),
             cooling_write.data.eq(late.done),
             cooling_write.en.eq(sweeping | late.done | late.rewritten | strikes),
-            # A row is rewritten while nothing is evaluated.
+            # Legs are rewritten while nothing is evaluated.
             fired_write.addr.eq(Mux(self._decided.valid, self._decided.pair, place)),
             fired_write.data.eq(Mux(self._decided.valid, self._decided.state, Mux(sweeping, 0, had))),
             fired_write.en.eq(self._decided.valid | sweeping | late.rewritten),
-            # 0 stands for no limit: the last one of an allowance stays 1.
-            left_write.addr.eq(late.pair),
-            left_write.data.eq(Mux(late.rewritten, late.most, remaining - 1)),
-            left_write.en.eq(late.rewritten | (late.done & (remaining != 1) & (remaining != 0))),
+            used_write.addr.eq(place),
+            used_write.data.eq(Mux(late.done & ~sweeping, so_far + 1, 0)),
+            used_write.en.eq(sweeping | late.rewritten | (late.done & (so_far != _MOST_USED))),
             started_write.addr.eq(late.pair),
             started_write.data.eq(late.cycle),
             started_write.en.eq(late.done),
             ended_read.addr.eq(pair),
             cooling_read.addr.eq(pair),
             started_read.addr.eq(pair),
-            allowed_read.addr.eq(self.request.payload.pair),
-            self.allowed.eq(allowed_read.data),
+            latched_read.addr.eq(self.request.payload.pair),
+            self.allowed.eq(self._enabled & ~latched_read.data),
         ]
         with m.If(~self._decided.valid):
             m.d.comb += fired_write.data.disarmed.eq(0)
         return ended_read.data, cooling_read.data, started_read.data
 
-    def _decide(self, m: Module, spread: data.View, kill) -> None:
+    def _decide(self, m: Module, spread: data.View, void) -> None:
         """Choose the action, and offer its orders or say why not."""
         row, pair = spread.row, spread.pair
         reached = spread.reached
@@ -686,7 +712,7 @@ class SpreadTrigger(wiring.Component):
         counted, fire = Signal(), Signal()
         chosen = Cat(action == kind for kind in PairAction)
         m.d.comb += [
-            counted.eq(spread.valid & spread.usable & ~kill),
+            counted.eq(spread.valid & spread.usable & ~void),
             self.sample.valid.eq(counted & spread.sound & row.adaptive),
             self.sample.payload.pair.eq(pair),
             self.sample.payload.sell.eq(spread.spread[0]),
@@ -733,6 +759,7 @@ class SpreadTrigger(wiring.Component):
             asked.som.eq(spread.cause.som),
             asked.eot.eq(spread.cause.eot),
         ]
+        m.d.sync += self._enabled.eq(row.enabled)
         offered_value = Signal(signed(52))
         m.d.sync += [
             self.request.valid.eq(fire),
@@ -769,6 +796,7 @@ class SpreadTrigger(wiring.Component):
             record.spread.eq(offered_value),
             record.pair.eq(offer.pair),
             record.action.eq(offer.action),
+            record.epoch.eq(self.epoch),
         ]
         m.d.sync += [
             self.miss.eq(missed),

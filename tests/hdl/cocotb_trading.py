@@ -8,6 +8,7 @@ from collections import Counter
 
 import cocotb
 
+from hdl.control.parameter_sets import ParameterSets
 from hdl.spec import itch
 from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
@@ -23,8 +24,6 @@ GEOMETRY = Geometry(slots=4, pairs=4, open_orders=16)
 LATENCY = 9
 LEAD = 5
 ROW = {
-    "slot_a": 0,
-    "slot_b": 1,
     "enabled": 1,
     "weight_a": 1 << 12,
     "weight_b": 1 << 12,
@@ -43,10 +42,10 @@ LIMITS = {
     "max_notional": 10**12,
     "max_long": 250,
     "max_short": 250,
-    "reference": 1_000_000,
     "collar": 50_000,
     "collar_bps": 500,
 }
+REFERENCE = 1_000_000
 NARROW = Touch(1_000_000, 500, 1_000_100, 500)
 HIGH = Touch(1_000_300, 500, 1_000_400, 500)
 LOW = Touch(999_600, 500, 999_700, 500)
@@ -75,24 +74,25 @@ class Bench(Stepper):
             TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
-            levels=("pnl", "gross", "net_long", "net_short", "loss_reached"),
+            levels=("pnl", "gross", "net_long", "net_short", "loss_reached", "epoch"),
         )
 
     async def start(self, **limits: int) -> None:
         """Everything set up for trading of two pairs on three slots; the memories outlive a reset."""
         await self.reset()
         limits = LIMITS | limits
+        self.epoch = 0
         self.number = max(self.accounts.orders, default=0) + 1
         self.world = World(tokens=60_000)
         self.touches: dict[int, Touch] = {}
-        self.world.slots = {slot: Slot(**limits, halted=1) for slot in range(GEOMETRY.slots)}
+        self.world.slots = {slot: Slot(**limits, reference=REFERENCE, halted=1) for slot in range(GEOMETRY.slots)}
         # Before the rows are written: an end of legged orders latches a pair off.
         for order in list(self.accounts.orders.values()):
             if not order.ended:
                 await self.report("J" if order.state == OrderState.SENT else "C", order, order.open)
         for name, value in (
             ("mode", Mode.LIVE),
-            ("trading_state", TradingState.ACTIVE),
+            ("trading_state", TradingState.HALTED),
             ("session_up", 1),
             ("transmitter_ready", 1),
         ):
@@ -103,16 +103,34 @@ class Bench(Stepper):
         self.set("max_open_orders", 0xFFFF)
         self.offer("load_user_ref_num", self.number)
         for slot in range(GEOMETRY.slots):
-            self.offer("limits", {"index": slot, "row": limits})
+            self.offer("references", {"index": slot, "row": {"price": REFERENCE}})
             self.offer("pair_lists", {"index": slot, "row": {"first": 2 * slot, "count": 0 if slot == 3 else 1 + (slot == 1)}})
             self.offer("pair_index", {"index": 2 * slot, "row": {"pair": int(slot == 2)}})
             await self.step(3)
         self.offer("pair_index", {"index": 3, "row": {"pair": 1}})
-        self.offer("pairs", {"index": 0, "row": ROW})
-        await self.step(3)
-        self.offer("pairs", {"index": 1, "row": ROW | {"slot_a": 2, "slot_b": 1}})
+        for number, (slot_a, slot_b) in enumerate(((0, 1), (2, 1))):
+            self.offer("pair_legs", {"index": number, "row": {"slot_a": slot_a, "slot_b": slot_b}})
+            await self.step(3)
+        await self.commit(dict.fromkeys(range(GEOMETRY.slots), limits), {0: ROW, 1: ROW})
+        self.set("trading_state", int(TradingState.ACTIVE))
         await self.step(6)
-        await self.step(6)
+
+    async def stage(self, limits: dict[int, dict[str, int]], pairs: dict[int, dict[str, int]]) -> None:
+        """Write a set; rows that are not given are 0."""
+        for slot in range(GEOMETRY.slots):
+            self.offer("limits", {"index": slot, "row": limits.get(slot, {})})
+            await self.step(3)
+        for number in range(GEOMETRY.pairs):
+            self.offer("pairs", {"index": number, "row": pairs.get(number, {})})
+            await self.step(3)
+
+    async def commit(self, limits: dict[int, dict[str, int]], pairs: dict[int, dict[str, int]]) -> None:
+        """Write a set and have it in force."""
+        await self.stage(limits, pairs)
+        self.epoch += 1
+        self.offer("commit", self.epoch)
+        await self.step(ParameterSets.LATENCY_BUSY + 1)
+        assert self.get("epoch") == self.epoch
 
     async def open_market(self) -> None:
         self.offer("decoded", {"type": ord("S"), "code": ord(itch.MARKET_HOURS_BEGIN)})
@@ -508,7 +526,8 @@ async def random_trading_keeps_every_limit(dut):
             bench.check_sums()
             for pair, both in numbers.items():
                 if bench.outcome(both) == PairOutcome.LEGGED:
-                    bench.offer("pairs", {"index": pair, "row": ROW | ({"slot_a": 2} if pair else {})})
+                    bench.set("trading_state", int(TradingState.HALTED))
+                    bench.offer("pair_legs", {"index": pair, "row": {"slot_a": 2 if pair else 0, "slot_b": 1}})
                     await bench.step(4)
                     numbers[pair] = []
             numbers = {pair: both for pair, both in numbers.items() if both}

@@ -6,13 +6,14 @@ from typing import Any
 
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import TradingState
-from hdl.spec.registers import REARM_KEYS, RegisterMap
+from hdl.spec.registers import REARM_KEYS, Access, Register, RegisterMap, Table, checksum
 
 SMALL = Geometry(slots=4, pairs=4, order_rows=16, ladder_ticks=64, book_queue=16, open_orders=16)
 
 
 class FakeCard:
-    """Registers and tables by name. `stuck` registers do not take what is written. KILLED and ceilings hold as in gateware."""
+    """Registers and tables by name. `stuck` registers do not take what is written. KILLED, ceilings and sets hold as in gateware:
+    `rows` and `registers` hold what was staged, `live` what was committed."""
 
     def __init__(self, geometry: Geometry = SMALL, *, stuck: tuple[str, ...] = ()) -> None:
         self.geometry = geometry
@@ -20,6 +21,9 @@ class FakeCard:
         self.log: list[tuple[Any, ...]] = []
         self.rows: dict[tuple[str, str, int], dict[str, int]] = {}
         self.busy_reads = 3
+        self.live: dict[tuple[Any, ...], Any] = {}
+        self._fresh: dict[str, int] = {"pairs": 0, "limits": 0}
+        self._broken = False
         self.registers: dict[tuple[str, str], int] = {
             ("identity", "magic"): 0x54325431,
             ("identity", "map_digest"): RegisterMap(geometry).digest,
@@ -35,13 +39,40 @@ class FakeCard:
         }
 
     def write(self, block: str, name: str, value: int) -> None:
-        assert (block, name) in RegisterMap(self.geometry).places
+        place = RegisterMap(self.geometry)[block, name]
+        assert isinstance(place.entry, Register)
+        self._sum(place.address, [value >> 32 * word & 0xFFFFFFFF for word in range(place.entry.words)])
         self.log.append(("write", block, name, value))
         killed = self.registers["risk", "trading_state"] == TradingState.KILLED
-        if name == "rearm":
+        if name == "commit":
+            self._commit(value)
+        elif name == "rearm":
             self._key(value, killed=killed)
         elif name not in self.stuck and not (killed and name == "trading_state"):
             self.registers[block, name] = value
+
+    def _sum(self, address: int, words: list[int]) -> None:
+        for offset, word in enumerate(words):
+            self.registers["risk", "checksum"] = checksum(self.read("risk", "checksum"), address + offset, word)
+
+    def _refuse(self, counter: str) -> None:
+        self.registers["status", counter] = self.read("status", counter) + 1
+
+    def _commit(self, wanted: int) -> None:
+        if wanted != self.read("risk", "epoch") + 1:
+            return self._refuse("commits_wrong_epoch")
+        if self._broken or self._fresh != {"pairs": self.geometry.pairs, "limits": self.geometry.slots}:
+            return self._refuse("commits_incomplete")
+        self.registers["risk", "epoch"] = wanted
+        self._fresh = dict.fromkeys(self._fresh, 0)
+        for place in RegisterMap(self.geometry):
+            if place.entry.access is Access.SET:
+                block, name = place.block.name, place.entry.name
+                if isinstance(place.entry, Table):
+                    self.live |= {(block, name, row): self.rows[block, name, row] for row in range(place.rows)}
+                else:
+                    self.live[block, name] = self.registers.get((block, name), 0)
+        return None
 
     def _key(self, key: int, *, killed: bool) -> None:
         first = self.registers.get(("risk", "rearm"), 0)
@@ -58,16 +89,23 @@ class FakeCard:
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
         place = RegisterMap(self.geometry)[block, table]
         assert 0 <= row < place.rows
-        place.entry.pack(**columns)  # type: ignore[union-attr]
+        assert isinstance(place.entry, Table)
+        self._sum(place.address + row * place.entry.stride, place.entry.pack(**columns))
         self.log.append(("row", block, table, row))
+        if table in self._fresh:
+            if row not in (0, self._fresh[table]):
+                return self._refuse("rows_out_of_turn")
+            self._fresh[table] = row + 1
+            self._broken &= table != "limits" or row != 0
         ceilings = self.rows.get(("risk", "ceilings", 0), {})
         above = table == "limits" and any(columns[name] > ceiling for name, ceiling in ceilings.items())
         if above or (table == "ceilings" and ceilings):
-            self.registers["status", "limits_refused"] = self.read("status", "limits_refused") + 1
-            return
+            self._broken |= table == "limits"
+            return self._refuse("limits_refused")
         if table == "ceilings":
             self.registers["risk", "ceilings_locked"] = int("ceilings" not in self.stuck)
         self.rows[block, table, row] = columns
+        return None
 
     def read_rows(self, block: str, table: str) -> dict[str, int]:
         return {}

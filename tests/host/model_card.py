@@ -10,7 +10,7 @@ from hdl.spec import itch, moldudp64, ouch, soupbintcp
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.network import ETHERNET, IPV4, TCP, UDP
 from hdl.spec.reasons import Alarm, Drop, Miss, OrderState, PairAction, Refusal
-from hdl.spec.registers import MAGIC, RegisterMap
+from hdl.spec.registers import MAGIC, RegisterMap, Table, checksum
 from host.exposure import SUMS
 from host.stimulus import wire_cycles
 from sim.card import OutFrame
@@ -59,7 +59,16 @@ class ModelCard:
     # The card's side towards the host.
 
     def write(self, block: str, name: str, value: int) -> None:
+        place = RegisterMap(self.geometry)[block, name]
+        self._sum(place.address, [value >> 32 * word & 0xFFFFFFFF for word in range(place.entry.words)])
         self._registers[block, name] = value
+        if name == "commit":
+            # It judges nothing: what was written is in force at once.
+            self._registers["risk", "epoch"] = value
+
+    def _sum(self, address: int, words: list[int]) -> None:
+        for offset, word in enumerate(words):
+            self._registers["risk", "checksum"] = checksum(self.read("risk", "checksum"), address + offset, word)
 
     def read(self, block: str, name: str) -> int:
         if block == "identity":
@@ -83,6 +92,9 @@ class ModelCard:
         return dict(zip(SUMS, (totals[name] for name in ("pnl", "gross", "long", "short")), strict=True)) | self._wrong
 
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+        place = RegisterMap(self.geometry)[block, table]
+        assert isinstance(place.entry, Table)
+        self._sum(place.address + row * place.entry.stride, place.entry.pack(**columns))
         self._rows[block, table, row] = columns
 
     def read_rows(self, block: str, table: str) -> Mapping[str, int]:
@@ -161,7 +173,7 @@ class ModelCard:
             slot=slot, integrity=0,
         )  # fmt: skip
         for number in range(self.geometry.pairs):
-            row = self._rows["strategy", "pairs", number]
+            row = self._rows["strategy", "pairs", number] | self._rows["strategy", "pair_legs", number]
             if row["enabled"] and slot in (row["slot_a"], row["slot_b"]) and not self._waiting.get(number):
                 self._evaluate(number, row, sequence, kind)
 
@@ -182,7 +194,7 @@ class ModelCard:
         else:
             return
         self._counts["triggers"] += 1
-        self._event("T", sequence=sequence, spread=spread, pair=number, action=int(action))
+        self._event("T", sequence=sequence, spread=spread, pair=number, action=int(action), epoch=self._epoch())
         refusals = 0 if self._open else 1 << Refusal.MARKET_CLOSED
         packets = b""
         first = self._registers["risk", "next_user_ref_num"]
@@ -196,6 +208,7 @@ class ModelCard:
             self._event(
                 "V", sequence=sequence, refusals=refusals, user_ref_num=0 if refusals else first + leg,
                 price=price, quantity=size, slot=slot, pair=number, side=side, leg=leg, mode=2,
+                epoch=self._epoch(),
             )  # fmt: skip
             if refusals:
                 self._counts["refusal market_closed"] += 1
@@ -215,8 +228,11 @@ class ModelCard:
         eot = 18 + first % 3
         self._event(
             "O", sequence=sequence, user_ref_num=first, eot_to_sof=eot, som_to_sof=eot + itch.MESSAGES[kind].size, pair=number,
-            trigger_type=ord(kind),
+            trigger_type=ord(kind), epoch=self._epoch(),
         )  # fmt: skip
+
+    def _epoch(self) -> int:
+        return self.read("risk", "epoch") % 256
 
     def _session(self) -> Connection:
         if self._connection is None:

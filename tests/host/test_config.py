@@ -50,10 +50,11 @@ def test_nothing_given_watches_everything_and_trades_nothing() -> None:
 def test_pair_becomes_device_integers(tmp_path: Path) -> None:
     loaded = load(tmp_path, PAIR)
     assert [slot.symbol for slot in loaded.slots] == ["AAPL", "MSFT"]
-    row = config.pair_row(loaded.pairs[0], {"AAPL": 3, "MSFT": 7})
+    assert config.legs_row(loaded.pairs[0], {"AAPL": 3, "MSFT": 7}) == {"slot_a": 3, "slot_b": 7}
+    row = config.pair_row(loaded.pairs[0])
     # Weights in 1/4096; spreads in 1/10000 dollar with 12 more bits: 1.25 * 10000 * 4096.
     assert row == {
-        "slot_a": 3, "slot_b": 7, "enabled": 1, "weight_a": 4096, "weight_b": 6144,
+        "enabled": 1, "weight_a": 4096, "weight_b": 6144,
         "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
         "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0,
         "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0,
@@ -78,7 +79,7 @@ ADAPTIVE = "\n".join(
 
 def test_adaptive_pair_becomes_device_integers(tmp_path: Path) -> None:
     [pair] = load(tmp_path, ADAPTIVE).pairs
-    row = config.pair_row(pair, {"AAPL": 3, "MSFT": 7})
+    row = config.pair_row(pair)
     # Factors in 1/16.
     wanted = {"adaptive": 1, "alpha_shift": 8, "k_entry": 40, "k_exit": 8, "warmup": 512, "max_triggers": 40}
     assert row | wanted == row
@@ -130,10 +131,10 @@ def test_the_sample_interval_is_a_power_of_two(tmp_path: Path) -> None:
 
 
 def test_limit_becomes_device_integers() -> None:
-    values = {"max_notional_usd": Decimal("1234.5678"), "collar_usd": Decimal("0.5"), "reference_usd": Decimal("321.01")}
+    values = {"max_notional_usd": Decimal("1234.5678"), "collar_usd": Decimal("0.5")}
     limit = config.Limit(symbol="X", **values)
     row = config.limit_row(limit)
-    assert (row["max_notional"], row["collar"], row["reference"], row["enabled"]) == (12_345_678, 5_000, 3_210_100, 1)
+    assert (row["max_notional"], row["collar"], row["enabled"]) == (12_345_678, 5_000, 1)
 
 
 @pytest.mark.parametrize(("microseconds", "clocks"), [("0", 0), ("1", 125), ("0.02", 2), ("1000", 125_000)])
@@ -382,3 +383,31 @@ def test_how_missing_messages_are_asked_for(tmp_path: Path) -> None:
         "recovery.messages_per_request: 65535 was given; allowed are 1 to 65534",
         "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request",
     ]
+
+
+def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
+    loaded = load(tmp_path, PAIR)
+    [pair] = loaded.pairs
+    assert config.beyond_a_set(loaded, loaded) == []
+    tuned = pair.model_copy(update={"upper_usd": Decimal(2), "weight_a": Decimal(3), "enabled": False, "max_triggers": 3})
+    limits = {symbol: limit.model_copy(update={"max_long_shares": 1}) for symbol, limit in loaded.limits.items()}
+    risk = config.Risk(max_gross_usd=Decimal(5), stale_after_ms=Decimal(1))
+    assert config.beyond_a_set(loaded, replace(loaded, pairs=(tuned,), limits=limits, risk=risk)) == []
+    for changed, key in (
+        (replace(loaded, pairs=()), "number of pairs, 1 and 0"),
+        (replace(loaded, pairs=(pair.model_copy(update={"size_a_shares": 7}),)), f"[[pairs]] {pair.title}: size_a_shares"),
+        (replace(loaded, pairs=(pair.model_copy(update={"leg_b": "AAPL"}),)), f"[[pairs]] {pair.title}: leg_b"),
+        (replace(loaded, slots=loaded.slots[:1]), "slots"),
+        (replace(loaded, limits={}), "[[limits]]: symbols"),
+        (replace(loaded, risk=config.Risk(watchdog_ms=5)), "[risk] watchdog_ms"),
+        (
+            replace(loaded, limits={**loaded.limits, "AAPL": config.Limit(symbol="AAPL", reference_usd=Decimal(9))}),
+            "[[limits]] AAPL: reference_usd",
+        ),
+    ):
+        assert key in config.beyond_a_set(loaded, changed)
+    [adaptive] = load(tmp_path, ADAPTIVE).pairs
+    before = replace(loaded, pairs=(adaptive,))
+    for update, wrong in (({"k_entry": Decimal(3)}, False), ({"weight_b": Decimal(3)}, True)):
+        assert bool(config.beyond_a_set(before, replace(before, pairs=(adaptive.model_copy(update=update),)))) == wrong
+    assert f"[[pairs]] {pair.title}: thresholds" in config.beyond_a_set(before, loaded)

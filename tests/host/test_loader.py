@@ -55,7 +55,7 @@ def test_tables_hold_what_was_configured(configuration: config.Configuration) ->
     assert card.rows["feed", "bindings", 0] == {"locate": 13, "valid": 1}
     assert all(card.rows["feed", "bindings", slot]["valid"] == 0 for slot in (1, 2, 3))
     assert card.rows["session", "symbols", 0] == {"symbol": int.from_bytes(b"AAPL    ", "big")}
-    assert card.rows["strategy", "pairs", 0]["slot_a"] == 1
+    assert card.rows["strategy", "pair_legs", 0] == {"slot_a": 1, "slot_b": 0}
     assert [card.rows["strategy", "pairs", pair]["enabled"] for pair in range(4)] == [1, 1, 0, 0]
     assert [card.rows["risk", "limits", slot]["enabled"] for slot in range(4)] == [1, 1, 1, 0]
     entries = [card.rows["strategy", "pair_index", row]["pair"] for row in range(4)]
@@ -266,3 +266,69 @@ def test_reducing_lowers_the_state_and_raises_none(configuration: config.Configu
         card.registers["risk", "trading_state"] = state
         loader.reduce()
         assert loader.trading_state is max(state, TradingState.REDUCE_ONLY)
+
+
+def test_a_set_is_staged_checked_and_committed(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.load(configuration, Feed(), OrderSession())
+    assert loader.epoch == 1 and card.live["strategy", "pairs", 0]["enabled"] == 1
+    pairs = tuple(pair.model_copy(update={"upper_usd": Decimal(2)}) for pair in configuration.pairs)
+    risk = config.Risk(max_gross_usd=Decimal(7))
+    tuned = replace(configuration, pairs=pairs, risk=risk)
+    loader.stage(tuned)
+    assert card.live["risk", "max_gross"] != 70_000
+    assert loader.commit() == loader.epoch == 2
+    assert card.live["risk", "max_gross"] == 70_000
+    assert card.live["strategy", "pairs", 1]["upper"] == config.pair_row(pairs[1])["upper"]
+    assert loader.push(configuration) == 3
+    with pytest.raises(CardError, match=r"more than parameters and limits would change: .*size_a_shares"):
+        loader.push(replace(tuned, pairs=tuple(pair.model_copy(update={"size_a_shares": 1}) for pair in pairs)))
+    assert loader.epoch == 3
+    with pytest.raises(CardError, match="no configuration was loaded"):
+        Loader(card).push(configuration)
+
+
+def test_a_set_that_did_not_arrive_whole_is_not_committed(configuration: config.Configuration) -> None:
+    class Noisy(FakeCard):
+        noise = ""
+
+        def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+            if self.noise == "bit" and (table, row) == ("pairs", 2):
+                columns["weight_a"] ^= 1
+            if self.noise != "lost" or (table, row) != ("pairs", 2):
+                super().write_row(block, table, row, **columns)
+
+    card = Noisy()
+    loader = Loader(card)
+    loader.load(configuration, Feed(), OrderSession())
+    before = dict(card.live)
+    for noise in ("bit", "lost"):
+        card.noise = noise
+        with pytest.raises(CardError, match="its checksum is 0x"):
+            loader.push(configuration)
+        assert (loader.epoch, card.live) == (1, before)
+    card.noise = ""
+    card.stuck = ("max_gross",)
+    with pytest.raises(CardError, match=r"risk\.max_gross was set to 0x9c40 and reads"):
+        loader.push(replace(configuration, risk=config.Risk(max_gross_usd=Decimal(4))))
+    assert (loader.epoch, card.live) == (1, before)
+
+
+def test_a_commit_that_is_refused_says_why(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    loader = Loader(card)
+    loader.load(configuration, Feed(), OrderSession())
+    with pytest.raises(CardError, match="did not begin epoch 2, it is at 1: a row of the set is missing or was refused"):
+        loader.commit()
+
+
+def test_rows_out_of_turn_are_an_error(configuration: config.Configuration) -> None:
+    class Busy(FakeCard):
+        def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+            super().write_row(block, table, row, **columns)
+            if (table, row) == ("pairs", 1):
+                self.registers["status", "rows_out_of_turn"] = 1
+
+    with pytest.raises(CardError, match="took 1 rows of the set for rows out of turn"):
+        Loader(Busy()).load(configuration, Feed(), OrderSession())

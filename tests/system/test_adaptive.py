@@ -42,7 +42,7 @@ class Judge:
     """Follows the card's own touches, record by record, with the rules of pairs and of their middle."""
 
     def __init__(self, desk: Desk) -> None:
-        row = config.pair_row(desk.configuration.pairs[0], desk.loader.slots)
+        row = config.pair_row(desk.configuration.pairs[0])
         self.row, self.rules = row, Rules(row)
         self.middle = Middle(row["alpha_shift"], row["k_entry"], row["k_exit"], row["warmup"])
         self.records: dict[int, Mapping[str, Any]] = {}

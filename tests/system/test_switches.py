@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hdl.spec import ouch, soupbintcp
@@ -92,10 +94,15 @@ def test_a_limit_above_its_ceiling_is_not_taken_over(card: SimulatedCard) -> Non
     row |= {"collar": 100_000, "collar_bps": 1_000}
     card.write_row("risk", "ceilings", 0, **row)
     assert card.read("risk", "ceilings_locked") == 1
-    slot = desk.loader.slots["AAA"]
-    card.write_row("risk", "limits", slot, **row | {"max_long": 10_001}, enabled=0, reference=1_000_000)
-    card.run(100)
-    assert card.read("status", "limits_refused") == 1
+    limits = dict(desk.configuration.limits)
+    limits["AAA"] = limits["AAA"].model_copy(update={"max_long_shares": 10_001, "enabled": False})
+    with pytest.raises(CardError, match="refused the limits of AAA: they are above its ceilings"):
+        desk.loader.push(replace(desk.configuration, limits=limits))
+    assert card.read("status", "limits_refused") == 2, "refused, and once more to find which it was"
+    # Nor can what is there of the set be put in force.
+    with pytest.raises(CardError, match="a row of the set is missing or was refused"):
+        desk.loader.commit()
+    assert desk.loader.epoch == 1
     assert trigger(desk) == 1
     assert refused(card, Refusal.SLOT_DISABLED) == 0
 
@@ -104,10 +111,10 @@ def test_nothing_leaves_on_a_stale_feed(card: SimulatedCard) -> None:
     desk = Desk(card)
     desk.touch()
     # The trigger's own message is older than this when its order is judged.
-    card.write("risk", "stale_after", 5)
+    desk.change(stale_after=5)
     assert trigger(desk) == 0
     assert refused(card, Refusal.STALE) == 2
-    card.write("risk", "stale_after", 1_000)
+    desk.change(stale_after=1_000)
     assert trigger(desk) == 1
 
 
@@ -145,10 +152,10 @@ def test_all_slots_together_have_limits(card: SimulatedCard) -> None:
         ("max_open_orders", Refusal.OPEN_ORDERS, 2),
     ):
         before = card.read("risk", name)
-        card.write("risk", name, 0)
+        desk.change(**{name: 0})
         assert trigger(desk) == 0
         assert refused(card, reason) == count
-        card.write("risk", name, before)
+        desk.change(**{name: before})
     assert trigger(desk) == 1
     sold, bought = 100 * AAA_ASK, 200 * BBB_ASK
     assert read_sums(card) == {"pnl": 0, "gross": sold + bought, "net_long": bought, "net_short": -sold}
@@ -159,7 +166,7 @@ def test_a_loss_stops_what_grows_until_it_is_rearmed(card: SimulatedCard) -> Non
     desk.touch()
     assert trigger(desk) == 1
     far = exchange(desk)
-    card.write("risk", "max_loss", 1_000_000)
+    desk.change(max_loss=1_000_000)
     # Sold at the bid, marked at the ask; then the other leg.
     fill(card, far, 1, 100, 1_000_000)
     assert read_sums(card)["pnl"] == -100 * 10_000
@@ -177,7 +184,7 @@ def test_a_loss_stops_what_grows_until_it_is_rearmed(card: SimulatedCard) -> Non
     assert state(card) is TradingState.REDUCE_ONLY
     with pytest.raises(CardError, match="still greater"):
         desk.loader.rearm_loss()
-    card.write("risk", "max_loss", 5_000_000)
+    desk.change(max_loss=5_000_000)
     assert card.read("risk", "loss_reached")
     desk.loader.rearm_loss()
     assert state(card) is TradingState.REDUCE_ONLY

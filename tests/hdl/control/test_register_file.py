@@ -8,7 +8,7 @@ import pytest
 
 from hdl.control.register_file import RegisterFile
 from hdl.spec.geometry import PRESETS
-from hdl.spec.registers import Access, Register, Table
+from hdl.spec.registers import Access, Register, Table, checksum
 from tests.support.simulation import simulate
 
 GEOMETRY = PRESETS["versa"]
@@ -126,7 +126,7 @@ def random_row(rng: random.Random, table: Table) -> dict[str, int]:
 def test_table_rows_arrive_whole(preset: str) -> None:
     registers = RegisterFile(geometry=PRESETS[preset])
     rng = random.Random(5)
-    tables = [place for place in registers.map if isinstance(place.entry, Table) and place.entry.access is Access.RW]
+    tables = [place for place in registers.map if isinstance(place.entry, Table) and place.entry.access is not Access.RO]
 
     async def bench(ctx):
         for place in tables:
@@ -182,3 +182,73 @@ def test_totals_gain_what_they_are_told() -> None:
         assert await read(ctx, registers, registers.map["status", "messages"].address) == 0
 
     simulate(registers, bench)
+
+
+def test_a_set_changes_in_one_clock_and_is_read_back_before() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    rng = random.Random(9)
+    places = [place for place in registers.map if isinstance(place.entry, Register) and place.entry.access is Access.SET]
+    ports = [getattr(getattr(registers, place.block.name), place.entry.name) for place in places]
+
+    async def bench(ctx):
+        live = [place.entry.reset for place in places]
+        for frozen in (0, 1, 0, 0):
+            ctx.set(registers.frozen, frozen)
+            staged = [rng.getrandbits(place.entry.bits) for place in places]
+            refused = 0
+            for place, value in zip(places, staged, strict=True):
+                await write(ctx, registers, place.address, *split(value, place.entry.words))
+                for _ in range(3):
+                    refused += ctx.get(registers.refused)
+                    await ctx.tick()
+                assert [ctx.get(port) for port in ports] == live
+            assert refused == (len(places) if frozen else 0)
+            ctx.set(registers.frozen, 0)
+            if frozen:
+                staged = live
+            for place, value in zip(places, staged, strict=True):
+                words = [await read(ctx, registers, place.address + index) for index in range(place.entry.words)]
+                assert words == split(value, place.entry.words), place.entry.name
+            ctx.set(registers.swap, 1)
+            await ctx.tick()
+            ctx.set(registers.swap, 0)
+            live = staged
+            assert [ctx.get(port) for port in ports] == live
+
+    simulate(registers, bench)
+
+
+def test_the_checksum_is_of_every_word_and_its_address() -> None:
+    registers = RegisterFile(geometry=GEOMETRY)
+    rng = random.Random(11)
+
+    async def bench(ctx):
+        expected = 0
+        for _ in range(200):
+            address, word = rng.getrandbits(20), rng.getrandbits(32)
+            await write(ctx, registers, address, word)
+            expected = checksum(expected, address, word)
+            await ctx.tick().repeat(2)
+            assert ctx.get(registers.checksum) == expected
+
+    simulate(registers, bench)
+
+
+def test_a_word_that_is_wrong_missing_or_moved_shows() -> None:
+    rng = random.Random(12)
+    writes = [(rng.getrandbits(20), rng.getrandbits(32)) for _ in range(40)]
+
+    def of(those: list[tuple[int, int]]) -> int:
+        total = 0
+        for address, word in those:
+            total = checksum(total, address, word)
+        return total
+
+    for at, (address, word) in enumerate(writes):
+        before, after = writes[:at], writes[at + 1 :]
+        others = [[*before, (address, word ^ 1 << bit), *after] for bit in range(32)]
+        others += [[*before, (address ^ 1 << bit, word), *after] for bit in range(20)]
+        others += [[*before, *after], [*before, writes[at], *writes[at:]]]
+        if at:
+            others.append([*before[:-1], writes[at], before[-1], *after])
+        assert of(writes) not in map(of, others)

@@ -62,7 +62,7 @@ def with_constant_limits(gate: Any, rows: list) -> Any:
     """The gate class, reading `rows` in place of its tables."""
 
     class Gate(gate):
-        def _tables(self, m: Module, request: Any, taken: Any, step: Any) -> list:
+        def _tables(self, m: Module, request: Any, step: Any) -> list:
             return [(Array(rows)[leg.slot], Const(REFERENCE, 32), Const(1, 14)) for leg in request.legs]
 
     return Gate

@@ -18,6 +18,8 @@ GEOMETRY = Geometry(slots=8, pairs=16)
 LATENCY = 4
 LEAD = 5
 GATE_CLOCKS = 7
+EPOCH = 77
+LEGS = ("slot_a", "slot_b")
 ROW = {
     "slot_a": 0,
     "slot_b": 1,
@@ -61,13 +63,24 @@ class Bench(Stepper):
         self.set("cooldown", cooldown)
         self.set("request__ready", 1)
         self.misses: Counter = Counter()
+        self.bank = 0
+        self.set("epoch", EPOCH)
 
     async def sweep(self) -> None:
         """Wait while what is remembered is written over."""
         await self.step(max(GEOMETRY.pairs, GEOMETRY.slots))
 
     async def write_pair(self, number: int, row: dict[str, int]) -> None:
-        self.offer("pairs", {"index": number, "row": row})
+        """A pair begins anew: its row in both banks, one after the other, and its legs."""
+        values = {name: value for name, value in row.items() if name not in LEGS}
+        for _ in range(2):
+            self.set("hold", 1)
+            self.offer("pairs", {"index": number, "row": values})
+            await self.step(2)
+            self.bank ^= 1
+            self.set("bank", self.bank)
+            self.set("hold", 0)
+        self.offer("pair_legs", {"index": number, "row": {name: row[name] for name in LEGS}})
         if number in self.pairs:
             self.pairs[number].rewrite(row)
         else:
@@ -129,6 +142,7 @@ class Bench(Stepper):
                 request = {
                     "pair": number,
                     "action": result,
+                    "epoch": 0,
                     "legs": pair.orders(result, *touches),
                     "type": 69,
                     "sequence": 77,
@@ -143,7 +157,11 @@ class Bench(Stepper):
                     free_from = due + GATE_CLOCKS
                     value = spreads(pair.row, *touches)[0 if result in SELLING else 1]
                     taken_events.append(
-                        (due + 1, {"sequence": 77, "cycle": due & 0xFFFFFFFF, "spread": value, "pair": number, "action": result})
+                        (
+                            due + 1,
+                            {"sequence": 77, "cycle": due & 0xFFFFFFFF, "spread": value, "pair": number, "action": result}
+                            | {"epoch": EPOCH},
+                        )
                     )
 
         hold = 0
@@ -183,7 +201,7 @@ class Bench(Stepper):
         await self.step()
 
     async def give_back(self, number: int) -> None:
-        self.offer("returned", {"pair": number})
+        self.offer("returned", {"pair": number, "allowed": int(self.pairs[number].allowed)})
         self.pairs[number].came_back()
         await self.step()
 
@@ -247,7 +265,7 @@ async def units_up_and_down(dut):
 
 
 @cocotb.test()
-async def a_legged_pair_is_latched_until_its_row_is_written(dut):
+async def a_legged_pair_is_latched_until_it_begins_anew(dut):
     bench = Bench(dut)
     await bench.start()
     await bench.one_pair()
@@ -402,11 +420,110 @@ async def an_adaptive_pair_waits_for_thresholds_and_follows_them(dut):
     assert await bench.change(0, LOW) == [(5, PairAction.BUY_BACK)]
     await bench.done(5, PairOutcome.FILLED)
     await bench.change(0, NARROW)
-    # A row forgets them; a static one never heard of them.
+    # A new set forgets them; a static pair never heard of them.
     await bench.write_pair(5, ROW | {"adaptive": 1})
     assert await bench.change(0, HIGH) == []
     await bench.write_pair(5, ROW | {"upper": 201 << 12})
     assert await bench.change(0, HIGH) == []
+
+
+@cocotb.test()
+async def every_request_is_of_one_set(dut):
+    """The bank changes in any clock around a touch: both pairs of its list ask once, by the set in force."""
+    bench = Bench(dut)
+    kinds = set()
+    for lead, gap in itertools.product((0, 1, LEAD), range(-3, 14)):
+        await bench.start()
+        for number in (5, 6):
+            await bench.write_pair(number, dict(ROW))
+        await bench.write_lists({0: [5, 6], 1: [5, 6]})
+        await bench.change(1, NARROW)
+        await bench.change(0, NARROW)
+        for number in (5, 6):
+            row = {name: value for name, value in ROW.items() if name not in LEGS}
+            bench.offer("pairs", {"index": number, "row": row | {"size_a": 50, "slippage": 9, "upper": 99 << 12}})
+            await bench.step()
+        held: list[int] = []
+        for clock in range(40):
+            if clock == 5 - lead and lead:
+                bench.offer("accept", {"slot": 0})
+            if clock == 5:
+                bench.offer("bbo", {"slot": 0, "touch": HIGH._asdict()})
+            if clock == 5 + gap:
+                bench.set("hold", 1)
+                held.append(bench.cycle)
+            if clock == 5 + gap + SpreadTrigger.DRAIN + 2:
+                bench.set("hold", 0)
+                bench.set("bank", 1)
+                held.append(bench.cycle)
+            await bench.step()
+        begun, ended = held
+        sizes = {}
+        for cycle, request in bench.taken("request"):
+            size = request["legs"][0]["quantity"]
+            assert size == (100 if cycle <= begun + SpreadTrigger.DRAIN else 50)
+            assert not begun + SpreadTrigger.DRAIN < cycle < ended + LATENCY
+            assert request["legs"][0]["price"] == 1_000_300 - (300 if size == 100 else 900)
+            assert request["pair"] not in sizes, "once"
+            sizes[request["pair"]] = size
+        assert set(sizes) == {5, 6}
+        kinds.add(tuple(sizes.values()))
+        bench.taken("trigger_event")
+        bench.taken("miss")
+    assert kinds == {(100, 100), (100, 50), (50, 50)}
+
+
+@cocotb.test()
+async def what_is_remembered_of_a_pair_outlives_its_set(dut):
+    """Units, latch, allowance used and the edge; `enabled`, the size and the allowance itself are the set's."""
+    bench = Bench(dut)
+
+    async def retune(**changes: int) -> None:
+        pair = bench.pairs[5]
+        pair.row = pair.row | changes
+        for _ in range(2):
+            bench.offer("pairs", {"index": 5, "row": {name: value for name, value in pair.row.items() if name not in LEGS}})
+            bench.set("hold", 1)
+            await bench.step(SpreadTrigger.DRAIN + 1)
+            bench.bank ^= 1
+            bench.set("bank", bench.bank)
+            bench.set("hold", 0)
+        await bench.step()
+
+    await bench.start()
+    pair = await bench.one_pair(max_units=3)
+    await bench.change(1, NARROW)
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    await retune(upper=150 << 12)
+    assert await bench.change(0, HIGH) == [], "the edge, and its orders are still out"
+    await bench.done(5, PairOutcome.FILLED)
+    await bench.change(0, NARROW)
+    await retune(exit_short=150 << 12, enabled=0)
+    assert pair.units == -1
+    assert await bench.change(0, NARROW._replace(ask_price=1_000_050)) == [(5, PairAction.BUY_BACK)]
+    await bench.give_back(5)
+    await retune(enabled=1, max_triggers=3)
+    # Not allowed when it came back, so it is not armed again but by a change that does not reach the threshold.
+    assert await bench.change(0, NARROW._replace(ask_price=1_000_050)) == []
+    await retune(exit_short=-(100 << 12))
+    await bench.change(0, NARROW)
+    for outcome in (PairOutcome.NOTHING, PairOutcome.NOTHING):
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        await bench.done(5, outcome)
+        await bench.change(0, NARROW)
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses[Miss.ALLOWANCE] == 1, "three ended, the first of them under another set"
+    await retune(max_triggers=9)
+    pair.fires = 9
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses[Miss.ALLOWANCE] == 2, "used up is used up"
+    await bench.write_pair(5, dict(ROW))
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+    await bench.done(5, PairOutcome.LEGGED)
+    await bench.change(0, NARROW)
+    await retune(size_a=60)
+    # It asks, and is not allowed: asserted in `change`.
+    assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
 
 
 @cocotb.test()
@@ -448,10 +565,9 @@ async def a_row_goes_before_thresholds(dut):
     await bench.one_pair(adaptive=1)
     await bench.change(1, NARROW)
     bench.offer("thresholds", {"pair": 5, "thresholds": around(0)})
-    bench.offer("pairs", {"index": 5, "row": ROW | {"adaptive": 1}})
+    bench.offer("pairs", {"index": 5, "row": {"adaptive": 1}})
     await bench.step()
     assert not bench.get("thresholds__ready")
-    bench.pairs[5].rewrite(ROW | {"adaptive": 1})
     await bench.step(3)
     assert await bench.change(0, HIGH) == []
     # Nor do those of another pair take its place.
@@ -506,8 +622,8 @@ async def an_allowance_used_up_stops_the_pair(dut):
 
 
 @cocotb.test()
-async def a_row_and_an_end_that_meet_both_count(dut):
-    """The row of a pair whose orders live is written around the clock in which they end, or come back."""
+async def legs_and_an_end_that_meet_both_count(dut):
+    """The legs of a pair whose orders live are written around the clock in which they end, or come back."""
     bench = Bench(dut)
     row = ROW | {"max_units": 2, "max_triggers": 3}
     for gap in range(-4, 5):
@@ -522,10 +638,10 @@ async def a_row_and_an_end_that_meet_both_count(dut):
             pair = bench.pairs[5]
             for clock in range(10):
                 if clock == 5:
-                    bench.offer("pairs", {"index": 5, "row": row})
+                    bench.offer("pair_legs", {"index": 5, "row": {name: row[name] for name in LEGS}})
                     pair.rewrite(row)
                 if clock == 5 + gap:
-                    # Rows take effect a clock later, behind an end and what came back before it.
+                    # Legs take effect a clock later, behind an end and what came back before it.
                     await (bench.give_back(5) if returned else bench.done(5, PairOutcome.FILLED))
                 else:
                     await bench.step()

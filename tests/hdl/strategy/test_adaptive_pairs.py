@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdl.spec.geometry import Geometry
-from hdl.spec.reasons import Integrity, Miss, PairAction
+from hdl.spec.reasons import Integrity, Miss, PairAction, TradingState
 from hdl.strategy.spread_statistics import SpreadStatistics
 from hdl.trading import TradingCore
 from sim import poke
@@ -26,7 +26,10 @@ INTERVAL = 14
 LEGS = ((0, 1), (2, 1), (0, 3))
 """Pairs by their slots: two of them share a slot, so that a change makes both due."""
 LISTS = {0: (0, 2), 1: (0, 1), 2: (1,), 3: (2,)}
-NAMES = ("decoded", "bbo", "pairs", "pair_lists", "pair_index", "inspect", "integrity", "trigger_event", "mean", "accept")
+NAMES = (
+    "decoded", "bbo", "pairs", "pair_legs", "pair_lists", "pair_index", "limits", "commit", "trading_state", "inspect",
+    "integrity", "trigger_event", "mean", "accept",
+)  # fmt: skip
 
 
 @dataclass
@@ -41,6 +44,7 @@ class Bench:
     integrity: list[Integrity] = field(default_factory=list)
     had: set[int] = field(default_factory=set)
     time: int = 0
+    epoch: int = 0
     counts: dict[str, int] = field(default_factory=dict)
     fired: list[tuple[int, PairAction]] = field(default_factory=list)
     """Of the last change."""
@@ -53,17 +57,21 @@ class Bench:
         self.middles.clear()
         self.touches.clear()
         self.had.clear()
+        self.epoch = 0
         self.time = 34_200_000_000_000
         self.counts = dict.fromkeys(("sample_taken", "sample_cut", "samples_lost"), 0)
         self.integrity = [Integrity.EXACT] * GEOMETRY.slots
         self.trust(0, Integrity.EXACT)
         dut.step(GEOMETRY.slots)
+        dut["trading_state"] = int(TradingState.HALTED)
         place = 0
         for slot, entries in LISTS.items():
             self.offer("pair_lists", {"index": slot, "row": {"first": place, "count": len(entries)}})
             for pair in entries:
                 self.offer("pair_index", {"index": place, "row": {"pair": pair}})
                 place += 1
+        for number, row in enumerate(rows):
+            self.pairs[number] = Pair(row)
         for number, row in enumerate(rows):
             self.write(number, row)
         for slot, centre in CENTRES.items():
@@ -87,9 +95,25 @@ class Bench:
         self.dut[f"{name}__valid"] = 0
 
     def write(self, number: int, row: dict[str, int]) -> None:
-        self.offer("pairs", {"index": number, "row": row})
-        assert self.step(12) == []
+        """A pair begins anew, with a new set in which it alone is another."""
         self.pairs[number] = Pair(row)
+        self.dut["trading_state"] = int(TradingState.HALTED)
+        self.offer("pair_legs", {"index": number, "row": {name: row[name] for name in ("slot_a", "slot_b")}})
+        self.dut["trading_state"] = int(TradingState.ACTIVE)
+        for slot in range(GEOMETRY.slots):
+            self.offer("limits", {"index": slot, "row": {}})
+            assert self.step(3) == []
+        for index in range(GEOMETRY.pairs):
+            values = self.pairs[index].row if index in self.pairs else {}
+            values = {name: value for name, value in values.items() if name not in ("slot_a", "slot_b")}
+            self.offer("pairs", {"index": index, "row": values})
+        self.epoch += 1
+        self.offer("commit", self.epoch)
+        assert self.step(12) == []
+        assert self.dut["epoch"] == self.epoch
+        for pair in self.pairs.values():
+            # Of the set before; the next sample brings others.
+            pair.found = {}
         self.middles[number] = Middle(row["alpha_shift"], row["k_entry"], row["k_exit"], row["warmup"])
 
     def trust(self, slot: int, state: Integrity) -> None:
@@ -103,6 +127,7 @@ class Bench:
             self.had.clear()
         self.touches[slot] = touch
         expected: list[tuple[int, PairAction]] = []
+        sampled: list[int] = []
         for number in LISTS[slot]:
             pair = self.pairs[number]
             legs = [pair.row["slot_a"], pair.row["slot_b"]]
@@ -123,13 +148,14 @@ class Bench:
             if pair.sampled(a, b) and number not in self.had:
                 self.had.add(number)
                 self.middles[number].sample(*spreads(pair.row, a, b))
+                sampled.append(number)
         self.offer("accept", {"slot": slot})
         self.step(5)
         self.offer("bbo", {"slot": slot, "touch": touch._asdict(), "timestamp": self.time})
         self.fired = self.step(3 * SpreadStatistics.latency(15))
         assert self.fired == expected
-        for number, middle in self.middles.items():
-            if middle.samples and middle.warm:
+        for number in sampled:
+            if (middle := self.middles[number]).warm:
                 self.pairs[number].found = middle.thresholds()
 
     def agrees(self) -> None:

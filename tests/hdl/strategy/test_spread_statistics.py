@@ -64,12 +64,15 @@ class Bench:
         self.step(clocks - 1)
 
     def write(self, pair: int, rule: dict[str, int] | None = None) -> None:
+        """A pair begins anew, by the same rule in both banks."""
         rule = rule or RULE
-        # Whoever takes the thresholds takes none in the clock of a row.
-        self.dut["thresholds__ready"] = 0
-        self.offer("pairs", {"index": pair, "row": rule | {"adaptive": 1}})
+        for _ in range(2):
+            # Whoever takes the thresholds takes none in the clock of a row.
+            self.dut["thresholds__ready"] = 0
+            self.offer("pairs", {"index": pair, "row": rule | {"adaptive": 1}})
+            self.dut["bank"] ^= 1
+        self.offer("restart", {"pair": pair})
         self.dut["thresholds__ready"] = 1
-        self.step(2)
         self.pairs[pair] = Middle(**rule)
 
     def window(self, windows: int = 1) -> None:
@@ -365,6 +368,39 @@ def test_a_row_written_at_any_clock_leaves_nothing_half_done(bench: Bench, rewri
         # The row as it is now counts from here on.
         [found] = feed(bench, rewritten, 40, 44)
         assert found == bench.pairs[rewritten].thresholds()
+
+
+def test_thresholds_are_of_the_rule_in_force(bench: Bench) -> None:
+    """The bank changes in any clock of a sample's work: it is taken over, and gives thresholds by the old rule before or none."""
+    old, new = RULE | {"warmup": 1}, RULE | {"warmup": 1, "k_entry": 77, "k_exit": 3}
+    end = SpreadStatistics.latency(3)
+    for gap in (*range(1, 10), *range(40, end - 6, 17), *range(end - 6, end + 6)):
+        bench.begin()
+        bench.dut["bank"] = 0
+        bench.write(6, old)
+        feed(bench, 6, 100, 110)
+        middle = bench.pairs[6]
+        bench.offer("pairs", {"index": 6, "row": new | {"adaptive": 1}})
+        bench.published.clear()
+        bench.window()
+        bench.sample(6, 5_000, 5_010)
+        middle.sample(5_000, 5_010)
+        bench.step(gap - 1)
+        bench.dut["swap"] = 1
+        at = bench.dut.cycle
+        bench.step()
+        bench.dut["swap"], bench.dut["bank"] = 0, 1
+        bench.rest(2)
+        by_new = Middle(**new)
+        for value in (100, 5_000):
+            by_new.sample(value, value + 10)
+        found = [(cycle > at, thresholds) for cycle, _, thresholds in bench.published]
+        # What waits in the queue is begun by the new rule.
+        assert found in ([], [(False, middle.thresholds())]) or (gap < 5 and found == [(True, by_new.thresholds())]), gap
+        assert bench.inspect(6) == (middle.mean, middle.variance, 2)
+        bench.pairs[6] = by_new
+        [after] = feed(bench, 6, 4_000, 4_010)
+        assert after == by_new.thresholds()
 
 
 def test_inspecting_does_not_disturb(bench: Bench) -> None:
