@@ -203,7 +203,7 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
-        dropped = self._requests(m, trigger.request, gate.request)
+        dropped = self._requests(m, trigger.request, gate.request, sets.hold)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
         connect(m, ledger=ledger.booked, portfolio=portfolio.booked)
@@ -306,16 +306,17 @@ class TradingCore(wiring.Component):
             self.samples_lost.eq(statistics.lost),
         ]
 
-    def _requests(self, m: Module, trigger, gate) -> Signal:
+    def _requests(self, m: Module, trigger, gate, hold: Value) -> Signal:
         """Lead the trigger's requests and the host's orders to the gate; whether one of the host was dropped.
 
-        Which one it is hangs on a register alone, for the gate's first clock is a full one."""
+        Which one it is hangs on a register alone, for the gate's first clock is a full one. The trigger keeps to `hold` by itself:
+        no request may meet sets that change."""
         host, dropped = self.host_order, Signal()
         m.d.comb += [
-            gate.valid.eq(trigger.valid | host.valid),
+            gate.valid.eq(trigger.valid | (host.valid & ~hold)),
             trigger.ready.eq(gate.ready),
             gate.payload.eq(trigger.payload),
-            dropped.eq(host.valid & (trigger.valid | ~gate.ready)),
+            dropped.eq(host.valid & (trigger.valid | hold | ~gate.ready)),
         ]
         with m.If(~trigger.valid):
             m.d.comb += [

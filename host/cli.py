@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -32,7 +32,7 @@ from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
 from host.loader import Loader, OrderSession
 from host.recovery import Recovery
-from host.replay import Outputs, Replay
+from host.replay import Outputs, Push, Replay
 from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
 from host.summary import MarketSummary, Summary, render
 from host.synth import synth
@@ -242,6 +242,13 @@ def replay(
     first: Annotated[
         int | None, typer.Option(min=0, max=_SEQUENCE_MOST, metavar="N", help="Its first number, where not that packet's.")
     ] = None,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDEX:FILE",
+            help="Put a file's parameters and limits in force before this message; 0 is the first. May be repeated.",
+        ),
+    ] = None,
     hold_until_fcs: Annotated[
         bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
     ] = False,
@@ -262,10 +269,11 @@ def replay(
         t2t replay day.itch.gz --symbol AAPL --bbo bbo.csv
         t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
         t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
+        t2t replay day.itch --config pairs.toml --push 20000:tighter.toml --orders orders.jsonl
         t2t replay day.itch.gz --engine twin --bbo bbo.csv
     """
     if engine is Engine.TWIN:
-        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave, lose=lose)
+        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave, lose=lose, push=push)
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     losses = None if lose is None else _losses(lose)
@@ -273,6 +281,7 @@ def replay(
         try:
             configuration = config.load(files or (), geometry, symbols=symbol or ())
             wanted = replace(wanted, line_b=config.line_units(configuration.line_b))
+            pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
             if losses is not None:
                 if given.records is None:
@@ -286,7 +295,9 @@ def replay(
             if engine is Engine.TWIN:
                 run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
             else:
-                run = _run(stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs)
+                run = _run(
+                    stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs, pushes=pushes
+                )
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
@@ -360,10 +371,23 @@ def compare_engines(
     raise typer.Exit(Exit.OK if result.equal else Exit.FINDINGS)
 
 
-def _refuse_what_the_twin_lacks(**files: object) -> None:
-    wanted = [f"--{name}" for name, path in files.items() if path is not None]
+def _refuse_what_the_twin_lacks(**options: object) -> None:
+    wanted = [f"--{name}" for name, given in options.items() if given]
     if wanted:
         fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
+
+
+def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: Iterable[str]) -> Push:
+    """A set to put in force as a replay goes; `ConfigError` names what no set can change."""
+    index, _, file = text.partition(":")
+    if not (index.isdecimal() and file):
+        fail(Exit.USAGE, f"--push {text}: allowed is INDEX:FILE, for example 20000:tighter.toml")
+    if not Path(file).is_file():
+        fail(Exit.USAGE, f"--push {text}: there is no file {file}")
+    other = config.load([Path(file)], geometry, symbols=symbols)
+    if differences := config.beyond_a_set(configuration, other):
+        raise ConfigError([f"{file}: {key}: a push cannot change it, loading the card anew can" for key in differences])
+    return Push(int(index), other)
 
 
 def run_twin(
@@ -403,6 +427,7 @@ def _run(
     wave: Path | None,
     hold_until_fcs: bool,
     listen: compare.Recorder | None = None,
+    pushes: Sequence[Push] = (),
 ) -> Replay:
     card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
     session = OrderSession()
@@ -417,8 +442,9 @@ def _run(
         stimuli = _published(stimuli, server)
         recovery = Recovery(loader, given.feed.session, configuration.recovery, server)
     replay = Replay(
-        card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, listen=listen
-    )
+        card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, listen=listen,
+        pushes=pushes,
+    )  # fmt: skip
     with _progress(replay, given.source):
         replay.run(stimuli)
     return replay

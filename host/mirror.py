@@ -48,6 +48,8 @@ class Mark:
         What the pair wanted.
     spread : float
         Dollars; the spread that reached the threshold.
+    epoch : int
+        Of the set of parameters that it is of, modulo 256.
     """
 
     time: int
@@ -55,6 +57,7 @@ class Mark:
     spread: float
     outcome: Outcome = Outcome.REFUSED
     shares: int = 0
+    epoch: int = 0
 
 
 @dataclass
@@ -257,7 +260,7 @@ class Mirror:
 
     def _on_trigger(self, record: Record) -> None:
         spread = record["spread"] / (PRICE_UNITS * WEIGHT_UNITS)
-        self.pairs[record["pair"]].marks.append(Mark(self.time, PairAction(record["action"]), spread))
+        self.pairs[record["pair"]].marks.append(Mark(self.time, PairAction(record["action"]), spread, epoch=record["epoch"]))
 
     def _on_verdict(self, record: Record) -> None:
         refusals = record["refusals"]

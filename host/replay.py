@@ -83,7 +83,7 @@ class Push:
     Parameters
     ----------
     message : int
-        The first message they are for, counted from 1; where it is not the first of its packet, they are for the whole packet.
+        The first message they are for, counted from 0; where it is not the first of its packet, they are for the whole packet.
     configuration : Configuration
         What holds from then on.
     """
@@ -291,8 +291,8 @@ class Replay:
         return True
 
     def _push(self, records: int) -> None:
-        """Put the sets in force that are due before so many messages: written while those before run, committed behind them."""
-        while self._pushes and self._pushes[0].message <= records:
+        """Put in force the sets for these first messages: written while those before come in, committed behind them."""
+        while self._pushes and self._pushes[0].message < records:
             push = self._pushes.popleft()
             self._loader.stage_change(push.configuration)
             self._card.run(max(0, self._next_at - self._card.cycle))

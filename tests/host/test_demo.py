@@ -96,7 +96,7 @@ def test_longs_are_marked_at_the_bid_and_shorts_at_the_offer(mirror: Mirror) -> 
 
 
 def test_a_trigger_is_refused_until_its_orders_are_sent_and_filled(mirror: Mirror) -> None:
-    trigger = record("T", pair=0, action=PairAction.BUY_SPREAD, spread=5 * 10_000 * 4096)
+    trigger = record("T", pair=0, action=PairAction.BUY_SPREAD, spread=5 * 10_000 * 4096, epoch=7)
     verdict = {"pair": 0, "slot": 0, "side": 0, "quantity": 80, "price": 100_000}
     mirror.take(trigger)
     mirror.take(record("V", refusals=1 << 15 | 1 << 20, user_ref_num=0, **verdict))
@@ -106,8 +106,8 @@ def test_a_trigger_is_refused_until_its_orders_are_sent_and_filled(mirror: Mirro
     mirror.take(record("O", pair=0, trigger_type=ord("A"), eot_to_sof=20, som_to_sof=56))
     mirror.take(fill(0, 0, 80, 100_000, 80, -8_000_000))
     assert mirror.pairs[0].marks == [
-        Mark(0, PairAction.BUY_SPREAD, 5.0, Outcome.REFUSED),
-        Mark(0, PairAction.BUY_SPREAD, 5.0, Outcome.FILLED, 80),
+        Mark(0, PairAction.BUY_SPREAD, 5.0, Outcome.REFUSED, epoch=7),
+        Mark(0, PairAction.BUY_SPREAD, 5.0, Outcome.FILLED, 80, epoch=7),
     ]
     assert mirror.eot_to_sof == {"A": {20: 1}}
 

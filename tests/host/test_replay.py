@@ -304,6 +304,45 @@ def test_a_pair_trades_there_and_back(tmp_path: Path) -> None:
     assert sum(b"BBB     " in frame and frame[:1] != b"\x01" for frame in wire) >= 2
 
 
+def test_a_set_pushed_while_it_trades_is_what_orders_go_by_from_its_message_on(tmp_path: Path) -> None:
+    """The day triggers by messages 11 and 316."""
+    day, pairs, orders = tmp_path / "day.itch", tmp_path / "pairs.toml", tmp_path / "orders.jsonl"
+    wider, tight = tmp_path / "wider.toml", tmp_path / "tight.toml"
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR)
+    wider.write_text(PAIR.replace("slippage_ticks = 1", "slippage_ticks = 3"))
+    tight.write_text(PAIR.replace("slippage_ticks = 1", "slippage_ticks = 0"))
+    for first, second, epochs in ((12, 316, [1, 3]), (11, 317, [2, 2]), (0, 11, [3, 3]), (317, 400_000, [1, 1])):
+        given = ("--push", f"{second}:{tight}", "--push", f"{first}:{wider}")
+        summary = call(day, *SMALL, "--config", pairs, "--orders", orders, *given)
+        assert summary["findings"] == []
+        lines = [json.loads(line) for line in orders.read_text().splitlines()]
+        for event, each in (("trigger", 1), ("verdict", 2), ("sent", 1)):
+            found = [line["epoch"] for line in lines if line["event"] == event]
+            assert found == [epoch for epoch in epochs for _ in range(each)]
+        beyond = {1: 100, 2: 300, 3: 0}
+        prices = [line["price"] for line in lines if line["event"] == "verdict"]
+        (sale, buy), (back, away) = ((-beyond[epoch], beyond[epoch]) for epoch in epochs)
+        assert prices == [200_200 + sale, 190_100 + buy, 195_000 + away, 190_000 + back]
+    # The last one's message never came.
+    assert summary["epoch"] == 2
+
+
+def test_a_push_that_is_no_set_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    day, pairs, other = tmp_path / "day.itch", tmp_path / "pairs.toml", tmp_path / "other.toml"
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR)
+    other.write_text(PAIR.replace("size_a_shares = 100", "size_a_shares = 50"))
+    for push, why in (
+        (f"5:{other}", f"{other}: [[pairs]] AAA/BBB: size_a_shares: a push cannot change it"),
+        ("5", "--push 5: allowed is INDEX:FILE"),
+        (f"x:{other}", "allowed is INDEX:FILE"),
+        ("5:nowhere.toml", "there is no file nowhere.toml"),
+    ):
+        result = CliRunner().invoke(cli.app, ["replay", str(day), *SMALL, "--config", str(pairs), "--push", push])
+        assert (result.exit_code, why in result.stderr) == (2, True), result.stderr
+
+
 def test_the_summary_says_what_pairs_were_held_against(tmp_path: Path) -> None:
     day, pairs = tmp_path / "day.itch", tmp_path / "pairs.toml"
     day.write_bytes(framed(traded_day()))

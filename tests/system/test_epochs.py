@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hdl.spec.geometry import PRESETS
+from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Refusal
 from host import config
 from host.card import CardError
@@ -42,20 +42,21 @@ def rise(desk: Desk, cents: int) -> int:
     return len(desk.card.frames())
 
 
-def test_orders_before_the_switch_are_of_the_old_set_and_after_it_of_the_new(card: SimulatedCard) -> None:
+def test_a_set_arms_nothing_that_is_pending(card: SimulatedCard) -> None:
     desk = Desk(card)
     desk.touch()
     assert rise(desk, 5) == 1
     old = records(desk)
     assert [record["epoch"] for kind in "TVO" for record in old[kind]] == [1, 1, 1, 1]
     assert [record["price"] for record in old["V"]] == [1_000_500, 500_200]
-    # A pair with its orders out asks for nothing; another one would, and this one's slippage shows whose it is.
-    limits = {symbol: limit.model_copy(update={"max_long_shares": 150}) for symbol, limit in desk.configuration.limits.items()}
-    new = replace(tuned(desk.configuration, slippage_ticks=3, max_units=5), limits=limits)
-    assert desk.loader.push(new) == 2
-    assert card.read("risk", "epoch") == 2
-    assert rise(desk, 6) == 0, "pending is remembered"
-    assert card.read_rows("status", "miss")["pending"] + card.read_rows("status", "miss")["cooldown"] >= 0
+    # The edge is remembered, and that its orders are out: the new set arms nothing.
+    assert desk.loader.push(tuned(desk.configuration, slippage_ticks=3, max_units=5)) == desk.loader.epoch == 2
+    assert rise(desk, 6) == 0
+    # Nor has it fired by the new set, until its threshold is left and reached once more.
+    desk.loader.push(tuned(desk.configuration, upper_usd=Decimal("50.07")))
+    rise(desk, 6)
+    misses = card.read_rows("status", "miss")["pending"]
+    assert rise(desk, 8) == 0 and card.read_rows("status", "miss")["pending"] == misses + 1
 
 
 def test_the_set_decides_what_is_refused(card: SimulatedCard) -> None:
@@ -72,33 +73,39 @@ def test_the_set_decides_what_is_refused(card: SimulatedCard) -> None:
             assert not frames and not found["V"]
             continue
         assert [record["epoch"] for record in found["T"] + found["V"]] == [epoch] * 3
-        assert found["V"][0]["price"] == 1_000_400 + 100 * epoch - 100 * epoch
+        # The bid went up by a cent an epoch, and so did the slippage.
+        assert found["V"][0]["price"] == 1_000_400
         too_many = [bool(record["refusals"] >> Refusal.QUANTITY & 1) for record in found["V"]]
         assert too_many == [limits is tight] * 2
         assert frames == (limits is not tight) and [record["epoch"] for record in found["O"]] == [epoch] * frames
 
 
-@pytest.mark.parametrize("lead", range(0, 64, 3))
-def test_a_switch_in_any_clock_around_a_trigger_leaves_no_order_of_two_sets(card: SimulatedCard, lead: int) -> None:
-    """The commit is written while the message that triggers comes in. By its epoch everything of an order is told."""
-    if card.geometry.width == 8 and lead > 24:
-        pytest.skip("the message is in long before")
-    desk = Desk(card)
-    desk.touch()
-    limits = {symbol: limit.model_copy(update={"collar_usd": Decimal(1)}) for symbol, limit in desk.configuration.limits.items()}
-    desk.loader.stage(replace(tuned(desk.configuration, slippage_ticks=7, size_a_shares=60), limits=limits))
-    records(desk)
-    desk.card.send(desk.framer.packet([desk.add("AAA", "B", 500, 100.06)[1]]))
-    wire = (100 if card.geometry.width == 1 else 12) + lead
-    card.run(wire)
-    card.write("risk", "commit", 2)
-    card.run_until_idle(limit=100_000)
-    assert card.read("risk", "epoch") == 2
-    found = records(desk)
-    assert len(found["T"]) == len(found["O"]) == 1 and len(found["V"]) == 2
+def by_epoch(geometry: Geometry, lead: int) -> int:
+    """The commit is written so many clocks after the message that triggers began to come in; whose order left."""
+    with SimulatedCard(geometry) as card:
+        desk = Desk(card)
+        desk.touch()
+        desk.loader.stage(tuned(desk.configuration, slippage_ticks=7, size_a_shares=60))
+        records(desk)
+        card.send(desk.framer.packet([desk.add("AAA", "B", 500, 100.06)[1]]))
+        card.run(lead)
+        card.write("risk", "commit", 2)
+        card.run_until_idle(limit=100_000)
+        assert card.read("risk", "epoch") == 2
+        found = records(desk)
+    assert [len(found[kind]) for kind in "TVO"] == [1, 2, 1]
     [epoch] = {record["epoch"] for kind in "TVO" for record in found[kind]}
-    assert (found["V"][0]["quantity"], found["V"][0]["price"]) == {1: (100, 1_000_600), 2: (60, 999_900)}[epoch]
+    first = found["V"][0]
+    assert (first["quantity"], first["price"]) == {1: (100, 1_000_600), 2: (60, 999_900)}[epoch]
     assert not any(record["refusals"] for record in found["V"])
+    return int(epoch)
+
+
+def test_a_switch_in_any_clock_around_a_trigger_leaves_no_order_of_two_sets(card: SimulatedCard) -> None:
+    """By its epoch everything of an order is told: trigger, limits, price, shares, frame."""
+    first = {1: 110, 8: 12}[card.geometry.width]
+    epochs = [by_epoch(card.geometry, lead) for lead in range(first, first + 40, 2)]
+    assert epochs == sorted(epochs, reverse=True) and set(epochs) == {1, 2}
 
 
 def test_commits_that_are_refused_change_nothing(card: SimulatedCard) -> None:
@@ -144,16 +151,6 @@ def test_a_row_above_a_ceiling_keeps_the_whole_set_out(card: SimulatedCard) -> N
     with pytest.raises(CardError, match="a row of the set is missing or was refused"):
         desk.loader.commit()
     assert rise(desk, 6) == 1
-
-
-def test_a_latched_pair_stays_off_and_units_stay(card: SimulatedCard) -> None:
-    """What is remembered is not the set's: the edge of a threshold reached before is none after it."""
-    desk = Desk(card)
-    desk.touch()
-    assert rise(desk, 6) == 1
-    for epoch in (2, 3):
-        assert desk.loader.push(tuned(desk.configuration, max_triggers=epoch)) == epoch
-        assert rise(desk, 6 + epoch) == 0
 
 
 def test_a_push_of_512_pairs_takes_little_of_the_cards_time() -> None:
