@@ -309,7 +309,7 @@ class TradingCore(wiring.Component):
     def _requests(self, m: Module, trigger, gate, hold: Value) -> Signal:
         """Lead the trigger's requests and the host's orders to the gate; whether one of the host was dropped.
 
-        Which one it is hangs on a register alone, for the gate's first clock is a full one. The trigger keeps to `hold` by itself:
+        Which one it is hangs on a register alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself:
         no request may meet sets that change."""
         host, dropped = self.host_order, Signal()
         m.d.comb += [
