@@ -128,6 +128,7 @@ class Bench(Stepper):
             elif result is not None:
                 request = {
                     "pair": number,
+                    "single": 0,
                     "action": result,
                     "legs": pair.orders(result, *touches),
                     "type": 69,
