@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -18,7 +20,7 @@ from host.exposure import read_sums
 from host.framing import Feed
 from host.loader import Loader, OrderSession
 from host.mirror import Mirror
-from host.replay import Replay
+from host.replay import Outputs, Replay
 from host.stimulus import from_messages
 from host.summary import Summary
 from sim.card import SimulatedCard
@@ -41,6 +43,8 @@ class Day:
     venue: Venue
     summary: Summary
     records: list[dict[str, Any]]
+    lines: list[dict[str, Any]]
+    """What the host wrote about orders."""
 
     def of(self, kind: str) -> Iterator[dict[str, Any]]:
         return (record for record in self.records if record["kind"] == kind)
@@ -66,9 +70,11 @@ def play(card: SimulatedCard, settings: Configuration) -> Day:
         mirror.take(record)
         records.append(dict(record))
 
-    replay = Replay(card, loader, settings, feed, exchange=venue, listen=listen)
+    orders = io.StringIO()
+    replay = Replay(card, loader, settings, feed, exchange=venue, outputs=Outputs(orders=orders), listen=listen)
     replay.run(from_messages(islice(MARKET.generate(), MORNING), feed, pack=2))
-    return Day(replay, mirror, venue, replay.summary(file="generated", form="itch", engine="rtl"), records)
+    summary = replay.summary(file="generated", form="itch", engine="rtl")
+    return Day(replay, mirror, venue, summary, records, [json.loads(line) for line in orders.getvalue().splitlines()])
 
 
 @pytest.fixture
@@ -117,6 +123,12 @@ def test_a_breach_brings_every_position_to_nothing(card: SimulatedCard, settings
     assert sums["pnl"] == day.mirror.pnl == sum(day.venue.cash.values())
     assert sums["gross"] == sums["net_long"] == sums["net_short"] == 0
     assert sums == day.mirror.exposure.sums()
+
+    # What is written of them names neither pair nor message.
+    numbers = {record["user_ref_num"] for record in by_hand} - {0}
+    told = [line for line in day.lines if line.get("user_ref_num") in numbers]
+    assert {line["event"] for line in told} == {"verdict", "sent", "state", "fill"}
+    assert all(line["pair"] is None and line.get("index") is None and line.get("leg") is None for line in told)
 
     # Orders by hand are no pair's: they are in no latency figure, and nobody waits for them.
     assert day.summary.eot_to_sof.count == day.summary.triggers.requests - sum(

@@ -141,6 +141,7 @@ class Bench(Stepper):
             elif result is not None:
                 request = {
                     "pair": number,
+                    "single": 0,
                     "action": result,
                     "epoch": 0,
                     "legs": pair.orders(result, *touches),
