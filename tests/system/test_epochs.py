@@ -18,7 +18,7 @@ from host.loader import Loader, OrderSession
 from sim.card import SimulatedCard
 from tests.support.desk import CONFIGURATION, Desk
 
-PUSH_CLOCKS = 8_500
+PUSH_CLOCKS = 16_500
 """Of a set of 512 pairs and 128 symbols, written, checked and in force; 50 ms are 6,250,000."""
 
 
@@ -56,7 +56,7 @@ def test_a_set_arms_nothing_that_is_pending(card: SimulatedCard) -> None:
     desk.loader.push(tuned(desk.configuration, upper_usd=Decimal("50.07")))
     rise(desk, 6)
     misses = card.read_rows("status", "miss")["pending"]
-    assert rise(desk, 8) == 0 and card.read_rows("status", "miss")["pending"] == misses + 1
+    assert rise(desk, 10) == 0 and card.read_rows("status", "miss")["pending"] == misses + 1
 
 
 def test_the_set_decides_what_is_refused(card: SimulatedCard) -> None:
