@@ -597,6 +597,9 @@ class SpreadTrigger(wiring.Component):
                 }
             )
         )
+        next_pair = Signal(geometry.pair_bits)
+        waits = Mux(came_back, came_back_of.pair, self._reset_pair)
+        m.d.comb += next_pair.eq(Mux(self.done.valid, self.done.payload.pair, waits))
         m.d.comb += rewritten.eq(self._reset & ~self.done.valid & ~came_back & ~self._sweeping)
         with m.If(self.returned.valid):
             m.d.sync += [came_back.eq(1), came_back_of.eq(self.returned.payload)]
@@ -611,7 +614,7 @@ class SpreadTrigger(wiring.Component):
             end.done.eq(self.done.valid),
             end.returned.eq(came_back & ~self.done.valid),
             end.rewritten.eq(rewritten),
-            end.pair.eq(Mux(self.done.valid, self.done.payload.pair, Mux(came_back, came_back_of.pair, self._reset_pair))),
+            end.pair.eq(next_pair),
             end.may.eq(came_back_of.allowed),
             end.outcome.eq(self.done.payload.outcome),
             end.cycle.eq(self.now),
@@ -622,9 +625,12 @@ class SpreadTrigger(wiring.Component):
         before = Signal(layout)
         had, own = Signal(self._fired_layout()), fired_own.data
         sold, so_far, at_most = Signal(), Signal(used.shape), Signal(used.shape)
+        # What comes out of block RAM comes late: fetched a clock before all else.
+        most_word = Signal(used.shape, reset_less=True)
+        m.d.sync += most_word.eq(most_read.data)
         m.d.comb += [port.addr.eq(end.pair) for port in (ended_own, fired_own, used_own)]
         m.d.comb += [
-            most_read.addr.eq(Cat(end.pair, self.bank)),
+            most_read.addr.eq(Cat(next_pair, self.bank)),
             most_write.addr.eq(Cat(written.index, ~self.bank)),
             most_write.data.eq(written.row.max_triggers - 1),
             most_write.en.eq(self.pairs.valid),
@@ -640,7 +646,7 @@ class SpreadTrigger(wiring.Component):
             had.eq(own),
             sold.eq((own.action == PairAction.SELL_SPREAD) | (own.action == PairAction.SELL_OUT)),
             so_far.eq(newest(used_own, used_write)),
-            at_most.eq(most_read.data),
+            at_most.eq(most_word),
         ]
 
         # Clock 2: changed and written.
