@@ -42,7 +42,8 @@ class Judge:
     """Follows the card's own touches, record by record, with the rules of pairs and of their middle."""
 
     def __init__(self, desk: Desk) -> None:
-        row = config.pair_row(desk.configuration.pairs[0])
+        pair = desk.configuration.pairs[0]
+        row, self.legs = config.pair_row(pair), config.legs_row(pair, desk.loader.slots).values()
         self.row, self.rules = row, Rules(row)
         self.middle = Middle(row["alpha_shift"], row["k_entry"], row["k_exit"], row["warmup"])
         self.records: dict[int, Mapping[str, Any]] = {}
@@ -55,7 +56,7 @@ class Judge:
         self.records[record["slot"]] = record
         if (window := record["timestamp"] >> WINDOW) != self.window:
             self.window, self.sampled = window, False
-        found = [self.records.get(self.row[leg]) for leg in ("slot_a", "slot_b")]
+        found = [self.records.get(slot) for slot in self.legs]
         if not all(each is not None and each["integrity"] == Integrity.EXACT for each in found):
             return None
         a, b = (Touch(*(each[name] for name in Touch._fields)) for each in found if each is not None)
