@@ -309,17 +309,14 @@ class Loader:
 
     def _load_pairs(self, configuration: Configuration) -> None:
         card = self._card
-        by_slot: list[list[int]] = [[] for _ in range(self._geometry.slots)]
-        for number, pair in enumerate(configuration.pairs):
-            row = config.pair_row(pair, self.slots)
+        rows = [config.pair_row(pair, self.slots) for pair in configuration.pairs]
+        for number, row in enumerate(rows):
             card.write_row("strategy", "pairs", number, **row)
-            by_slot[row["slot_a"]].append(number)
-            by_slot[row["slot_b"]].append(number)
         nothing = _zeros("strategy", "pairs")
-        for number in range(len(configuration.pairs), self._geometry.pairs):
+        for number in range(len(rows), self._geometry.pairs):
             card.write_row("strategy", "pairs", number, **nothing)
         entry = 0
-        for slot, numbers in enumerate(by_slot):
+        for slot, numbers in enumerate(config.pairs_by_slot(rows, self._geometry)):
             card.write_row("strategy", "pair_lists", slot, first=entry, count=len(numbers))
             for pair_number in numbers:
                 card.write_row("strategy", "pair_index", entry, pair=pair_number)

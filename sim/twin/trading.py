@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
-from hdl.spec.reasons import Miss, Refusal
+from hdl.spec.reasons import Miss, Refusal, TradingState
 from hdl.spec.statistics import HIGHEST_SPREAD
-from sim.twin.kernel import ROW
 from sim.twin.samples import Samples
 from sim.twin.trade import run as kernel
 from sim.twin.trade import state as at
@@ -67,13 +66,13 @@ class TradingTwin:
     Attributes
     ----------
     records : list of dict
-        What the card would have told, in order: the fields of `hdl.spec.events` but for numbers, and of orders that were sent
-        but for latencies and type.
+        What the card would have told, in order: the fields of `hdl.spec.events` but for numbers; of orders that were sent
+        without latencies and type.
 
     Notes
     -----
-    All clocks are whole counts since the card's reset. Each input comes with the clock in which the card has it: a touch with that
-    of its BBO record, a report with that of its ORDER_STATE record.
+    All clocks are whole counts since the card's reset. Each input comes with the clock in which the card has it: a touch with
+    that of its BBO record, a report with that of its ORDER_STATE record.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class TradingTwin:
         entry = 0
         for slot, numbers in enumerate(lists):
             state.lists[slot] = entry, len(numbers)
-            state.index[entry : entry + len(numbers)] = numbers
+            state.entries[entry : entry + len(numbers)] = numbers
             entry += len(numbers)
         self.samples = Samples(pairs)
 
@@ -131,7 +130,7 @@ class TradingTwin:
         until : int
             Everything before this clock is given.
         inputs : iterable of tuples
-            What else came in, in order of clocks: kind and clock, then what `sim.twin.inputs` makes of it.
+            What else came in, in order of clocks: kind and clock, then what `sim.twin.trade.run.take` reads.
         leads : numpy.ndarray, optional
             Clocks from the entry of each row's message into the book to the row; `LEAD` where not given.
         heard : numpy.ndarray, optional
@@ -191,3 +190,41 @@ class TradingTwin:
     def refusals(self) -> dict[str, int]:
         """Orders refused, by reason."""
         return {reason.name.lower(): int(self._state.refusals[reason]) for reason in Refusal}
+
+    @property
+    def triggers(self) -> int:
+        """Requests the gate took."""
+        return int(self._numbers[at.TRIGGERS])
+
+    @property
+    def passed(self) -> int:
+        """Orders that passed."""
+        return int(self._numbers[at.PASSED])
+
+    @property
+    def refused(self) -> int:
+        """Orders that were refused."""
+        return int(self._numbers[at.REFUSED])
+
+    @property
+    def trading_state(self) -> TradingState:
+        """As a loss or an alarm has lowered it."""
+        state = TradingState(int(self._numbers[at.TRADING_STATE]))
+        return max(state, TradingState.REDUCE_ONLY) if self.loss_reached else state
+
+    @property
+    def loss_reached(self) -> bool:
+        """The loss limit was reached, as of the last clock of `sums` or a verdict."""
+        return int(self._numbers[at.LOSS_FROM]) < at.FAR
+
+    def holding(self, slot: int) -> dict[str, int]:
+        """Position, open shares and orders, and cash of a slot."""
+        row = self._state.slots[slot]
+        names = {
+            "position": at.POSITION,
+            "open_buys": at.OPEN_BUYS,
+            "open_sells": at.OPEN_SELLS,
+            "orders": at.ORDERS,
+            "cash": at.CASH,
+        }
+        return {name: int(row[column]) for name, column in names.items()}

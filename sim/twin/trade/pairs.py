@@ -7,14 +7,7 @@ import numpy as np
 from hdl.spec import ouch
 from hdl.spec.reasons import Miss, PairAction
 from sim.compiled import apart, part
-from sim.twin.trade.state import (
-    ACTION, ADAPTIVE, COOLDOWN, COOLING, DISARMED, EXACT, EXIT_LONG, EXIT_SHORT, FAR, FIRE_ACTION, FOUND_BUY, FOUND_CLOCK,
-    FOUND_PAIR, FOUND_SELL, INTEGRITY, LAST_COUNTED, LAST_TIME, LAST_VALID, LEG_NUMBERS, LOWER, MAX_UNITS, OLD_UPPER,
-    PAIR_NUMBERS, PENDING, PUBLISHED, REQUESTS, REQUEST_AT, R_ACTION, R_CLOCK, R_PAIR, R_PRICE, R_QUANTITY, R_SEQUENCE, R_SIDE,
-    R_SLOT, R_SPREAD, SAMPLE_INTERVAL, SIZE_A, SIZE_B, SLIPPAGE, SLOT_A, SLOT_B, SLOT_NUMBERS, SPENT, STAGE_CLOCK, STARTED,
-    UNITS, UPPER, WALK_CLOCK, WALK_END, WALK_FIRST, WALK_HIT, WALK_NEXT, WALK_READ, WALK_SEQUENCE, WALK_SLOT, WALK_STOP,
-    WEIGHT_A, WEIGHT_B, WINDOW, WINDOW_NUMBER,
-)  # fmt: skip
+from sim.twin.trade import state as s
 
 LEAD, LATENCY = 5, 4
 """`SpreadTrigger`'s: clocks a list takes to be fetched; clocks from an evaluation to its request."""
@@ -34,71 +27,71 @@ _SIZE, _MAX_UNITS, _OVERRUN, _ALLOWANCE = int(Miss.SIZE), int(Miss.MAX_UNITS), i
 @part
 def walk(numbers, lists, misses, clock, slot, sequence, time, lead):
     """A touch changed: its list's pairs follow. What is left of the last list is lost."""
-    window = numbers[SAMPLE_INTERVAL]
-    if window < _ONCE and (time ^ numbers[LAST_TIME]) >> window:
-        numbers[WINDOW_NUMBER] += 1
-    numbers[LAST_TIME] = time
-    if numbers[WALK_CLOCK] < FAR:
+    window = numbers[s.SAMPLE_INTERVAL]
+    if window < _ONCE and (time ^ numbers[s.LAST_TIME]) >> window:
+        numbers[s.WINDOW_NUMBER] += 1
+    numbers[s.LAST_TIME] = time
+    if numbers[s.WALK_CLOCK] < s.FAR:
         misses[_OVERRUN] += 1
     # The list was fetched when the message entered the book, or as soon as the last one had ended.
     first, count = lists[2 * slot], lists[2 * slot + 1]
-    fetched = max(clock - lead, numbers[WALK_END] + 1)
+    fetched = max(clock - lead, numbers[s.WALK_END] + 1)
     hit = count > 0 and clock >= fetched + LEAD
-    numbers[WALK_SLOT], numbers[WALK_SEQUENCE], numbers[WALK_HIT] = slot, sequence, hit
-    numbers[WALK_FIRST], numbers[WALK_NEXT], numbers[WALK_STOP] = first, first, first + count
-    numbers[WALK_READ] = fetched + LEAD - 2
+    numbers[s.WALK_SLOT], numbers[s.WALK_SEQUENCE], numbers[s.WALK_HIT] = slot, sequence, hit
+    numbers[s.WALK_FIRST], numbers[s.WALK_NEXT], numbers[s.WALK_STOP] = first, first, first + count
+    numbers[s.WALK_READ] = fetched + LEAD - 2
     if count == 0:
-        numbers[WALK_CLOCK], numbers[WALK_END] = FAR, clock + 2
+        numbers[s.WALK_CLOCK], numbers[s.WALK_END] = s.FAR, clock + 2
     elif hit:
-        numbers[WALK_CLOCK], numbers[WALK_END] = clock, clock + count
+        numbers[s.WALK_CLOCK], numbers[s.WALK_END] = clock, clock + count
     else:
-        numbers[WALK_CLOCK], numbers[WALK_END] = clock + LEAD, clock + LEAD - 1 + count
+        numbers[s.WALK_CLOCK], numbers[s.WALK_END] = clock + LEAD, clock + LEAD - 1 + count
 
 
 @part
-def step(numbers, touches, slots, pairs, index):
+def step(numbers, touches, slots, pairs, entries):
     """The next pair of the list. Gives `FIRES` where its action is to be judged, and `SAMPLES` where a sample is due."""
-    clock, at = numbers[WALK_CLOCK], numbers[WALK_NEXT]
-    pair = index[at]
-    place = at - numbers[WALK_FIRST] if numbers[WALK_HIT] else 2
-    read = numbers[WALK_READ] + place if place < 2 else clock - 2
+    clock, at = numbers[s.WALK_CLOCK], numbers[s.WALK_NEXT]
+    pair = entries[at]
+    place = at - numbers[s.WALK_FIRST] if numbers[s.WALK_HIT] else 2
+    read = numbers[s.WALK_READ] + place if place < 2 else clock - 2
     # The pair behind the one that waited for its touch comes a clock later.
-    numbers[WALK_NEXT] = at + 1
-    numbers[WALK_CLOCK] = FAR if at + 1 == numbers[WALK_STOP] else clock + (2 if place == 0 else 1)
-    row, slot = pair * PAIR_NUMBERS, numbers[WALK_SLOT]
-    slot_a, slot_b = pairs[row + SLOT_A], pairs[row + SLOT_B]
+    numbers[s.WALK_NEXT] = at + 1
+    numbers[s.WALK_CLOCK] = s.FAR if at + 1 == numbers[s.WALK_STOP] else clock + (2 if place == 0 else 1)
+    row, slot = pair * s.PAIR_NUMBERS, numbers[s.WALK_SLOT]
+    slot_a, slot_b = pairs[row + s.SLOT_A], pairs[row + s.SLOT_B]
     if (slot_a == slot) == (slot_b == slot):
         return 0
-    busy = pairs[row + LAST_VALID] == clock - 1 or pairs[row + LAST_COUNTED] == clock - 2
-    pairs[row + LAST_VALID] = clock
+    busy = pairs[row + s.LAST_VALID] == clock - 1 or pairs[row + s.LAST_COUNTED] == clock - 2
+    pairs[row + s.LAST_VALID] = clock
     bid_a, ask_a, bid_b, ask_b = touches[4 * slot_a], touches[4 * slot_a + 2], touches[4 * slot_b], touches[4 * slot_b + 2]
-    inexact = slots[slot_a * SLOT_NUMBERS + INTEGRITY] != EXACT or slots[slot_b * SLOT_NUMBERS + INTEGRITY] != EXACT
+    inexact = slots[slot_a * s.SLOT_NUMBERS + s.INTEGRITY] != s.EXACT or slots[slot_b * s.SLOT_NUMBERS + s.INTEGRITY] != s.EXACT
     if busy or inexact or bid_a == 0 or ask_a == 0 or bid_b == 0 or ask_b == 0:
         return 0
-    pairs[row + LAST_COUNTED] = clock
-    weight_a, weight_b = pairs[row + WEIGHT_A], pairs[row + WEIGHT_B]
+    pairs[row + s.LAST_COUNTED] = clock
+    weight_a, weight_b = pairs[row + s.WEIGHT_A], pairs[row + s.WEIGHT_B]
     sell = weight_a * bid_a - weight_b * ask_b
     buy = weight_a * ask_a - weight_b * bid_b
     # A change is judged by the thresholds that stood when the pair's row was read.
-    at = row if pairs[row + PUBLISHED] < read else row + OLD_UPPER - UPPER
+    at = row if pairs[row + s.PUBLISHED] < read else row + s.OLD_UPPER - s.UPPER
     reached = (
-        np.int64(sell >= pairs[at + UPPER]) << _SELL_SPREAD
-        | np.int64(buy <= pairs[at + LOWER]) << _BUY_SPREAD
-        | np.int64(buy <= pairs[at + EXIT_SHORT]) << _BUY_BACK
-        | np.int64(sell >= pairs[at + EXIT_LONG]) << _SELL_OUT
+        np.int64(sell >= pairs[at + s.UPPER]) << _SELL_SPREAD
+        | np.int64(buy <= pairs[at + s.LOWER]) << _BUY_SPREAD
+        | np.int64(buy <= pairs[at + s.EXIT_SHORT]) << _BUY_BACK
+        | np.int64(sell >= pairs[at + s.EXIT_LONG]) << _SELL_OUT
     )
-    disarmed = pairs[row + DISARMED]
-    pairs[row + DISARMED] = disarmed & reached
+    disarmed = pairs[row + s.DISARMED]
+    pairs[row + s.DISARMED] = disarmed & reached
     found = 0
     if reached:
-        action = choice(pairs[row + UNITS], reached)
+        action = choice(pairs[row + s.UNITS], reached)
         if action >= 0 and not disarmed >> action & 1:
-            numbers[FIRE_ACTION] = action
+            numbers[s.FIRE_ACTION] = action
             found = FIRES
-    if pairs[row + ADAPTIVE] and pairs[row + WINDOW] != numbers[WINDOW_NUMBER] and bid_a < ask_a and bid_b < ask_b:
+    if pairs[row + s.ADAPTIVE] and pairs[row + s.WINDOW] != numbers[s.WINDOW_NUMBER] and bid_a < ask_a and bid_b < ask_b:
         found |= SAMPLES
     if found:
-        numbers[FOUND_PAIR], numbers[FOUND_CLOCK], numbers[FOUND_SELL], numbers[FOUND_BUY] = pair, clock, sell, buy
+        numbers[s.FOUND_PAIR], numbers[s.FOUND_CLOCK], numbers[s.FOUND_SELL], numbers[s.FOUND_BUY] = pair, clock, sell, buy
     return found
 
 
@@ -122,45 +115,45 @@ def choice(units, reached):
 def judge(state):
     """Ask for both orders of the pair that `step` found, or say why not."""
     numbers, misses = state.numbers, state.misses
-    pair, clock, action = numbers[FOUND_PAIR], numbers[FOUND_CLOCK], numbers[FIRE_ACTION]
+    pair, clock, action = numbers[s.FOUND_PAIR], numbers[s.FOUND_CLOCK], numbers[s.FIRE_ACTION]
     row = state.pairs[pair]
     selling = action in (_SELL_SPREAD, _SELL_OUT)
-    a, b = state.touches[row[SLOT_A]], state.touches[row[SLOT_B]]
+    a, b = state.touches[row[s.SLOT_A]], state.touches[row[s.SLOT_B]]
     shown_a, shown_b = (a[1], b[3]) if selling else (a[3], b[1])
-    if row[SPENT]:
+    if row[s.SPENT]:
         misses[_ALLOWANCE] += 1
-    elif row[PENDING]:
+    elif row[s.PENDING]:
         misses[_PENDING] += 1
-    elif row[COOLING] and clock + 1 - row[STARTED] < numbers[COOLDOWN]:
+    elif row[s.COOLING] and clock + 1 - row[s.STARTED] < numbers[s.COOLDOWN]:
         misses[_COOLDOWN] += 1
-    elif action in (_SELL_SPREAD, _BUY_SPREAD) and abs(row[UNITS]) >= row[MAX_UNITS]:
+    elif action in (_SELL_SPREAD, _BUY_SPREAD) and abs(row[s.UNITS]) >= row[s.MAX_UNITS]:
         misses[_MAX_UNITS] += 1
-    elif shown_a < row[SIZE_A] or shown_b < row[SIZE_B]:
+    elif shown_a < row[s.SIZE_A] or shown_b < row[s.SIZE_B]:
         misses[_SIZE] += 1
     else:
-        request(state, row, pair, clock, action, numbers[FOUND_SELL] if selling else numbers[FOUND_BUY])
+        request(state, row, pair, clock, action, numbers[s.FOUND_SELL] if selling else numbers[s.FOUND_BUY])
 
 
 @apart
 def request(state, row, pair, clock, action, spread):
     """Both orders, on offer `LATENCY` clocks behind the evaluation."""
     numbers = state.numbers
-    asked = state.requests[numbers[REQUESTS]]
-    numbers[REQUESTS] += 1
-    asked[R_CLOCK], asked[R_PAIR], asked[R_ACTION] = clock + LATENCY, pair, action
-    asked[R_SEQUENCE], asked[R_SPREAD] = numbers[WALK_SEQUENCE], spread
+    asked = state.requests[numbers[s.REQUESTS]]
+    numbers[s.REQUESTS] += 1
+    asked[s.R_CLOCK], asked[s.R_PAIR], asked[s.R_ACTION] = clock + LATENCY, pair, action
+    asked[s.R_SEQUENCE], asked[s.R_SPREAD] = numbers[s.WALK_SEQUENCE], spread
     selling = action in (_SELL_SPREAD, _SELL_OUT)
     for leg in range(2):
-        slot, size = (row[SLOT_B], row[SIZE_B]) if leg else (row[SLOT_A], row[SIZE_A])
+        slot, size = (row[s.SLOT_B], row[s.SIZE_B]) if leg else (row[s.SLOT_A], row[s.SIZE_A])
         sale = selling != (leg == 1)
-        at = leg * LEG_NUMBERS
-        asked[R_SLOT + at], asked[R_SIDE + at], asked[R_QUANTITY + at] = slot, sale, size
-        asked[R_PRICE + at] = limit(state.touches[slot, 0 if sale else 2], sale, row[SLIPPAGE])
+        at = leg * s.LEG_NUMBERS
+        asked[s.R_SLOT + at], asked[s.R_SIDE + at], asked[s.R_QUANTITY + at] = slot, sale, size
+        asked[s.R_PRICE + at] = limit(state.touches[slot, 0 if sale else 2], sale, row[s.SLIPPAGE])
     # Whether it is taken shows in the clock it is offered in; until then it counts as taken.
-    row[PENDING] = 1
-    if numbers[REQUESTS] == 1:
-        numbers[REQUEST_AT] = clock + LATENCY
-        numbers[STAGE_CLOCK] = min(numbers[STAGE_CLOCK], clock + LATENCY)
+    row[s.PENDING] = 1
+    if numbers[s.REQUESTS] == 1:
+        numbers[s.REQUEST_AT] = clock + LATENCY
+        numbers[s.STAGE_CLOCK] = min(numbers[s.STAGE_CLOCK], clock + LATENCY)
 
 
 @part
@@ -176,5 +169,6 @@ def limit(price, sale, slippage):
 def armed_again(state, pair):
     """A request that was taken did not leave: its action is armed again where the pair may ask on."""
     row = state.pairs[pair]
-    row[PENDING] = 0
-    row[DISARMED] &= ~(1 << row[ACTION])
+    row[s.PENDING] = 0
+    if row[s.ALLOWED]:
+        row[s.DISARMED] &= ~(1 << row[s.ACTION])

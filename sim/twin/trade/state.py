@@ -142,8 +142,8 @@ class Trading(NamedTuple):
     slots: Numbers
     pairs: Numbers
     lists: Numbers
-    """By slot: where its pairs begin in `index`, and how many they are."""
-    index: Numbers
+    """By slot: where its pairs begin in `entries`, and how many they are."""
+    entries: Numbers
     orders: Numbers
     requests: Numbers
     """One row each; the gate's own is the last."""
@@ -164,7 +164,7 @@ def trading_of(geometry: Geometry) -> Trading:
         slots=np.zeros((geometry.slots, SLOT_NUMBERS), np.int64),
         pairs=np.zeros((geometry.pairs, PAIR_NUMBERS), np.int64),
         lists=np.zeros((geometry.slots, 2), np.int64),
-        index=np.zeros(2 * geometry.pairs, np.int64),
+        entries=np.zeros(2 * geometry.pairs, np.int64),
         orders=np.zeros((geometry.open_orders, ORDER_NUMBERS), np.int64),
         requests=np.zeros((MOST_REQUESTS + 1, REQUEST_NUMBERS), np.int64),
         told=np.zeros((PORTFOLIO_INPUTS, PORTFOLIO_NUMBERS), np.int64),
@@ -175,10 +175,9 @@ def trading_of(geometry: Geometry) -> Trading:
     )
     numbers = state.numbers
     numbers[OPEN_ORDERS] = geometry.open_orders
-    for clock in (WALK_CLOCK, STAGE_CLOCK, REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK, LOSS_FROM):
-        numbers[clock] = FAR
-    for clock in (WALK_END, LAST_DONE, LEFT_CLOCK):
-        numbers[clock] = LONG_AGO
+    stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK)
+    numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
+    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots
     numbers[P_JOB] = LONG_AGO
