@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
-from host import compare, config, specification
+from host import compare, compare_trading, config, specification
 from host.bench import bench
 from host.card import CardError
 from host.config import ConfigError, Configuration
@@ -30,6 +30,7 @@ from host.generate import generate
 from host.inputs import capture
 from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
+from host.journal import RecordingCard
 from host.loader import Loader, OrderSession
 from host.recovery import Recovery
 from host.replay import Outputs, Push, Replay
@@ -295,9 +296,8 @@ def replay(
             if engine is Engine.TWIN:
                 run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
             else:
-                run = _run(
-                    stack, configuration, given, outputs, geometry, wave=wave, hold_until_fcs=hold_until_fcs, pushes=pushes
-                )
+                card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
+                run = _run(card, configuration, given, outputs, hold_until_fcs=hold_until_fcs, pushes=pushes)
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
@@ -323,6 +323,9 @@ def compare_engines(
     symbol: Annotated[
         list[str] | None, typer.Option("--symbol", "-s", metavar="NAME[=LOCATE]", help="Watch this symbol. May be repeated.")
     ] = None,
+    files: Annotated[
+        list[Path] | None, typer.Option("--config", "-c", metavar="FILE", help="TOML file. May be repeated.")
+    ] = None,
     preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
     pack: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Messages a packet, at most; ITCH files only.")] = 1,
     hold_until_fcs: Annotated[
@@ -332,9 +335,12 @@ def compare_engines(
 ) -> None:
     """Run market data through gateware and twin, and show where they part first.
 
-    Best bids and offers, changes of integrity and counts must be the same, message for message.
+    Best bids and offers, changes of integrity and counts must be the same, message for message. Where a configuration has
+    pairs, so must triggers, verdicts with all their reasons, orders, reports, fills, positions, cash and the sums of all
+    symbols; in mode LIVE the simulated exchange answers the card, and the twin gets the same answers at the same clocks.
 
         t2t compare day.itch --symbol AAPL
+        t2t compare day.itch --config pairs.toml
     """
     geometry = PRESETS[preset.value]
     recorder = compare.Recorder()
@@ -342,7 +348,7 @@ def compare_engines(
         try:
             # The twin has no clock to wait by.
             at_once = config.FeedTable(gap_wait_us=Decimal(0))
-            configuration = replace(config.load((), geometry, symbols=symbol or ()), feed=at_once)
+            configuration = replace(config.load(files or (), geometry, symbols=symbol or ()), feed=at_once)
 
             def opened() -> Input:
                 return open_input(stack.enter_context(Source(file)), Wanted(), pack=pack)
@@ -350,12 +356,16 @@ def compare_engines(
             given = opened()
             twin = run_twin(configuration, given, geometry, hold_until_fcs=hold_until_fcs, keep_rows=True)
             given = opened()
-            card = _run(
-                stack, configuration, given, Outputs(), geometry, wave=None, hold_until_fcs=hold_until_fcs, listen=recorder
-            )
-            summaries = [run.summary(file=str(file), form=given.form, engine="") for run in (card, twin)]
+            if configuration.pairs and (given.records is None or geometry.width != 1):
+                fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
+            recording = stack.enter_context(RecordingCard(geometry))
+            card = _run(recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder)
+            told = card.summary(file=str(file), form=given.form, engine="")
+            summary = twin.summary(file=str(file), form=given.form, engine="")
             fresh = TwinReplay(geometry, configuration, given.feed, hold_until_fcs=hold_until_fcs)
-            result = compare.compare(summaries[0], recorder, summaries[1], twin, again=opened().stimuli, fresh=fresh)
+            result = compare.compare(told, recorder, summary, twin, again=opened().stimuli, fresh=fresh)
+            if configuration.pairs:
+                result = result.with_trading(compare_trading.judge(recorder.records, recording, card, told, configuration))
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
         except InputError as error:
@@ -418,18 +428,15 @@ def _outputs(stack: ExitStack, bbo: Path | None, orders: Path | None, pcap: Path
 
 
 def _run(
-    stack: ExitStack,
+    card: simulated.SimulatedCard,
     configuration: Configuration,
     given: Input,
     outputs: Outputs,
-    geometry: Geometry,
     *,
-    wave: Path | None,
     hold_until_fcs: bool,
     listen: compare.Recorder | None = None,
     pushes: Sequence[Push] = (),
 ) -> Replay:
-    card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
     session = OrderSession()
     loader = Loader(card)
     loader.identify()

@@ -15,6 +15,8 @@ from rich.console import Console
 from hdl.book.order_book import ALL_SLOTS
 from hdl.spec import events, itch
 from hdl.spec.reasons import Integrity, IntegrityCause
+from host import compare_trading
+from host.compare_trading import TradingComparison
 from host.stimulus import Stimulus
 from host.summary import MarketSummary
 from host.twin_replay import CAUSES, TwinReplay
@@ -31,11 +33,13 @@ class Recorder:
     """Takes what a card says and keeps what the twin says too. Give it to `Replay` as `listen`."""
 
     def __init__(self) -> None:
+        self.records: list[Mapping[str, Any]] = []
         self._rows: list[tuple[int, ...]] = []
         self.transitions: list[Transition] = []
 
     def __call__(self, record: Mapping[str, Any]) -> None:
         """Take one event record."""
+        self.records.append(record)
         if record["kind"] == events.BBO.code:
             self._rows.append(tuple(record[name] for name in _ROW_NAMES))
         elif record["kind"] == events.INTEGRITY.code:
@@ -104,6 +108,12 @@ class Comparison(_Model):
     difference: Difference | None
     findings: tuple[str, ...]
     """What either engine found wrong with the input."""
+    trading: TradingComparison | None = None
+    """Of a configuration with pairs."""
+
+    def with_trading(self, trading: TradingComparison) -> Comparison:
+        """Equal where all of it is."""
+        return self.model_copy(update={"trading": trading, "equal": self.equal and trading.equal})
 
 
 def compare(
@@ -274,6 +284,8 @@ def render(comparison: Comparison, console: Console) -> None:
     )
     for finding in comparison.findings:
         console.print(f"finding: {finding}", markup=False, highlight=False)
+    if comparison.trading is not None:
+        compare_trading.render(comparison.trading, console)
     if comparison.equal:
         console.print("equal", style="bold green")
         return

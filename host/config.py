@@ -706,6 +706,15 @@ def pair_row(pair: Pair) -> dict[str, int]:
     }
 
 
+def pairs_by_slot(rows: Sequence[Mapping[str, int]], geometry: Geometry) -> list[list[int]]:
+    """Of each slot the pairs that hold it, in the order of the card's list."""
+    lists: list[list[int]] = [[] for _ in range(geometry.slots)]
+    for number, row in enumerate(rows):
+        lists[row["slot_a"]].append(number)
+        lists[row["slot_b"]].append(number)
+    return lists
+
+
 def limit_row(limit: Limit) -> dict[str, int]:
     """A limit as a row of the card's table."""
     return {"enabled": int(limit.enabled)} | ceilings_row(limit)

@@ -459,16 +459,13 @@ class Loader:
         references = {self.slots[symbol]: limit.reference_usd for symbol, limit in configuration.limits.items()}
         for slot in range(self._geometry.slots):
             card.write_row("risk", "references", slot, price=config.price_units(references.get(slot, Decimal(0))))
-        by_slot: list[list[int]] = [[] for _ in range(self._geometry.slots)]
-        for number, pair in enumerate(configuration.pairs):
-            legs = config.legs_row(pair, self.slots)
-            card.write_row("strategy", "pair_legs", number, **legs)
-            for slot in legs.values():
-                by_slot[slot].append(number)
-        for number in range(len(configuration.pairs), self._geometry.pairs):
+        legs = [config.legs_row(pair, self.slots) for pair in configuration.pairs]
+        for number, row in enumerate(legs):
+            card.write_row("strategy", "pair_legs", number, **row)
+        for number in range(len(legs), self._geometry.pairs):
             card.write_row("strategy", "pair_legs", number, **_zeros("strategy", "pair_legs"))
         entry = 0
-        for slot, numbers in enumerate(by_slot):
+        for slot, numbers in enumerate(config.pairs_by_slot(legs, self._geometry)):
             card.write_row("strategy", "pair_lists", slot, first=entry, count=len(numbers))
             for pair_number in numbers:
                 card.write_row("strategy", "pair_index", entry, pair=pair_number)

@@ -183,6 +183,16 @@ class Replay:
         self.seconds = 0.0
         """Wall time of the run."""
 
+    @property
+    def loader(self) -> Loader:
+        """Of the card."""
+        return self._loader
+
+    @property
+    def locates(self) -> Mapping[str, int]:
+        """Stock locate of each watched symbol, 0 where none is known."""
+        return self._watch.locates
+
     def run(self, stimuli: Iterator[Stimulus]) -> None:
         """Give the card every frame and take everything it says. What the input breaks off with becomes a finding."""
         started = time.perf_counter()

@@ -11,6 +11,7 @@ from sim.tools import BUILD, digest, version
 _ROOT = Path(__file__).resolve().parent.parent
 _SOURCES = (
     "hdl/spec/*.py", "hdl/book/ticks.py", "hdl/itch/itch_decoder.py", "sim/compiled.py", "sim/generator.py", "sim/twin/*.py",
+    "sim/twin/trade/*.py",
 )  # fmt: skip
 _TEXTS = [path.read_bytes() for pattern in _SOURCES for path in sorted(_ROOT.glob(pattern))]
 

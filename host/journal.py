@@ -1,0 +1,264 @@
+"""What a card did in a run, as the trading twin wants it: every input with the clock in which the card had it.
+
+Touches, reports and changes of integrity bring their clock with their event record. Of messages without one (halts, hours, sales)
+it follows from the clock their frame came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hdl.control.parameter_sets import ParameterSets
+from hdl.spec import events, itch, moldudp64, network, ouch
+from hdl.spec.geometry import Geometry
+from sim import card as simulated
+from sim.twin import ROW
+from sim.twin.status import MarketStatus
+from sim.twin.trade.state import (
+    IN_ALARM,
+    IN_INTEGRITY,
+    IN_REARM_LOSS,
+    IN_REPORT,
+    IN_SEGMENT,
+    IN_SETTING,
+    IN_TRADE,
+    SETTINGS,
+    WINDOWS_FROM,
+)  # fmt: skip
+
+Record = Mapping[str, Any]
+Input = tuple[int, ...]
+
+_WRAP = 1 << 32
+_UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
+_TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
+_LENGTH = 2
+_DECODED = 2
+"""Clocks from a message's last byte to the decoder's answer, at a byte a clock."""
+_QUEUED = 3
+"""Clocks in the book's queue, at least."""
+_SALE = 7
+"""Clocks from a message's entry into the book to the sale it tells."""
+_TOUCH = {True: 6, False: 7}
+"""To the touch it changes, where no window is rebuilt: of messages that add an order, and of others; a clock more where the slot
+was not at hand."""
+_NEXT = {True: 13, False: 9}
+"""To the entry of the next one: behind replacements, and behind others."""
+_REBUILD = 64
+"""A rebuild takes longer than that."""
+_ADDS = "AF"
+_USED = itch.BOOK_TYPES + itch.TRADE.code
+_ROW_NAMES = tuple(name for name in ROW.names or () if name)
+
+
+class RecordingCard(simulated.SimulatedCard):
+    """The simulated card; keeps what it was given.
+
+    Attributes
+    ----------
+    given : list of bytes
+        Frames by number.
+    settings : list of Input
+        Registers that were written, with the clock before they read so.
+    """
+
+    def __init__(self, geometry: Geometry, **options: Any) -> None:
+        super().__init__(geometry, **options)
+        self.given: list[bytes] = []
+        self.settings: list[Input] = []
+
+    def send(self, frame: bytes, *, at: int | None = None, fcs: int | None = None) -> int:
+        """Queue a frame, see `SimulatedCard.send`."""
+        self.given.append(frame)
+        return super().send(frame, at=at, fcs=fcs)
+
+    def write(self, block: str, name: str, value: int) -> None:
+        """Set a register, see `SimulatedCard.write`."""
+        super().write(block, name, value)
+        setting = "session_up" if (block, name) == ("session", "up") else name
+        if setting in SETTINGS:
+            # The session's state passes a register on its way to the gate.
+            clock = self.cycle - (setting != "session_up")
+            self.settings.append((IN_SETTING, clock, SETTINGS.index(setting), value))
+        if (block, name) == ("risk", "commit"):
+            # Windows count from the clock in which the set comes into force.
+            self.settings.append((IN_SETTING, self.cycle - 1, WINDOWS_FROM, self.cycle + ParameterSets.LATENCY))
+
+    def pulse(self, block: str, name: str) -> None:
+        """Do once what the register stands for, see `SimulatedCard.pulse`."""
+        super().pulse(block, name)
+        if (block, name) == ("risk", "rearm_loss"):
+            self.settings.append((IN_REARM_LOSS, self.cycle - 1))
+
+
+@dataclass
+class Journal:
+    """A run, ready for the twin.
+
+    Parameters
+    ----------
+    records : list of Record
+        What the card told, in order.
+    clocks : numpy.ndarray
+        Clocks of the BBO changes, and `leads` the clocks from their messages' entry into the book.
+    heard : numpy.ndarray
+        Clocks in which messages were decoded.
+    inputs : list of Input
+        All else, in order of clocks.
+    messages : dict of int to bytes
+        Messages of the feed by number.
+    """
+
+    records: list[Record]
+    clocks: NDArray[np.int64]
+    leads: NDArray[np.int64]
+    heard: NDArray[np.int64]
+    inputs: list[Input]
+    messages: dict[int, bytes] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> NDArray[Any]:
+        """BBO changes as the card told them."""
+        told = (record for record in self.records if record["kind"] == events.BBO.code)
+        return np.array([tuple(record[name] for name in _ROW_NAMES) for record in told], ROW)
+
+
+def journal(
+    records: Sequence[Record], card: RecordingCard, *, slots: Mapping[int, int], ignore_market_hours: bool
+) -> Journal:
+    """Of a run that has ended; `slots` gives slots by locate."""
+    heard: dict[int, tuple[int, bytes]] = {}
+    inputs = list(card.settings)
+    for number, first, last in card.received_at().tolist():
+        frame = card.given[number]
+        if frame[network.ETHERNET.size + network.IPV4.offset("protocol")] == network.PROTOCOL_UDP:
+            heard |= dict(_messages(frame, first))
+        elif _has_payload(frame):
+            inputs.append((IN_SEGMENT, last))
+    timed = list(_whole_clocks(records))
+    status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
+    inputs += status.begin()
+    touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
+    book = _Book(touched)
+    entered: dict[int, int] = {}
+    for sequence, (clock, message) in sorted(heard.items()):
+        slot = slots.get(int.from_bytes(message[1:3], "big"))
+        inputs += status.see(message, slot, clock)
+        if slot is not None:
+            entered[sequence] = book.enter(sequence, message, clock)
+            if price := book.sale(message):
+                inputs.append((IN_TRADE, entered[sequence] + _SALE, slot, price))
+    inputs += _told(timed)
+    inputs.sort(key=lambda one: one[1])
+    return Journal(
+        records=timed,
+        clocks=np.array(list(touched.values()), np.int64),
+        leads=np.array([clock - entered[sequence] - 1 for sequence, clock in touched.items()], np.int64),
+        heard=np.array(sorted(clock for clock, _ in heard.values()), np.int64),
+        inputs=inputs,
+        messages={sequence: message for sequence, (_, message) in heard.items()},
+    )
+
+
+def _messages(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
+    """Messages of a feed frame by number, each with the clock in which it is decoded."""
+    header = moldudp64.HEADER.unpack(frame, _UDP_PAYLOAD)
+    at = _UDP_PAYLOAD + moldudp64.HEADER.size
+    for number in range(int(header["message_count"])):
+        begin = at + _LENGTH
+        at = begin + int.from_bytes(frame[at:begin], "big")
+        yield int(header["sequence_number"]) + number, (first + at - 1 + _DECODED, frame[begin:at])
+
+
+def _has_payload(frame: bytes) -> bool:
+    begin = network.ETHERNET.size + network.IPV4.offset("total_length")
+    return network.ETHERNET.size + int.from_bytes(frame[begin : begin + 2], "big") > _TCP_PAYLOAD
+
+
+def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
+    """Records with their clocks as counts of more than 32 bits. They come in order but for some clocks."""
+    last = 0
+    for record in records:
+        last += (record["cycle"] - last + _WRAP // 2) % _WRAP - _WRAP // 2
+        yield dict(record) | {"cycle": last}
+
+
+class _Book:
+    """When each message enters the book, and what sales it tells."""
+
+    def __init__(self, touched: Mapping[int, int]) -> None:
+        self._touched = touched
+        self._free = 0
+        self._prices: dict[int, int] = {}
+
+    def enter(self, sequence: int, message: bytes, clock: int) -> int:
+        """Clock in which a message of a watched slot enters the book."""
+        kind = chr(message[0])
+        if kind not in _USED:
+            return clock
+        entry = clock if clock >= self._free else max(self._free, clock + _QUEUED)
+        touch = self._touched.get(sequence, entry)
+        soonest = touch - _TOUCH[kind in _ADDS]
+        rebuilt = soonest - entry >= _REBUILD
+        if touch > entry and not rebuilt:
+            entry = min(max(entry, soonest - 1), soonest)
+        self._free = touch if rebuilt else entry + _NEXT[kind == itch.ORDER_REPLACE.code]
+        return entry
+
+    def sale(self, message: bytes) -> int:
+        """Price of the sale a message tells, 0 where it tells none."""
+        layout = itch.MESSAGES[chr(message[0])]
+        if layout.code not in _USED:
+            return 0
+        values = layout.unpack(message)
+        prices = self._prices
+        if layout is itch.TRADE:
+            return int(values["price"])
+        reference = int(values["orig_order_ref" if layout is itch.ORDER_REPLACE else "order_ref"])
+        if layout.code in _ADDS:
+            prices[reference] = int(values["price"])
+        elif layout is itch.ORDER_DELETE:
+            prices.pop(reference, None)
+        elif layout is itch.ORDER_REPLACE:
+            if prices.pop(reference, None) is not None:
+                prices[int(values["new_order_ref"])] = int(values["price"])
+        elif layout is itch.ORDER_EXECUTED:
+            return prices.get(reference, 0)
+        elif layout is itch.ORDER_EXECUTED_WITH_PRICE and values["printable"] == itch.PRINTABLE and reference in prices:
+            return int(values["execution_price"])
+        return 0
+
+
+def _told(records: Sequence[Record]) -> Iterator[Input]:
+    """Reports, alarms and changes of integrity. What an alarm was about is in no record, but that it was is."""
+    fills = {
+        (record["user_ref_num"], record["cycle"]): record for record in records if record["kind"] == events.FILL.code
+    }
+    left: dict[int, int] = {}
+    for record in records:
+        kind, clock = record["kind"], record["cycle"]
+        if kind == events.VERDICT.code and record["user_ref_num"]:
+            left[record["user_ref_num"]] = record["quantity"]
+        elif kind == events.INTEGRITY.code:
+            yield (IN_INTEGRITY, clock, record["slot"], record["integrity"], record["cause"])
+        elif kind == events.ALARM.code:
+            yield (IN_ALARM, clock, record["user_ref_num"], record["alarm"], record["report"])
+        elif kind == events.ORDER_STATE.code:
+            number, report = record["user_ref_num"], record["report"]
+            before, left[number] = left[number], record["open_shares"]
+            # A fill's record is made a clock behind its order's.
+            fill = fills.get((number, clock + 1)) if report == ord(ouch.ORDER_EXECUTED.code) else None
+            if fill is not None:
+                shares, price, match = fill["quantity"], fill["price"], fill["match_number"]
+                yield (IN_REPORT, clock, report, number, shares, price, 0, record["reason"], match)
+                continue
+            accepted = report == ord(ouch.ORDER_ACCEPTED.code)
+            dead = accepted and not record["open_shares"]
+            state = ord(ouch.ORDER_STATE_DEAD if dead else ouch.ORDER_STATE_LIVE)
+            quantity = before if accepted else before - record["open_shares"]
+            yield (IN_REPORT, clock, report, number, quantity, 0, state, record["reason"], 0)

@@ -1,0 +1,216 @@
+"""Trading of gateware and twin on days that provoke every refusal the demo's market can, and a twin that lies."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from hdl.spec.reasons import Miss, Mode, Refusal, TradingState
+from host import cli, compare_trading, demo
+from host.config import Configuration, Pair
+from host.journal import RecordingCard
+from sim.market import Market
+from sim.twin.trading import TradingTwin
+from tests.host.records import framed
+from tests.support.fickle import Moods, traded
+
+USD = Decimal
+FREE = {"rate_tokens": 5_000, "rate_interval_us": USD(1)}
+WIDE = {"max_long_shares": 100_000, "max_short_shares": 100_000, "max_quantity_shares": 1_000}
+NOT_PROVOKED = {Refusal.INTEGRITY, Refusal.STALE, Refusal.OFF_TICK, Miss.HOST_ORDER}
+"""A book that falls between trigger and gate, a feed silent between them, a limit off the grid, an order by hand: no market brings
+these about.
+`tests/sim/test_trading_twin.py` does."""
+
+
+@dataclass
+class Day:
+    """A configuration, as it differs from the demo's, and what happens."""
+
+    messages: int = 6_000
+    risk: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
+    pairs: dict[str, Any] = field(default_factory=dict)
+    cooldown: Decimal = USD(1)
+    interval: int = 34
+    hubs: int = 0
+    """More pairs, all with one of two symbols."""
+    alternate: bool = False
+    """Every third symbol and every other pair is off."""
+    moods: Moods = Moods()
+    acts: dict[int, Callable[[RecordingCard], None]] = field(default_factory=dict)
+
+    def configuration(self, market: Market) -> Configuration:
+        base = demo.configuration(market)
+        pairs = [pair.model_copy(update=self.pairs) for pair in base.pairs]
+        pairs += hub_pairs(base, market, self.hubs, self.pairs)
+        limits = {symbol: limit.model_copy(update=self.limits) for symbol, limit in base.limits.items()}
+        if self.alternate:
+            pairs = [pair.model_copy(update={"enabled": number % 2 == 0}) for number, pair in enumerate(pairs)]
+            off = list(limits)[::3]
+            limits |= {symbol: limits[symbol].model_copy(update={"enabled": False}) for symbol in off}
+        strategy = {"cooldown_us": self.cooldown, "sample_interval_log2_ns": self.interval}
+        return replace(
+            base,
+            ceilings=None,
+            pairs=tuple(pairs),
+            limits=limits,
+            risk=base.risk.model_copy(update=FREE | self.risk),
+            strategy=base.strategy.model_copy(update=strategy),
+        )
+
+
+def hub_pairs(base: Configuration, market: Market, count: int, changes: dict[str, Any]) -> list[Pair]:
+    """Pairs of two symbols with all others, so many that a change of one is not through with its list before the next."""
+    rng, closes = random.Random(count), market.previous_closes
+    names = [slot.symbol for slot in base.slots]
+    found = []
+    while len(found) < count:
+        leg_a, leg_b = rng.choice(names[:2]), rng.choice(names)
+        if leg_a == leg_b:
+            continue
+        middle = (USD(closes[leg_a]) - USD(closes[leg_b])) / 10_000
+        row = {"name": f"hub {len(found)}", "leg_a": leg_a, "leg_b": leg_b, "weight_a": USD(1), "weight_b": USD(1)}
+        at = {"upper_usd": middle + USD("0.3"), "lower_usd": middle - USD("0.3")}
+        at |= {"exit_short_usd": middle, "exit_long_usd": middle}
+        found.append(base.pairs[0].model_copy(update=row | at | changes))
+    return found
+
+
+def write(name: str, value: int, block: str = "risk") -> Callable[[RecordingCard], None]:
+    return lambda card: card.write(block, name, value)
+
+
+ADAPTIVE = {
+    "thresholds": "adaptive", "upper_usd": None, "lower_usd": None, "exit_short_usd": None, "exit_long_usd": None,
+    "alpha_shift": 3, "k_entry": USD("1.5"), "k_exit": USD("0.25"), "warmup_samples": 16,
+}  # fmt: skip
+DAYS = {
+    "as in the demo": Day(cooldown=USD(100), risk={"rate_tokens": 6, "rate_interval_us": USD(60)}),
+    "portfolio": Day(risk={"max_gross_usd": USD(60_000), "max_net_usd": USD(30_000), "duplicate_window_us": USD(2_000)}),
+    "open orders": Day(hubs=20, risk={"max_open_orders": 1}, moods=Moods(silent=100), limits=WIDE),
+    "windows": Day(risk={"slot_rate_orders": 1, "slot_rate_window_us": USD(150)}),
+    "tight limits": Day(
+        limits={"max_quantity_shares": 90, "max_notional_usd": USD(9_000), "max_long_shares": 100, "max_short_shares": 100}
+        | {"collar_usd": USD("0.2"), "collar_bps": 40}
+    ),
+    "no reference": Day(limits={"reference_usd": USD(0)}, risk={"ignore_market_hours": True}),
+    "loss": Day(risk={"max_loss_usd": USD(1)}),
+    "unkind": Day(moods=Moods(reject=100, dead=100, part=200, silent=20), pairs={"max_units": 5}, limits=WIDE),
+    "alarm": Day(moods=Moods(impossible=100)),
+    "off": Day(alternate=True),
+    "allowance": Day(pairs={"max_triggers": 2}),
+    "hubs": Day(hubs=50, risk={"max_gross_usd": USD(300_000)}, moods=Moods(part=100), limits=WIDE),
+    "ledger full": Day(messages=20_000, hubs=30, moods=Moods(silent=10), limits=WIDE, pairs={"max_units": 200}, cooldown=USD(0)),
+    "adaptive": Day(pairs=ADAPTIVE),
+    "the host acts": Day(
+        pairs={"max_units": 40},
+        limits=WIDE,
+        risk={"ignore_market_hours": True},
+        acts={
+            2_500: write("trading_state", TradingState.REDUCE_ONLY),
+            3_000: write("trading_state", TradingState.ACTIVE),
+            3_200: write("mode", Mode.SHADOW),
+            3_600: write("mode", Mode.OFF),
+            4_000: write("mode", Mode.LIVE),
+            4_200: write("up", 0, block="session"),
+            4_400: write("up", 1, block="session"),
+            4_500: write("trading_state", TradingState.KILLED),
+        },
+    ),
+}
+SEEN: Counter[str] = Counter()
+
+
+@pytest.mark.parametrize("name", DAYS)
+def test_equal(name: str) -> None:
+    day, market = DAYS[name], Market(seed=1, messages=DAYS[name].messages)
+    found, summary = traded(day.configuration(market), market, moods=day.moods, acts=day.acts)
+    assert found.equal, found
+    assert found.records["verdict"]["twin"] > 50
+    SEEN.update(found.reasons)
+    SEEN.update(found.misses)
+    if summary.events_lost == 0:
+        assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
+
+
+def test_every_reason_was_there() -> None:
+    if len(SEEN) < len(DAYS):
+        pytest.skip("only with all days before it")
+    missing = {reason for reason in (*Refusal, *Miss) if not SEEN[reason.name.lower()]}
+    assert missing == NOT_PROVOKED
+
+
+def test_a_lie_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A twin whose fourth order has a share more."""
+    honest = TradingTwin.advance
+
+    def lying(self: TradingTwin, *arguments: Any, **options: Any) -> None:
+        honest(self, *arguments, **options)
+        verdict = [record for record in self.records if record["kind"] == "V"][3]
+        verdict["quantity"] += 1
+
+    monkeypatch.setattr(compare_trading.TradingTwin, "advance", lying)
+    market = Market(seed=1, messages=5_000)
+    found, _ = traded(demo.configuration(market), market)
+    assert not found.equal and found.difference is not None
+    assert (found.difference.what, found.difference.index) == ("verdict", 3)
+    assert found.difference.rtl is not None and found.difference.twin is not None
+    assert found.difference.twin["quantity"] == found.difference.rtl["quantity"] + 1
+    assert found.difference.message["type"] in "AFECXDU" and found.difference.before
+
+
+@pytest.mark.parametrize("change", [{"slippage_ticks": 4}, {"size_a_shares": 79}, {"max_units": 1}, {"upper_usd": USD(1)}])
+def test_another_row_is_another_day(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]) -> None:
+    """Where the twin's pairs are not the card's, they part."""
+    honest = compare_trading.trading_twin
+
+    def other(configuration: Configuration, *arguments: Any) -> TradingTwin:
+        pairs = tuple(pair.model_copy(update=change) for pair in configuration.pairs)
+        return honest(replace(configuration, pairs=pairs), *arguments)
+
+    monkeypatch.setattr(compare_trading, "trading_twin", other)
+    market = Market(seed=1, messages=5_000)
+    assert not traded(demo.configuration(market), market)[0].equal
+
+
+CONFIGURATION = """
+[[pairs]]
+leg_a = "{0}"
+leg_b = "{1}"
+weight_a = 1.0
+weight_b = 1.0
+upper_usd = -90.0
+exit_short_usd = -91.0
+lower_usd = -1000.0
+exit_long_usd = -999.0
+size_a_shares = 10
+size_b_shares = 10
+[risk]
+mode = "live"
+"""
+
+
+def test_from_the_command_line(tmp_path: Path) -> None:
+    market = Market(seed=1, messages=4_500)
+    path, config = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    path.write_bytes(framed(list(market.generate())))
+    config.write_text(CONFIGURATION.format(*market.names[:2]))
+    arguments = ["compare", str(path), "--config", str(config), "--preset", "versa", "--json"]
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    found = json.loads(result.stdout)
+    assert found["equal"] and found["trading"]["equal"] and found["trading"]["records"]["verdict"]["twin"] > 0
+    shown = CliRunner().invoke(cli.app, arguments[:-1], catch_exceptions=False)
+    assert "records of gateware and twin" in shown.stdout and shown.exit_code == 0
+    wide = CliRunner().invoke(cli.app, [*arguments[:-2], "large_10g"], catch_exceptions=False)
+    assert wide.exit_code == 2 and "at one byte a beat" in wide.stderr

@@ -1,0 +1,120 @@
+"""A day of trading against an exchange that is not always kind, recorded for the twin."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hdl.spec import ouch
+from hdl.spec.geometry import PRESETS
+from hdl.spec.layout import Value
+from host.compare_trading import TradingComparison, judge
+from host.config import Configuration
+from host.framing import Feed
+from host.journal import RecordingCard
+from host.loader import Loader, OrderSession
+from host.replay import Replay
+from host.stimulus import from_messages
+from host.summary import Summary
+from sim.market import Market
+from sim.tcp import Endpoint
+from sim.venue import Reject, Venue
+
+_REPORT_CLOCKS = 375
+
+
+@dataclass(frozen=True)
+class Moods:
+    """How often, of a thousand orders, the exchange does something else than what the market would have it do."""
+
+    reject: int = 0
+    dead: int = 0
+    part: int = 0
+    """Fills some shares at random, cancels the others."""
+    silent: int = 0
+    """Never answers."""
+    impossible: int = 0
+    """Reports what cannot be."""
+
+
+class FickleVenue(Venue):
+    """`Venue` with moods, and a host that acts as messages go by."""
+
+    def __init__(self, *, moods: Moods, seed: int, acts: Mapping[int, Callable[[], None]], **options: Any) -> None:
+        super().__init__(**options)
+        self._moods = moods
+        self._rng = random.Random(seed)
+        self._acts = acts
+        self._seen = 0
+
+    def observe(self, message: bytes) -> None:
+        super().observe(message)
+        self._seen += 1
+        if self._seen in self._acts:
+            self._acts[self._seen]()
+
+    def _enter(self, order: dict[str, Value]) -> bytes:
+        roll = self._rng.randrange(1000)
+        for mood, times in vars(self._moods).items():
+            if roll < times:
+                return getattr(self, f"_{mood}")(order)
+            roll -= times
+        return super()._enter(order)
+
+    def _reject(self, order: dict[str, Value]) -> bytes:
+        return self._say(ouch.REJECTED, order, reason=Reject.OTHER, clordid=order["clordid"])
+
+    def _accepted(self, order: dict[str, Value], state: str) -> bytes:
+        echoed = {name: value for name, value in order.items() if name not in ("type", "user_ref_num")}
+        self._next_reference += 1
+        return self._say(ouch.ORDER_ACCEPTED, order, order_ref=self._next_reference, order_state=state, **echoed)
+
+    def _dead(self, order: dict[str, Value]) -> bytes:
+        return self._accepted(order, "D")
+
+    def _part(self, order: dict[str, Value]) -> bytes:
+        quantity = int(order["quantity"])
+        filled = self._rng.randrange(quantity)
+        said = self._accepted(order, "L")
+        if filled:
+            self._next_match += 1
+            fill = {"quantity": filled, "price": order["price"], "liquidity_flag": "R", "match_number": self._next_match}
+            said += self._say(ouch.ORDER_EXECUTED, order, **fill)
+        return said + self._say(ouch.ORDER_CANCELED, order, quantity=quantity - filled, reason="I")
+
+    def _silent(self, order: dict[str, Value]) -> bytes:
+        return b""
+
+    def _impossible(self, order: dict[str, Value]) -> bytes:
+        return self._say(ouch.ORDER_CANCELED, order, quantity=1_000_000, reason="I")
+
+
+def traded(
+    configuration: Configuration,
+    market: Market,
+    *,
+    moods: Moods | None = None,
+    acts: Mapping[int, Callable[[RecordingCard], None]] | None = None,
+) -> tuple[TradingComparison, Summary]:
+    """Run a market through the simulated card, and what it did through the twin; `acts` by number of the message they follow."""
+    feed, session, records = Feed(session=b"T2TDEMO001"), OrderSession(), []
+    with RecordingCard(PRESETS["versa"]) as card:
+        loader = Loader(card)
+        loader.load(configuration, feed, session)
+        loader.arm(configuration.mode)
+        venue = FickleVenue(
+            moods=moods or Moods(),
+            seed=market.seed,
+            acts={number: lambda act=act: act(card) for number, act in (acts or {}).items()},
+            local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
+            remote=Endpoint(session.local_mac, session.local_address, session.local_port),
+            send_next=session.receive_next,
+            receive_next=session.send_next,
+            latency=_REPORT_CLOCKS,
+        )
+        replay = Replay(card, loader, configuration, feed, exchange=venue, listen=records.append)
+        replay.run(from_messages(market.generate(), feed, pack=2))
+        summary = replay.summary(file="", form="itch", engine="rtl")
+        return judge(records, card, replay, summary, configuration), summary
