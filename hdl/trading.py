@@ -291,8 +291,8 @@ class TradingCore(wiring.Component):
         connect(m, trigger=trigger.thresholds, statistics=statistics.thresholds)
         m.d.comb += [
             # The trigger takes the same streams; statistics only look on.
-            statistics.pairs.valid.eq(sets.take_pair),
-            statistics.pairs.payload.eq(self.pairs.payload),
+            statistics.pairs.valid.eq(trigger.pairs.valid),
+            statistics.pairs.payload.eq(trigger.pairs.payload),
             statistics.bank.eq(sets.bank),
             statistics.swap.eq(sets.swap),
             statistics.restart.valid.eq(taken),
@@ -337,6 +337,8 @@ class TradingCore(wiring.Component):
                 m.d.comb += refused.eq(1)
         m.d.sync += self.structure_refused.eq(refused)
 
+        # A clock later than it is taken, which is long before a commit can bring it into force: the way to the memories is long.
+        m.d.sync += [trigger.pairs.valid.eq(sets.take_pair), trigger.pairs.payload.eq(self.pairs.payload)]
         m.d.comb += [
             sets.pairs.valid.eq(self.pairs.valid),
             sets.pairs.payload.row.eq(self.pairs.payload.index),
@@ -348,8 +350,6 @@ class TradingCore(wiring.Component):
             sets.limits_refused.eq(gate.row_refused),
             sets.judging.eq(gate.judging),
             trigger.hold.eq(sets.hold),
-            trigger.pairs.valid.eq(sets.take_pair),
-            trigger.pairs.payload.eq(self.pairs.payload),
             self.epoch.eq(sets.epoch),
             *(getattr(self, name).eq(getattr(sets, name)) for name in _SETS),
         ]

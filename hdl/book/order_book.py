@@ -420,8 +420,10 @@ class OrderBook(wiring.Component):
 
     def _restore(self, m: Module, at_rest: Value) -> Value:
         """When what was `recovered` is applied. A message given a clock before that needs as long as the decoder to get here."""
-        waits, passing = Signal(), Signal(_ON_THE_WAY)
-        now = waits & ~passing.any() & at_rest
+        waits, passing, rested = Signal(), Signal(_ON_THE_WAY), Signal()
+        # A message that begins in this very clock comes behind all that was recovered.
+        now = waits & ~passing.any() & rested
+        m.d.sync += rested.eq(at_rest)
         m.d.sync += passing.eq(Cat(self.recovered, passing))
         with m.If(self.suspect.valid | self.given_up | self.declare_exact | self.clear | now):
             m.d.sync += waits.eq(0)
