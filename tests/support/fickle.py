@@ -80,9 +80,8 @@ class FickleVenue(Venue):
         said = self._accepted(order, "L")
         if filled:
             self._next_match += 1
-            said += self._say(
-                ouch.ORDER_EXECUTED, order, quantity=filled, price=order["price"], liquidity_flag="R", match_number=self._next_match
-            )
+            fill = {"quantity": filled, "price": order["price"], "liquidity_flag": "R", "match_number": self._next_match}
+            said += self._say(ouch.ORDER_EXECUTED, order, **fill)
         return said + self._say(ouch.ORDER_CANCELED, order, quantity=quantity - filled, reason="I")
 
     def _silent(self, order: dict[str, Value]) -> bytes:
