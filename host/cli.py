@@ -352,7 +352,7 @@ def compare_engines(
 def _refuse_what_the_twin_lacks(**files: Path | None) -> None:
     wanted = [f"--{name}" for name, path in files.items() if path is not None]
     if wanted:
-        fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
+        fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither orders nor clocks nor wires; take --engine rtl")
 
 
 def run_twin(
