@@ -10,11 +10,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
+import numpy as np
 import typer
 from rich import box
 from rich.console import Console
@@ -22,8 +23,10 @@ from rich.table import Table
 
 from hdl.spec import itch
 from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.reasons import TradingState
+from hdl.spec.statistics import SPREAD_FRACTION
 from host.card import CardError
-from host.config import Configuration
+from host.config import Configuration, pairs_by_slot
 from host.framing import Feed
 from host.inputs.itch_file import looks_like_itch
 from host.inputs.source import InputError, Source
@@ -33,11 +36,14 @@ from host.stimulus import from_messages
 from sim import card as simulated
 from sim.generator import Traffic
 from sim.tools import ToolError
-from sim.twin import FramingError, Twin
+from sim.twin import ROW, FramingError, Twin
+from sim.twin.trade.state import PAIR_ROW
+from sim.twin.trading import TradingTwin
 
 _USAGE, _TOOL, _INPUT, _CARD = 2, 3, 4, 5
 _GENERATED = 2_000_000
 _RTL_MESSAGES = 3_000
+_PAIRS, _CLOCKS_A_ROW = 64, 160
 _BOOK_TYPES = itch.BOOK_TYPES.encode()
 _CARDS = (
     PRESETS["large"],
@@ -226,6 +232,7 @@ def _software(market: Sample, rounds: int) -> Iterator[Figure]:
     yield Figure("twin, busiest symbol alone", alone, "ns/message", "its messages about orders, as a file of their own")
     memory = max(0.0, per_message["whole"] - alone)
     yield Figure("twin, more than that", memory, "ns/message", "what many symbols cost: memory out of cache, rebuilds")
+    yield from _trading(market, rounds)
     if judge is None:
         yield Figure("itch-book", 0, "ns/message", "not installed; it is in the extra `test`")
     else:
@@ -242,6 +249,33 @@ def _timed(act: Callable[[], object]) -> float:
 def _twin(raw: bytes, geometry: Geometry, bindings: dict[int, int]) -> float:
     twin = Twin(geometry, bindings=bindings)
     return _timed(lambda: sum(len(rows) for rows in twin.batches(raw)))
+
+
+def _trading(market: Sample, rounds: int) -> Iterator[Figure]:
+    """What pairs cost that watch every symbol, 64 of them, with thresholds that are hardly ever reached."""
+    bindings = _bindings(market.locates, market.geometry)
+    rows = np.concatenate(list(Twin(market.geometry, bindings=bindings).batches(market.raw)) or [np.zeros(0, ROW)])
+    clocks = np.arange(len(rows), dtype=np.int64) * _CLOCKS_A_ROW
+    slots = max(2, min(len(bindings), market.geometry.slots))
+    pairs = [_pair(number % slots, (number * 5 + number // slots + 1) % slots) for number in range(_PAIRS)]
+    geometry = replace(market.geometry, pairs=_PAIRS)
+    best = float("inf")
+    for _ in range(rounds):
+        halted = {"trading_state": TradingState.HALTED}
+        twin = TradingTwin(geometry, pairs=pairs, lists=pairs_by_slot(pairs, geometry), limits={}, settings=halted)
+        best = min(best, _timed(lambda twin=twin: twin.advance(rows, clocks, until=_CLOCKS_A_ROW * len(rows))))  # type: ignore[misc]
+    note = f"{_PAIRS} pairs, {2 * _PAIRS / slots:.1f} a symbol"
+    yield Figure("twin, trading", best * 1e9 / max(1, len(rows)), "ns/BBO change", note)
+    yield Figure("twin, trading", best * 1e9 / max(1, market.messages), "ns/message", "to be added to decode and book")
+
+
+def _pair(slot_a: int, slot_b: int) -> dict[str, int]:
+    """Sells at 100,000 dollars and buys at as much below zero."""
+    nothing = dict.fromkeys(PAIR_ROW, 0)
+    legs = {"slot_a": slot_a, "slot_b": slot_b, "enabled": 1, "size_a": 100, "size_b": 100, "max_units": 1}
+    far = 10**9 << SPREAD_FRACTION
+    weights = dict.fromkeys(("weight_a", "weight_b"), 1 << SPREAD_FRACTION)
+    return nothing | legs | weights | {"upper": far, "lower": -far, "exit_short": -far, "exit_long": far}
 
 
 def _itch_book() -> Callable[[bytes], float] | None:

@@ -384,7 +384,7 @@ def compare_engines(
 def _refuse_what_the_twin_lacks(**options: object) -> None:
     wanted = [f"--{name}" for name, given in options.items() if given]
     if wanted:
-        fail(Exit.USAGE, f"{', '.join(wanted)}: the twin has neither orders nor clocks nor wires; take --engine rtl")
+        fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither orders nor clocks nor wires; take --engine rtl")
 
 
 def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: Iterable[str]) -> Push:

@@ -1,4 +1,4 @@
-"""The twin: what decoder and book do in gateware, in compiled Python, bit for bit and as fast as a core can."""
+"""The twin: what the card does in gateware, in compiled Python, bit for bit. `sim.twin.trading` is its trading half."""
 
 from sim.twin.kernel import ROW
 from sim.twin.receiver import Receiver

@@ -30,8 +30,8 @@ def test_a_file_is_generated_and_measured(tmp_path: Path) -> None:
     assert (found["messages"], found["symbols"], found["watched"], found["unwatched_messages"]) == (5000, 5, 5, 0)
     figures = {figure["name"]: figure["value"] for figure in found["figures"]}
     assert set(figures) == {
-        "twin, decode", "twin, decode and book", "twin, busiest symbol alone", "twin, more than that", "itch-book",
-        "twin against itch-book",
+        "twin, decode", "twin, decode and book", "twin, busiest symbol alone", "twin, more than that", "twin, trading",
+        "itch-book", "twin against itch-book",
     }  # fmt: skip
     assert 0 < figures["twin, decode"] < figures["twin, decode and book"]
     assert figures["twin against itch-book"] == pytest.approx(figures["itch-book"] / figures["twin, decode and book"])

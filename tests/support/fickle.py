@@ -97,10 +97,11 @@ def traded(
     *,
     moods: Moods | None = None,
     acts: Mapping[int, Callable[[RecordingCard], None]] | None = None,
+    preset: str = "versa",
 ) -> tuple[TradingComparison, Summary]:
     """Run a market through the simulated card, and what it did through the twin; `acts` by number of the message they follow."""
     feed, session, records = Feed(session=b"T2TDEMO001"), OrderSession(), []
-    with RecordingCard(PRESETS["versa"]) as card:
+    with RecordingCard(PRESETS[preset]) as card:
         loader = Loader(card)
         loader.load(configuration, feed, session)
         loader.arm(configuration.mode)
