@@ -358,6 +358,8 @@ def compare_engines(
             given = opened()
             if configuration.pairs and (given.records is None or geometry.width != 1):
                 fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
+            if configuration.liquidation is not None:
+                fail(Exit.USAGE, "[liquidation]: the twin has no orders of the host")
             recording = stack.enter_context(RecordingCard(geometry))
             card = _run(recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder)
             told = card.summary(file=str(file), form=given.form, engine="")

@@ -26,8 +26,8 @@ USD = Decimal
 FREE = {"rate_tokens": 5_000, "rate_interval_us": USD(1)}
 WIDE = {"max_long_shares": 100_000, "max_short_shares": 100_000, "max_quantity_shares": 1_000}
 NOT_PROVOKED = {Refusal.INTEGRITY, Refusal.STALE, Refusal.OFF_TICK, Miss.HOST_ORDER}
-"""A book that falls between trigger and gate, a feed silent between them, a limit off the grid, an order by hand: no market brings
-these about.
+"""A book that falls between trigger and gate, a feed silent between them, a limit off the grid, an order by hand: no market
+brings these about.
 `tests/sim/test_trading_twin.py` does."""
 
 
@@ -229,5 +229,8 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert found["equal"] and found["trading"]["equal"] and found["trading"]["records"]["verdict"]["twin"] > 0
     shown = CliRunner().invoke(cli.app, arguments[:-1], catch_exceptions=False)
     assert "records of gateware and twin" in shown.stdout and shown.exit_code == 0
+    config.write_text(CONFIGURATION.format(*market.names[:2]) + "[liquidation]\nslice_shares = 10\n")
+    by_hand = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert by_hand.exit_code == 2 and "[liquidation]: the twin has no orders of the host" in by_hand.stderr
     wide = CliRunner().invoke(cli.app, [*arguments[:-2], "large_10g"], catch_exceptions=False)
     assert wide.exit_code == 2 and "at one byte a beat" in wide.stderr
