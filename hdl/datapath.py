@@ -97,7 +97,8 @@ class DataPath(wiring.Component):
         m.submodules.hold = hold = PacketHold(width=width)
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)
         m.submodules.resequencer = order = Resequencer(width=width, ring_messages=geometry.ring_messages)
-        settle = frames.verdict + mold.verdict + order.latency
+        # A clock more than the verdict takes: in it a number the host has loaded goes first.
+        settle = frames.verdict + mold.verdict + order.latency + 1
         m.submodules.injector = injector = MessageInjector(width=width, settle=settle, tail=order.latency)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency + order.latency)
         m.submodules.book = book = OrderBook(geometry=geometry)

@@ -311,12 +311,15 @@ class TradingCore(wiring.Component):
 
         Which one it is hangs on a register alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself:
         no request may meet sets that change."""
-        host, dropped = self.host_order, Signal()
+        host, dropped, held, kept_out = self.host_order, Signal(), Signal(), Signal()
+        # In the first clock of a new set `MarketStatus` still judges by the old one.
+        m.d.sync += held.eq(hold)
         m.d.comb += [
-            gate.valid.eq(trigger.valid | (host.valid & ~hold)),
+            kept_out.eq(hold | held | (host.payload.row.slot >= self._geometry.slots)),
+            gate.valid.eq(trigger.valid | (host.valid & ~kept_out)),
             trigger.ready.eq(gate.ready),
             gate.payload.eq(trigger.payload),
-            dropped.eq(host.valid & (trigger.valid | hold | ~gate.ready)),
+            dropped.eq(host.valid & (trigger.valid | kept_out | ~gate.ready)),
         ]
         with m.If(~trigger.valid):
             m.d.comb += [

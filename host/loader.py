@@ -117,6 +117,7 @@ class Loader:
         self._map = RegisterMap(card.geometry)
         self._staged: Configuration | None = None
         self._configuration: Configuration | None = None
+        self._by_hand = False
 
     @property
     def geometry(self) -> Geometry:
@@ -182,10 +183,12 @@ class Loader:
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
         self.load_slots(configuration)
         self._lock_ceilings(configuration.ceilings)
-        self._load_structure(configuration)
         self._set("risk", ignore_market_hours=int(configuration.risk.ignore_market_hours))
         self.stage(configuration)
         self.commit()
+        # Last: what was sampled of pairs by the rows before is forgotten with their legs.
+        self._load_structure(configuration)
+        self._by_hand = False
         self._set(
             "session",
             local_mac=session.local_mac,
@@ -260,6 +263,8 @@ class Loader:
 
     def commit(self) -> int:
         """Put what was staged in force, and give its epoch. `CardError` where the card refuses it; then nothing has changed."""
+        if self._staged is None:
+            raise CardError("nothing was staged whole: there is nothing to commit")
         wanted = (self._card.read("risk", "epoch") + 1) % (1 << EPOCH_BITS)
         counts = {name: self._count(name) for name in _COMMIT_REFUSED}
         self._card.write("risk", "commit", wanted)
@@ -267,7 +272,7 @@ class Loader:
             why = [text for name, text in _COMMIT_REFUSED.items() if self._count(name) != counts[name]]
             reason = why[0] if why else "it does not say why"
             raise CardError(f"the card did not begin epoch {wanted}, it is at {epoch}: {reason}")
-        self._configuration = self._staged or self._configuration
+        self._configuration, self._staged = self._staged, None
         return epoch
 
     def load_slots(self, configuration: Configuration) -> None:
@@ -282,9 +287,11 @@ class Loader:
                 self.bind(self.slots[slot.symbol], slot.locate)
 
     def arm(self, mode: Mode) -> None:
-        """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED, or the
-        loss limit was reached and not re-armed."""
+        """Let orders out as the mode says: session up first, trading state last. `CardError` where the card is KILLED, the loss
+        limit was reached and not re-armed, or orders of the host have made the units of pairs another thing than positions."""
         self._refuse_killed()
+        if mode is not Mode.OFF and self._by_hand and self._configuration is not None and self._configuration.pairs:
+            raise CardError("orders of the host were written: what pairs hold is no longer known, load the configuration anew")
         if mode is not Mode.OFF and self.loss_reached:
             raise CardError("the loss limit was reached: nothing but re-arming it lets the card trade freely again")
         self.beat()
@@ -353,6 +360,7 @@ class Loader:
             raise ValueError(f"symbol: {symbol} was given, allowed are {', '.join(self.slots)}")
         row = {"slot": self.slots[symbol], "side": int(shares < 0), "quantity": abs(shares), "price": price}
         _table("risk", "order").pack(**row)
+        self._by_hand = True
         self._card.write_row("risk", "order", 0, **row)
 
     def beat(self) -> None:

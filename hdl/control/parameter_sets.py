@@ -11,8 +11,8 @@ from hdl.spec.registers import EPOCH_BITS
 class ParameterSets(wiring.Component):
     """Two banks of everything that belongs to a set: one is in force, the host writes the other. A commit changes them over.
 
-    Rows of `pairs` and of `limits` are taken in order, each table from row 0 on, and row 0 begins it anew; whatever else comes is
-    `out_of_turn` and not taken. A commit asks for an epoch. It is refused where that is not the one behind the epoch in force
+    Rows of `limits` and then of `pairs` are taken in order, each table from row 0 on. Row 0 of `limits` begins a set anew, row 0 of
+    `pairs` that table; whatever else comes is `out_of_turn` and not taken. A commit asks for an epoch. It is refused where that is not the one behind the epoch in force
     (`wrong_epoch`), and where not every row of both tables was taken since the last change, or one of them was refused behind
     this component (`incomplete`). So a set is only ever in force whole, and one that was begun and given up is written over.
 
@@ -20,7 +20,8 @@ class ParameterSets(wiring.Component):
     request, or to none, within `DRAIN` clocks, the gate judges it, and in the clock after `swap` everything is read from the
     other bank.
 
-    Latency: `swap` comes `LATENCY` clocks after `commit`, at most `LATENCY_BUSY` where a request is being judged.
+    Latency: `swap` comes `LATENCY` clocks after `commit`, at most `LATENCY_BUSY` where a request is being judged; one more
+    behind a row of limits that was just written.
 
     Overload: while a commit waits (`frozen`) nothing of a set is taken; rows that come then are out of turn. A second commit that
     comes meanwhile is answered after the first.
@@ -95,6 +96,9 @@ class ParameterSets(wiring.Component):
         m.d.comb += self.frozen.eq(self.commit.valid | asked | self.hold)
         pairs = self._rows(m, self.pairs, self.take_pair, self._geometry.pairs)
         limits = self._rows(m, self.limits, self.take_limits, self._geometry.slots)
+        # A set begins with its limits: what was written of another before them is none of it.
+        with m.If(self.take_limits & (self.limits.payload.row == 0)):
+            m.d.sync += pairs.eq(0)
         m.d.comb += self.out_of_turn.eq((self.pairs.valid & ~self.take_pair) | (self.limits.valid & ~self.take_limits))
         self._broken = broken = Signal()
         with m.If(self.limits_refused):

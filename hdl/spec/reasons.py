@@ -153,9 +153,10 @@ class Miss(enum.IntEnum):
     GATE_BUSY = 5
     """The gate was at work on another order."""
     ALLOWANCE = 6
-    """The pair has used up its `max_triggers`: it is off until the host writes its row."""
+    """The pair has used up its `max_triggers`: it is off until the host writes its legs."""
     HOST_ORDER = 7
-    """The host wrote an order while the gate was at work on another one, or in the clock of a trigger, which goes first."""
+    """The host wrote an order while the gate was at work on another one, in the clock of a trigger, which goes
+    first, or while sets change; or for no slot of this card."""
 
 
 class Integrity(enum.IntEnum):

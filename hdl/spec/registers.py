@@ -417,7 +417,7 @@ STATUS = Block(
         Register("limits_refused", 32, Access.RO, "rows of limits above a ceiling, and ceilings written when locked"),
         Register("watchdog_expired", 32, Access.RO, "times the host's heartbeat was missed"),
         Register("samples", 32, Access.RO, "samples of adaptive pairs that were taken over"),
-        Register("samples_lost", 32, Access.RO, "samples due that found no room, or whose row was written before they were used"),
+        Register("samples_lost", 32, Access.RO, "samples due that found no room, or whose legs were written before they were used"),
         Register("samples_cut", 32, Access.RO, "samples further from the mean than is taken over, cut"),
         Register("commits_wrong_epoch", 32, Access.RO, "commits refused: the number was not the next epoch"),
         Register("commits_incomplete", 32, Access.RO, "commits refused: a row was not written since the last one, or was refused"),

@@ -188,7 +188,7 @@ class SpreadStatistics(wiring.Component):
         """Fetch what is known of a pair, take one sample over, put it back, work out thresholds."""
         geometry = self._geometry
         rule_layout = data.StructLayout(
-            {"alpha_shift": _SHIFT_BITS, "k_entry": _FACTOR_BITS, "k_exit": _FACTOR_BITS, "warmup": COUNT_BITS}
+            {"adaptive": 1, "alpha_shift": _SHIFT_BITS, "k_entry": _FACTOR_BITS, "k_exit": _FACTOR_BITS, "warmup": COUNT_BITS}
         )
         row_layout = data.StructLayout(
             {
@@ -343,7 +343,8 @@ class SpreadStatistics(wiring.Component):
                     root.eq(0),
                     factors.eq(Cat(rule.k_exit, rule.k_entry)),
                 ]
-                with m.If(void | stale | (row.samples < rule.warmup)):
+                # A sample may have waited until a set came into force in which its pair is static.
+                with m.If(void | stale | ~rule.adaptive | (row.samples < rule.warmup)):
                     m.d.sync += kept.eq(0)
                     m.next = "IDLE"
                 with m.Else():

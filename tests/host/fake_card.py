@@ -96,6 +96,8 @@ class FakeCard:
             if row not in (0, self._fresh[table]):
                 return self._refuse("rows_out_of_turn")
             self._fresh[table] = row + 1
+            if (table, row) == ("limits", 0):
+                self._fresh["pairs"] = 0
             self._broken &= table != "limits" or row != 0
         ceilings = self.rows.get(("risk", "ceilings", 0), {})
         above = table == "limits" and any(columns[name] > ceiling for name, ceiling in ceilings.items())

@@ -319,6 +319,11 @@ def test_a_commit_that_is_refused_says_why(configuration: config.Configuration) 
     card = FakeCard()
     loader = Loader(card)
     loader.load(configuration, Feed(), OrderSession())
+    with pytest.raises(CardError, match="nothing was staged whole"):
+        loader.commit()
+    loader.stage(configuration)
+    # Somebody else begins a set.
+    card.write_row("risk", "limits", 0, **dict.fromkeys(card.rows["risk", "limits", 0], 0))
     with pytest.raises(CardError, match="did not begin epoch 2, it is at 1: a row of the set is missing or was refused"):
         loader.commit()
 

@@ -121,6 +121,19 @@ def test_a_row_that_is_missing_is_missed(table: str) -> None:
     run(story)
 
 
+def test_limits_of_one_set_and_pairs_of_another_are_none() -> None:
+    async def story(bench: Bench) -> None:
+        await bench.write()
+        for row in range(GEOMETRY.slots):
+            await bench.row("limits", row)
+        assert await bench.commit(1) == {"incomplete": 1}
+        for row in range(GEOMETRY.pairs):
+            await bench.row("pairs", row)
+        assert await bench.commit(1) == {"swap": 1}
+
+    run(story)
+
+
 def test_rows_come_in_order_and_row_0_begins_anew() -> None:
     async def story(bench: Bench) -> None:
         await bench.write()
@@ -258,6 +271,9 @@ class SetsProof(wiring.Component):
                 m.d.sync += written.eq(watched == 0)
             with m.Elif(take & (row == watched)):
                 m.d.sync += written.eq(1)
+        with m.If(sets.take_limits & (self.limits.payload.row == 0)):
+            # A set begins with its limits; a pair written before them is of another.
+            m.d.sync += self._written[0].eq(0)
         with m.If(self.limits_refused):
             m.d.sync += self._spoiled.eq(1)
         with m.Elif(sets.take_limits & (self.limits.payload.row == 0)):
@@ -278,7 +294,7 @@ class SetsProof(wiring.Component):
 
 def test_a_second_set_can_come_into_force() -> None:
     """The rules below are not true for want of commits."""
-    assert judge(SetsProof(ParameterSets), depth=2 * (PROVED.pairs + 8), mode="cover") == "PASS"
+    assert judge(SetsProof(ParameterSets), depth=2 * (PROVED.pairs + PROVED.slots + 8), mode="cover") == "PASS"
 
 
 def test_a_half_written_set_is_never_in_force() -> None:
@@ -293,6 +309,7 @@ FAULTS = [
     ("(row == done)", "(row >= done)"),
     ("& ~self.limits_waiting),\n            is_next", "),\n            is_next"),
     ("limits.eq(0),", "limits.eq(limits),"),
+    ("pairs.eq(0)\n        m.d.comb", "pairs.eq(pairs)\n        m.d.comb"),
     ("self.bank.eq(~self.bank)", "self.bank.eq(self.bank)"),
 ]
 

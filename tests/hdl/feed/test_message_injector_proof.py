@@ -58,7 +58,7 @@ class Harness(wiring.Component):
             def _read(m: Module, ram: Any, write: Any) -> tuple[Signal, Signal]:
                 return Signal.like(write.addr), row
 
-        self.injector = Abstract(width=width, settle=self.settle, tail=behind, messages=2)
+        self.injector = Abstract(width=width, settle=self.settle + 1, tail=behind, messages=2)
         inputs = {"frame": 2, "waiting": 1, "live": 1, "word": 32, "word_valid": 1, "clear": 1, "bytes": len(row)}
         super().__init__({name: In(bits) for name, bits in inputs.items()})
 
