@@ -1,0 +1,334 @@
+"""TradingCore at random, an input at any clock: what the twin makes of the same inputs must be the same."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from typing import Any
+
+import cocotb
+import numpy as np
+
+from hdl.control.parameter_sets import ParameterSets
+from hdl.spec import itch
+from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Integrity, IntegrityCause, Miss, Mode, Refusal, TradingState
+from hdl.spec.registers import STRATEGY
+from hdl.trading import TradingCore
+from sim.twin import ROW
+from sim.twin.status import MarketStatus
+from sim.twin.trade.gate import ORDER_CLOCKS
+from sim.twin.trade.state import IN_INTEGRITY, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
+from sim.twin.trading import SUMS, TradingTwin
+from tests.host.records import directory, system_event, trading_action
+from tests.support.stepper import Stepper
+
+GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
+CLOCKS = 8_000
+RECORDS = {"trigger": "T", "verdict": "V", "order_state": "S", "fill": "F", "alarm": "A"}
+PULSES = ("miss", "refusal")
+EMPTY = dict.fromkeys((column.name for table in STRATEGY.tables if table.name == "pairs" for column in table.columns), 0)
+BOOKED = 6
+"""Clocks from a report that does not wait to its end."""
+
+
+def pair_row(rng: random.Random) -> dict[str, int]:
+    slot_a, slot_b = rng.sample(range(GEOMETRY.slots), 2)
+    return EMPTY | {
+        "slot_a": slot_a,
+        "slot_b": slot_a if rng.random() < 0.03 else slot_b,
+        "enabled": int(rng.random() < 0.95),
+        "weight_a": 1 << 12,
+        "weight_b": 1 << 12,
+        "upper": rng.choice((100, 300)) << 12,
+        "lower": -(rng.choice((100, 300)) << 12),
+        "exit_short": 0,
+        "exit_long": 0,
+        "size_a": rng.choice((0, *(50, 100, 200) * 5)),
+        "size_b": rng.choice((50, 100, 200)),
+        "max_units": rng.choice((1, 3, 50)),
+        "slippage": rng.choice((0, 1, 3)),
+        "max_triggers": rng.choice((0, 0, 4)),
+    }
+
+
+def limit_row(rng: random.Random) -> dict[str, int]:
+    return {
+        "enabled": int(rng.random() < 0.95),
+        "max_quantity": rng.choice((150, *(1000,) * 7)),
+        "max_notional": rng.choice((100 * 1_000_200, *(1 << 40,) * 7)),
+        "max_long": rng.choice((300, 1 << 20)),
+        "max_short": rng.choice((300, 1 << 20)),
+        "reference": rng.choice((0, *(1_000_000,) * 7)),
+        "collar": rng.choice((300, *(50_000,) * 7)),
+        "collar_bps": rng.choice((5, *(500,) * 7)),
+    }
+
+
+def settings(rng: random.Random) -> dict[str, int]:
+    return {
+        "cooldown": rng.choice((0, 40, 500)),
+        "mode": int(Mode.LIVE),
+        "rate_tokens": rng.choice((8, 60_000)),
+        "rate_interval": rng.choice((0, 1, 150)),
+        "max_gross": rng.choice((1 << 40, 3_000_000_000)),
+        "max_net": rng.choice((1 << 40, 1_500_000_000)),
+        "max_loss": rng.choice((1 << 40, 1_000_000)),
+        "max_open_orders": rng.choice((2, 0xFFFF)),
+        "duplicate_window": rng.choice((0, 3_000)),
+        "slot_rate_orders": rng.choice((0, 3)),
+        "slot_rate_window": rng.choice((0, 701)),
+        "stale_after": rng.choice((0, 30)),
+        "trading_state": int(TradingState.ACTIVE),
+        "session_up": 1,
+    }
+
+
+class Bench(Stepper):
+    """Drives the core clock by clock, and writes down every input with its clock."""
+
+    def __init__(self, dut: Any) -> None:
+        collect = ("order", *(f"{name}_event" for name in RECORDS))
+        super().__init__(
+            dut, TradingCore(geometry=GEOMETRY), collect=collect, pulses=(*PULSES, "halt"), levels=("loss_reached", *_LEVELS)
+        )
+
+    async def start(self, rng: random.Random) -> None:
+        await self.reset()
+        self.rng = rng
+        self.pairs = [pair_row(rng) for _ in range(GEOMETRY.pairs)]
+        self.limits = {slot: limit_row(rng) for slot in range(GEOMETRY.slots)}
+        self.lists: list[list[int]] = [[] for _ in range(GEOMETRY.slots)]
+        for number, row in enumerate(self.pairs):
+            for slot in (row["slot_a"], row["slot_b"]):
+                self.lists[slot].append(number)
+        self.settings = settings(rng)
+        self.inputs: list[tuple[int, ...]] = []
+        self.rows: list[tuple[int, ...]] = []
+        self.clocks: list[int] = []
+        self.leads: list[int] = []
+        self.heard: list[int] = []
+        self.reports: list[dict[str, int]] = []
+        self.status = MarketStatus(GEOMETRY.slots, ignore_market_hours=False)
+        self.inputs += self.status.begin()
+        for name, value in self.settings.items():
+            self.set(name, value)
+        self.set("transmitter_ready", 1)
+        self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
+        self.open: dict[int, int] = {}
+        self.free_from = 0
+        await self._load()
+
+    async def _load(self) -> None:
+        self.set("trading_state", int(TradingState.HALTED))
+        await self.step(20)
+        entry = 0
+        for slot, numbers in enumerate(self.lists):
+            row = dict(self.limits[slot])
+            self.offer("references", {"index": slot, "row": {"price": row.pop("reference")}})
+            self.offer("limits", {"index": slot, "row": row})
+            self.offer("pair_lists", {"index": slot, "row": {"first": entry, "count": len(numbers)}})
+            await self.step(4)
+            for number in numbers:
+                self.offer("pair_index", {"index": entry, "row": {"pair": number}})
+                await self.step()
+                entry += 1
+        for number, given in enumerate(self.pairs):
+            row = dict(given)
+            self.offer("pair_legs", {"index": number, "row": {name: row.pop(name) for name in ("slot_a", "slot_b")}})
+            self.offer("pairs", {"index": number, "row": row})
+            await self.step(4)
+        self.offer("commit", 1)
+        await self.step(ParameterSets.LATENCY_BUSY + 1)
+        self.set("trading_state", self.settings["trading_state"])
+        # The portfolio counts every slot first.
+        await self.step(13 * GEOMETRY.slots)
+        self.offer("load_user_ref_num", 1)
+        await self.step()
+
+    def change(self, name: str, value: int) -> None:
+        """A register reads so in the next clock."""
+        self.set(name, value)
+        self.inputs.append((IN_SETTING, self.cycle - 1, SETTINGS.index(name), value))
+
+    def rearm(self) -> None:
+        """The host sets the trading state."""
+        state = int(self.rng.choice((TradingState.ACTIVE,) * 9 + (TradingState.REDUCE_ONLY,)))
+        self.settings["trading_state"] = state
+        self.change("trading_state", state)
+
+    def hear(self, message: bytes, slot: int, **decoded: int) -> None:
+        self.offer("decoded", {"type": message[0], "slot": slot, "watched": 1} | decoded)
+        self.heard.append(self.cycle)
+        self.inputs += self.status.see(message, slot, self.cycle)
+
+    def trade(self) -> None:
+        slot, price = self.rng.randrange(GEOMETRY.slots), 1_000_000 + 100 * self.rng.randrange(-5, 5)
+        self.offer("trade", {"slot": slot, "price": price})
+        self.inputs.append((IN_TRADE, self.cycle, slot, price))
+
+    def doubt(self, slot: int) -> None:
+        self.integrity[slot] = int(self.rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT)))
+        self.set("integrity", self.integrity)
+        self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(IntegrityCause.GAP)))
+
+    def touch(self, slot: int, accepted: int, sequence: int) -> None:
+        rng = self.rng
+        bid = 1_000_000 + 100 * rng.randrange(-3, 4) + (rng.random() < 0.01)
+        ask = bid + 100 * (rng.choice((0, -1)) if rng.random() < 0.03 else rng.choice((1, 1, 2)))
+        shares = rng.choice((50, 500, 500))
+        row = (sequence, self.cycle, 0 if rng.random() < 0.02 else bid, shares, 0 if rng.random() < 0.02 else ask, 500, slot)
+        names = ("bid_price", "bid_shares", "ask_price", "ask_shares")
+        told = dict(zip(names, row[2:6], strict=True))
+        self.offer("bbo", {"slot": slot, "touch": told, "sequence": sequence, "timestamp": row[1], "type": ord("A")})
+        self.rows.append(row)
+        self.clocks.append(self.cycle)
+        self.leads.append(self.cycle - accepted)
+
+    def report(self) -> None:
+        """A report of an order that is open, or seldom of none."""
+        rng = self.rng
+        # Some orders are not answered for long.
+        numbers = [number for number in self.open if number % 11 or rng.random() < 0.05]
+        number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
+        left = self.open.get(number, 100)
+        kind = rng.choice("EEEEEEEEC" if rng.random() < 0.995 else "ASXJ")
+        quantity = left if rng.random() < 0.8 else rng.randint(1, left)
+        given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}
+        given |= {"match_number": rng.getrandbits(40), "reason": rng.getrandbits(8), "order_state": ord(rng.choice("LLLD"))}
+        self.offer("report", given)
+        self.reports.append(given)
+
+    async def clock(self) -> None:
+        """One clock, with what hangs on the one before."""
+        await self.step()
+        now = self.cycle
+        for at, order in self.seen["order"]:
+            if at == now - 1:
+                self.free_from = at + ORDER_CLOCKS
+                self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"]}
+        self.set("transmitter_ready", int(self.free_from <= now))
+        for at, state in self.seen["order_state_event"]:
+            if at == now - 1:
+                self.open[state["user_ref_num"]] = state["open_shares"]
+                if not state["open_shares"]:
+                    del self.open[state["user_ref_num"]]
+        # As `TradingStateHolder` does.
+        state = self.settings["trading_state"]
+        state = max(state, int(TradingState.REDUCE_ONLY)) if self.get("loss_reached") else state
+        if any(at == now - 1 for at, _ in self.seen["halt"]):
+            state = max(state, int(TradingState.HALTED))
+        if state != self.settings["trading_state"]:
+            self.settings["trading_state"] = state
+            self.set("trading_state", state)
+
+
+_LEVELS = ("pnl", "net_long", "net_short", "gross")
+
+
+@cocotb.test()
+async def every_clock(dut):
+    # One round: positions and what left before outlive a reset.
+    rng = random.Random(int(os.environ["SEED"]))
+    bench = Bench(dut)
+    await bench.start(rng)
+    began = dict(bench.settings)
+    await drive(bench, rng)
+    twin = TradingTwin(GEOMETRY, pairs=bench.pairs, lists=bench.lists, limits=bench.limits, settings=began)
+    judge(bench, twin)
+    found = {name for name, count in (twin.refusals | twin.misses).items() if count}
+    dut._log.info("%s orders passed, %s", twin.passed, sorted(found))
+    assert twin.passed and set(os.environ["BRINGS"].split()) <= found
+
+
+async def drive(bench: Bench, rng: random.Random) -> None:
+    bench.hear(system_event(itch.MARKET_HOURS_BEGIN), 0, code=ord(itch.MARKET_HOURS_BEGIN))
+    await bench.clock()
+    for slot in range(GEOMETRY.slots):
+        bench.hear(trading_action("X", slot, "T"), slot, code=ord("T"))
+        await bench.clock()
+    accept, sequence, due, next_report = 0, 0, (0, 0, 0), 0
+    end = bench.cycle + CLOCKS
+    while bench.cycle < end:
+        now = bench.cycle
+        if now == accept:
+            slot = rng.randrange(GEOMETRY.slots)
+            bench.offer("accept", {"slot": slot})
+            due = (now + rng.choice((5, 6, 7, 7, 7, 40)), slot, now) if rng.random() < 0.8 else (0, 0, 0)
+            accept = 0
+        elif not accept and now >= due[0] + 1:
+            accept = now + rng.choice((2, 3, 8, 30))
+        if now == due[0]:
+            sequence += 1
+            bench.touch(due[1], due[2], sequence)
+        if due[0] < now <= due[0] + 4 and rng.random() < 0.02:
+            bench.doubt(due[1])
+        random_inputs(bench, rng)
+        if now >= next_report and rng.random() < 0.05 and (bench.open or rng.random() < 0.01):
+            bench.report()
+            next_report = now + 12
+        await bench.clock()
+    for _ in range(20 * GEOMETRY.slots):
+        await bench.clock()
+
+
+def random_inputs(bench: Bench, rng: random.Random) -> None:
+    roll = rng.random()
+    slot = rng.randrange(GEOMETRY.slots)
+    if roll < 0.005:
+        bench.trade()
+    elif roll < 0.008:
+        bench.doubt(slot)
+    elif roll < 0.018:
+        state = rng.choice("TTTTTTTTTH")
+        bench.hear(trading_action("X", slot, state), slot, code=ord(state))
+    elif roll < 0.02:
+        code = rng.choice("QQQQQQQQM")
+        bench.hear(system_event(code), slot, code=ord(code))
+    elif roll < 0.022:
+        code = rng.choice("001")
+        message = itch.REG_SHO_SHORT_SALE_PRICE_TEST.pack(
+            stock_locate=slot, tracking_number=0, timestamp=0, stock="X", reg_sho_action=code
+        )
+        bench.hear(message, slot, code=ord(code))
+    elif roll < 0.0222:
+        bench.change("session_up", int(rng.random() < 0.8))
+    elif roll < 0.0224:
+        bench.change("mode", int(rng.choice((*(Mode.LIVE,) * 8, Mode.SHADOW, Mode.OFF))))
+    elif roll < 0.0245 and not bench.get("loss_reached"):
+        bench.rearm()
+    elif roll < 0.06:
+        bench.hear(directory("X", slot), slot)
+
+
+def judge(bench: Bench, twin: TradingTwin) -> None:
+    inputs = list(bench.inputs)
+    ends = sorted([at for at, _ in bench.seen["order_state_event"]] + [at for at, _ in bench.seen["alarm_event"]])
+    for at, given in zip(ends, bench.reports, strict=True):
+        names = ("type", "user_ref_num", "quantity", "price", "order_state", "reason", "match_number")
+        inputs.append((IN_REPORT, at, *(given[name] for name in names)))
+    inputs.sort(key=lambda one: one[1])
+    twin.advance(
+        np.array(bench.rows, ROW),
+        np.array(bench.clocks, np.int64),
+        until=bench.cycle,
+        inputs=inputs,
+        leads=np.array(bench.leads, np.int64),
+        heard=np.array(bench.heard, np.int64),
+    )
+    for name, kind in RECORDS.items():
+        told = [dict(record) for _, record in bench.seen[f"{name}_event"]]
+        said = [record for record in twin.records if record["kind"] == kind]
+        # Sets do not change.
+        told = [{"kind": kind} | {field: value for field, value in record.items() if field != "epoch"} for record in told]
+        for number, (one, other) in enumerate(zip(told, said, strict=False)):
+            assert one == other, (name, number, one, other)
+        assert len(told) == len(said), (name, len(told), len(said))
+    misses = Counter(cause.name.lower() for _, mask in bench.seen["miss"] for cause in Miss if mask >> cause & 1)
+    refusals: Counter[str] = Counter()
+    for _, counts in bench.seen["refusal"]:
+        refusals.update({reason.name.lower(): counts[reason] for reason in Refusal})
+    assert {name: count for name, count in twin.misses.items() if count} == dict(misses)
+    assert {name: count for name, count in twin.refusals.items() if count} == {name: n for name, n in refusals.items() if n}
+    assert twin.sums(bench.cycle) == {name: bench.get(level) for name, level in zip(SUMS, _LEVELS, strict=True)}
