@@ -11,8 +11,8 @@ from hdl.spec.registers import EPOCH_BITS
 class ParameterSets(wiring.Component):
     """Two banks of everything that belongs to a set: one is in force, the host writes the other. A commit changes them over.
 
-    Rows of `limits` and then of `pairs` are taken in order, each table from row 0 on. Row 0 of `limits` begins a set anew, row 0 of
-    `pairs` that table; whatever else comes is `out_of_turn` and not taken. A commit asks for an epoch. It is refused where
+    Rows of `limits` and then of `pairs` are taken in order, each table from row 0 on. Row 0 of `limits` begins a set anew, row
+    0 of `pairs` that table; whatever else comes is `out_of_turn` and not taken. A commit asks for an epoch. It is refused where
     that is not the one behind the epoch in force (`wrong_epoch`), and where not every row of both tables was taken since the
     last change, or one of them was refused behind this component (`incomplete`). So a set is only ever in force whole, and one
     that was begun and given up is written over. Registers that belong to a set are not counted: the host reads them back.
