@@ -111,21 +111,21 @@ def versa_files(core: Any) -> Mapping[str, str]:
     return {name: text if isinstance(text, str) else text.decode() for name, text in plan.files.items()}
 
 
-def _versa_with(part: str, option: str) -> Board:
+def _versa_with(part: str, option: str, router: str) -> Board:
     return Board(
         f"{part}, CABGA381, speed 8",
         _versa,
-        # nextpnr's first router rips up more than it connects in a device as full as the smaller part.
-        (option, "--package", "CABGA381", "--speed", "8", "--router", "router2"),
+        (option, "--package", "CABGA381", "--speed", "8", "--router", router),
         {"rx_clk": "rx", "board_clk": "board", "clk125": "phy", "gate/": "sync", "clk": "sync"},
     )
 
 
 BOARDS = {
-    "versa_ecp5_5g": _versa_with("LFE5UM5G-45F", "--um5g-45k"),
+    # nextpnr's first router rips up more than it connects in a device this full.
+    "versa_ecp5_5g": _versa_with("LFE5UM5G-45F", "--um5g-45k", "router2"),
     # The larger part of the family in the same package, on the same pins. No such board is sold: it tells what the same netlist
     # comes to where it has room, and gives a path through real wires.
-    "versa_ecp5_5g_85f": _versa_with("LFE5UM5G-85F", "--um5g-85k"),
+    "versa_ecp5_5g_85f": _versa_with("LFE5UM5G-85F", "--um5g-85k", "router1"),
 }
 
 
