@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 
 import pytest
 from scapy.layers.inet import IP, TCP
@@ -109,6 +110,13 @@ def write(name: str, value: int) -> Callable[[Desk], None]:
     return lambda desk: desk.card.write("risk", name, value)
 
 
+def push(**limits: int | Decimal) -> Callable[[Desk], object]:
+    """A set with other limits of all symbols."""
+    return lambda desk: desk.loader.push(
+        replace(desk.configuration, risk=desk.configuration.risk.model_copy(update=limits))
+    )
+
+
 @pytest.mark.parametrize(
     ("prepare", "shares", "usd", "expected"),
     [
@@ -121,13 +129,13 @@ def write(name: str, value: int) -> Callable[[Desk], None]:
         (lambda _: None, 10, 103.01, {Refusal.COLLAR}),
         (lambda _: None, 10, 101.005, {Refusal.OFF_TICK}),
         (lambda _: None, 0, 101.0, {Refusal.QUANTITY}),
-        (write("max_open_orders", 0), -10, 100.0, {Refusal.OPEN_ORDERS}),
-        (write("max_gross", 10 * 101 * DOLLAR - 1), 10, 101.0, {Refusal.GROSS}),
-        (write("rate_tokens", 0), 10, 101.0, {Refusal.RATE}),
+        (push(max_open_orders=0), -10, 100.0, {Refusal.OPEN_ORDERS}),
+        (push(max_gross_usd=Decimal("1009.9999")), 10, 101.0, {Refusal.GROSS}),
+        (push(rate_tokens=0), 10, 101.0, {Refusal.RATE}),
     ],
 )
 def test_what_refuses_a_pair_refuses_an_order_by_hand(
-    card: SimulatedCard, prepare: Callable[[Desk], None], shares: int, usd: float, expected: set[Refusal]
+    card: SimulatedCard, prepare: Callable[[Desk], object], shares: int, usd: float, expected: set[Refusal]
 ) -> None:
     desk = Desk(card)
     desk.touch()

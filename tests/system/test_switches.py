@@ -100,8 +100,11 @@ def test_a_limit_above_its_ceiling_is_not_taken_over(card: SimulatedCard) -> Non
         desk.loader.push(replace(desk.configuration, limits=limits))
     assert card.read("status", "limits_refused") == 2, "refused, and once more to find which it was"
     # Nor can what is there of the set be put in force.
-    with pytest.raises(CardError, match="a row of the set is missing or was refused"):
+    with pytest.raises(CardError, match="nothing was staged whole"):
         desk.loader.commit()
+    card.write("risk", "commit", 2)
+    card.run(300)
+    assert card.read("status", "commits_incomplete") == 1
     assert desk.loader.epoch == 1
     assert trigger(desk) == 1
     assert refused(card, Refusal.SLOT_DISABLED) == 0

@@ -181,8 +181,9 @@ class Bench:
             for _ in range(2)
         ]
         return {
-            "pair": rng.randrange(GEOMETRY.pairs), "action": 0, "legs": legs, "type": ord(rng.choice("AFECXDUP")),
-            "sequence": value(64), "som": (self.cycle - 60) & 0xFFFFFFFF, "eot": (self.cycle - 17) & 0xFFFFFFFF, **fixed,
+            "pair": rng.randrange(GEOMETRY.pairs), "action": 0, "epoch": rng.getrandbits(8), "legs": legs,
+            "type": ord(rng.choice("AFECXDUP")), "sequence": value(64),
+            "som": (self.cycle - 60) & 0xFFFFFFFF, "eot": (self.cycle - 17) & 0xFFFFFFFF, **fixed,
         }
 
 
@@ -264,6 +265,7 @@ async def one_order(bench: Bench, sequence: int, **fixed: int) -> int:
         "som_to_sof": 0 if single else (sent.start - pair["som"]) & 0xFFFFFFFF,
         "pair": events.NO_PAIR if single else pair["pair"],
         "trigger_type": pair["type"],
+        "epoch": pair["epoch"],
     }
     assert len(payload) == (LEG_BYTES if single else PAYLOAD_BYTES)
     following = (sequence + len(payload)) & 0xFFFFFFFF

@@ -429,3 +429,22 @@ def test_samples_are_counted_no_further_than_they_can_be(bench: Bench) -> None:
         middle.samples = min(count, 65_535) - (count == 65_534)
         assert feed(bench, 2, 30, 40) == ([middle.thresholds()] if middle.warm else [])
         bench.agrees(2)
+
+
+def test_a_sample_that_waited_until_its_pair_was_static_gives_no_thresholds(bench: Bench) -> None:
+    bench.begin()
+    bench.write(3, RULE | {"warmup": 0})
+    # The other bank's row says static, with what the host writes then.
+    bench.dut["thresholds__ready"] = 0
+    bench.offer("pairs", {"index": 3, "row": dict.fromkeys(RULE, 0) | {"adaptive": 0}})
+    bench.dut["thresholds__ready"] = 1
+    for value in (100, 200, 300):
+        bench.window()
+        bench.sample(3, value, value)
+    bench.dut["swap"] = 1
+    seen = len(bench.published)
+    bench.step()
+    bench.dut["swap"], bench.dut["bank"] = 0, bench.dut["bank"] ^ 1
+    bench.rest()
+    assert bench.published[seen:] == []
+    bench.dut["bank"] ^= 1
