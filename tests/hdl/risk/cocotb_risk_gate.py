@@ -587,7 +587,8 @@ async def a_row_counts_from_the_next_set_on(dut):
                 for expected in (set(), refused):
                     for clock in range(20):
                         if clock == 8 - early and not expected:
-                            row = limits | {"collar": 0, "max_quantity": 1}
+                            # Either half of the collar: they lie in memories of their own.
+                            row = limits | {"collar_bps" if early % 2 else "collar": 0, "max_quantity": 1}
                             bench.offer("limits", {"index": orders[leg].slot, "row": row})
                         if sale is not None and clock == 8 - early + sale:
                             # Of another slot; it only takes the clock.
