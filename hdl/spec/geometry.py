@@ -92,7 +92,7 @@ _LARGE = Geometry(
 )
 
 PRESETS: Mapping[str, Geometry] = {
-    # LFE5UM5G-45F: 108 block RAMs of 18 Kbit, and wires for so much logic and no more: adaptive pairs would take 3,400 of its
+    # LFE5UM5G-45F: 108 block RAMs of 18 Kbit, and wires for so much logic and no more: adaptive pairs would take 2,700 of its
     # 43,848 LUTs. 4,096 orders are 32 block RAMs, 16 slots with 256 ticks a side another 16.
     "versa": Geometry(slots=16, adaptive=False),
     # A large device, and what a simulation uses unless told otherwise: 131,072 orders hold several times the busiest symbol
