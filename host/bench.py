@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -263,7 +264,7 @@ def _trading(market: Sample, rounds: int) -> Iterator[Figure]:
     for _ in range(rounds):
         halted = {"trading_state": TradingState.HALTED}
         twin = TradingTwin(geometry, pairs=pairs, lists=pairs_by_slot(pairs, geometry), limits={}, settings=halted)
-        best = min(best, _timed(lambda twin=twin: twin.advance(rows, clocks, until=_CLOCKS_A_ROW * len(rows))))  # type: ignore[misc]
+        best = min(best, _timed(partial(twin.advance, rows, clocks, until=_CLOCKS_A_ROW * len(rows))))
     note = f"{_PAIRS} pairs, {2 * _PAIRS / slots:.1f} a symbol"
     yield Figure("twin, trading", best * 1e9 / max(1, len(rows)), "ns/BBO change", note)
     yield Figure("twin, trading", best * 1e9 / max(1, market.messages), "ns/message", "to be added to decode and book")

@@ -41,7 +41,6 @@ from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
 from sim.retransmission import RetransmissionServer
-from sim.tcp import Endpoint
 from sim.tools import ToolError
 from sim.venue import Venue
 
@@ -444,7 +443,7 @@ def _run(
     loader.identify()
     loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
     loader.arm(configuration.mode)
-    exchange = _exchange(configuration, session) if configuration.mode is Mode.LIVE else None
+    exchange = Venue(**session.at_exchange()) if configuration.mode is Mode.LIVE else None
     stimuli, recovery = given.stimuli, None
     if configuration.feed.recover:
         server = RetransmissionServer(given.feed.session)
@@ -464,16 +463,6 @@ def _published(stimuli: Iterator[Stimulus], server: RetransmissionServer) -> Ite
     for stimulus in stimuli:
         server.publish(stimulus.sequence, stimulus.messages)
         yield stimulus
-
-
-def _exchange(configuration: Configuration, session: OrderSession) -> Venue:
-    """The simulated exchange, at the other end of the session the card was loaded with."""
-    return Venue(
-        local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
-        remote=Endpoint(session.local_mac, session.local_address, session.local_port),
-        send_next=session.receive_next,
-        receive_next=session.send_next,
-    )
 
 
 def _odd(given: Input) -> Iterator[str]:

@@ -29,7 +29,6 @@ from host.summary import Summary, render
 from sim import card as simulated
 from sim.cointegration import PairPlan
 from sim.market import CLOSE, LISTING, OPEN, Market
-from sim.tcp import Endpoint
 from sim.tools import BUILD, ToolError
 from sim.venue import Venue
 
@@ -162,10 +161,7 @@ def run(card: WiredCard, market: Market, console: Console, *, live: bool) -> Res
     loader.load(settings, feed, session)
     loader.arm(Mode.LIVE)
     venue = Venue(
-        local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
-        remote=Endpoint(session.local_mac, session.local_address, session.local_port),
-        send_next=session.receive_next,
-        receive_next=session.send_next,
+        **session.at_exchange(),
         latency=_LATENCY_US * card.geometry.clock_hz // 1_000_000,
     )
     mirror = Mirror(settings, loader.slots)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from ipaddress import IPv4Address
+from typing import TypedDict
 
 from hdl.spec import injection
 from hdl.spec.geometry import Geometry
@@ -16,6 +17,7 @@ from host import config
 from host.card import Card, CardError
 from host.config import Ceilings, Configuration
 from host.framing import Feed
+from sim.tcp import Endpoint
 
 _CLEAR_POLLS = 1 << 20
 _INSPECT_POLLS = 1 << 10
@@ -62,6 +64,15 @@ class _Checked:
             self.checksum = checksum(self.checksum, address + offset, word)
 
 
+class ExchangeSide(TypedDict):
+    """What `sim.venue.Venue` takes of a session."""
+
+    local: Endpoint
+    remote: Endpoint
+    send_next: int
+    receive_next: int
+
+
 @dataclass(frozen=True)
 class OrderSession:
     """The order session as the card is preloaded with it.
@@ -89,6 +100,15 @@ class OrderSession:
     send_next: int = 1_000
     receive_next: int = 2_000
     next_user_ref_num: int = 1
+
+    def at_exchange(self) -> ExchangeSide:
+        """The same session from its other end."""
+        return {
+            "local": Endpoint(self.peer_mac, self.peer_address, self.peer_port),
+            "remote": Endpoint(self.local_mac, self.local_address, self.local_port),
+            "send_next": self.receive_next,
+            "receive_next": self.send_next,
+        }
 
 
 class Loader:

@@ -126,8 +126,7 @@ class Recovery:
 
     def _hear(self, packet: bytes, cycle: int) -> None:
         """Take what of an answer goes on where the last one ended."""
-        messages = self._messages(packet)
-        first = int.from_bytes(packet[10:18], "big")
+        first, messages = self._messages(packet)
         fresh = list(messages[self._next - first :]) if messages and first <= self._next else []
         fresh = fresh[: max(0, self._behind - self._next)] if self._open else []
         if not fresh:
@@ -143,13 +142,14 @@ class Recovery:
         self._tries = 0
         self._ask(cycle)
 
-    def _messages(self, packet: bytes) -> tuple[bytes, ...]:
-        """Messages of an answer; none where it is not one of this session, or not whole."""
+    def _messages(self, packet: bytes) -> tuple[int, tuple[bytes, ...]]:
+        """Messages of an answer and the number of the first; none where it is not one of this session, or not whole."""
         size = moldudp64.HEADER.size
         if len(packet) < size or packet[: len(self._session)] != self._session:
-            return ()
-        messages, whole = blocks(packet[size:], int.from_bytes(packet[size - 2 : size], "big"))
-        return messages if whole else ()
+            return 0, ()
+        header = moldudp64.HEADER.unpack(packet)
+        messages, whole = blocks(packet[size:], int(header["message_count"]))
+        return int(header["sequence_number"]), messages if whole else ()
 
     def _give(self) -> None:
         room = self._loader.inject_room if self._heard else 0

@@ -19,7 +19,6 @@ from host.replay import Replay
 from host.stimulus import from_messages
 from host.summary import Summary
 from sim.market import Market
-from sim.tcp import Endpoint
 from sim.venue import Reject, Venue
 
 _REPORT_CLOCKS = 375
@@ -109,10 +108,7 @@ def traded(
             moods=moods or Moods(),
             seed=market.seed,
             acts={number: lambda act=act: act(card) for number, act in (acts or {}).items()},
-            local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
-            remote=Endpoint(session.local_mac, session.local_address, session.local_port),
-            send_next=session.receive_next,
-            receive_next=session.send_next,
+            **session.at_exchange(),
             latency=_REPORT_CLOCKS,
         )
         replay = Replay(card, loader, configuration, feed, exchange=venue, listen=records.append)

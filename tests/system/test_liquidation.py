@@ -25,7 +25,6 @@ from host.stimulus import from_messages
 from host.summary import Summary
 from sim.card import SimulatedCard
 from sim.market import Market
-from sim.tcp import Endpoint
 from sim.venue import Venue
 
 MARKET = Market(seed=3, messages=12_000)
@@ -57,10 +56,7 @@ def play(card: SimulatedCard, settings: Configuration) -> Day:
     loader.load(settings, feed, session)
     loader.arm(Mode.LIVE)
     venue = Venue(
-        local=Endpoint(session.peer_mac, session.peer_address, session.peer_port),
-        remote=Endpoint(session.local_mac, session.local_address, session.local_port),
-        send_next=session.receive_next,
-        receive_next=session.send_next,
+        **session.at_exchange(),
         latency=3 * card.geometry.clock_hz // 1_000_000,
     )
     mirror = Mirror(settings, loader.slots)
