@@ -194,6 +194,7 @@ class DataPath(wiring.Component):
             (risk, "limits"),
             (risk, "ceilings"),
             (risk, "references"),
+            (risk, "reload"),
         ):
             connect(m, getattr(source, name), getattr(trading, name))
         connect(m, risk.order, trading.host_order)
@@ -250,6 +251,12 @@ class DataPath(wiring.Component):
         connect(m, risk.next_user_ref_num.load, trading.load_user_ref_num)
         connect(m, risk.rearm.load, trading_state.rearm)
         connect(m, strategy.inspect.load, trading.inspect)
+        connect(m, risk.inspect_ledger.load, trading.inspect_ledger)
+        m.d.comb += [
+            risk.inspect_ledger.value.eq(trading.inspected_ledger),
+            risk.inspect_ledger_word.eq(trading.inspected_word),
+            risk.ledger_changes.eq(trading.ledger_changes),
+        ]
         self._sets(m, registers, trading)
 
     def _sets(self, m, registers, trading) -> None:

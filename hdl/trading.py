@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl import interfaces
 from hdl.control.parameter_sets import ParameterSets
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
-from hdl.risk.ledger import Ledger
+from hdl.risk.ledger import INSPECT_BITS, RELOAD, Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
 from hdl.risk.portfolio import Portfolio, total_bits
@@ -50,6 +50,8 @@ class TradingCore(wiring.Component):
         Rows of the host; of the first two see `ParameterSets`.
     pair_legs, pair_lists, pair_index, references : In(stream.Signature(interfaces.table_write(...), always_ready=True))
         Rows of the host, only taken while the trading state is HALTED or KILLED.
+    reload : In(stream.Signature(interfaces.table_write(RELOAD, geometry), always_ready=True))
+        The same, and only where no own order is open and the ledger is at rest.
     structure_refused : Out(1)
         One-clock pulse: one was not.
     commit, epoch, frozen, swap, wrong_epoch, incomplete, out_of_turn
@@ -98,6 +100,8 @@ class TradingCore(wiring.Component):
         Orders judged in this clock.
     halt : Out(1)
         The trading state has to fall to HALTED.
+    inspect_ledger, inspected_ledger, inspected_word, ledger_changes
+        Of `Ledger`: `inspect`, `inspected`, `inspected_word` and `changes`.
     sample_interval, inspect, inspected, mean, variance, samples, sample_taken, sample_cut, samples_lost
         Of `SpreadStatistics`.
     """
@@ -128,6 +132,7 @@ class TradingCore(wiring.Component):
                 "ceilings": rows(CEILINGS),
                 "host_order": rows(HOST_ORDER),
                 "references": rows(REFERENCES),
+                "reload": rows(RELOAD),
                 "structure_refused": Out(1),
                 "commit": always(EPOCH_BITS),
                 "epoch": Out(EPOCH_BITS),
@@ -172,6 +177,10 @@ class TradingCore(wiring.Component):
                 "passed": Out(range(3)),
                 "refused": Out(range(3)),
                 "halt": Out(1),
+                "inspect_ledger": always(INSPECT_BITS),
+                "inspected_ledger": Out(INSPECT_BITS),
+                "inspected_word": Out(32),
+                "ledger_changes": Out(32),
                 "sample_interval": In(6),
                 "inspect": always(16),
                 "inspected": Out(16),
@@ -278,7 +287,13 @@ class TradingCore(wiring.Component):
             self.passed.eq(gate.passed),
             self.refused.eq(gate.refused),
         ]
-        taken = self._rows(m, sets, trigger, gate)
+        connect(m, inspect=flipped(self.inspect_ledger), ledger=ledger.inspect)
+        m.d.comb += [
+            self.inspected_ledger.eq(ledger.inspected),
+            self.inspected_word.eq(ledger.inspected_word),
+            self.ledger_changes.eq(ledger.changes),
+        ]
+        taken = self._rows(m, sets, trigger, gate, ledger)
         if self._geometry.adaptive:
             self._adapt(m, sets, trigger, taken)
         return m
@@ -328,15 +343,21 @@ class TradingCore(wiring.Component):
             ]
         return dropped
 
-    def _rows(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate) -> Value:
+    def _rows(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate, ledger: Ledger) -> Value:
         """Rows of the host: of a set through `ParameterSets`, of all else while nothing can leave. Whether a pair's legs are
         written."""
         halted, refused = Signal(), Signal()
         m.d.comb += halted.eq((self.trading_state == TradingState.HALTED) | (self.trading_state == TradingState.KILLED))
-        for target, name in ((trigger, "pair_legs"), (trigger, "pair_lists"), (trigger, "pair_index"), (gate, "references")):
+        for target, name, allowed in (
+            (trigger, "pair_legs", halted),
+            (trigger, "pair_lists", halted),
+            (trigger, "pair_index", halted),
+            (gate, "references", halted),
+            (ledger, "reload", halted & self.ended),
+        ):
             outer, inner = getattr(self, name), getattr(target, name)
-            m.d.comb += [inner.valid.eq(outer.valid & halted), inner.payload.eq(outer.payload)]
-            with m.If(outer.valid & ~(inner.ready & halted)):
+            m.d.comb += [inner.valid.eq(outer.valid & allowed), inner.payload.eq(outer.payload)]
+            with m.If(outer.valid & ~(inner.ready & allowed)):
                 m.d.comb += refused.eq(1)
         m.d.sync += self.structure_refused.eq(refused)
 

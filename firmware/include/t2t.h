@@ -94,55 +94,61 @@
 #define T2T_RISK_ORDER 0x00AC4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
-#define T2T_SESSION_UP 0x00AC6u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00AC7u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00AC9u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00ACBu /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00ACCu /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00ACDu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00ACEu /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00ACFu /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00AD0u /* load, 32 bits */
-#define T2T_SESSION_SYMBOLS 0x00AE0u /* rw, table */
+#define T2T_RISK_RELOAD 0x00B00u /* rw, table */
+#define T2T_RISK_RELOAD_ROWS 16u
+#define T2T_RISK_RELOAD_STRIDE 8u /* words */
+#define T2T_RISK_INSPECT_LEDGER 0x00B80u /* load, 21 bits */
+#define T2T_RISK_INSPECT_LEDGER_WORD 0x00B81u /* ro, 32 bits */
+#define T2T_RISK_LEDGER_CHANGES 0x00B82u /* ro, 32 bits */
+#define T2T_SESSION_UP 0x00B83u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B84u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B86u /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B88u /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B89u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B8Au /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B8Bu /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B8Cu /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B8Du /* load, 32 bits */
+#define T2T_SESSION_SYMBOLS 0x00BA0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
-#define T2T_STATUS_FRAMES_RECEIVED 0x00B00u /* ro, 32 bits */
-#define T2T_STATUS_FRAMES_SENT 0x00B01u /* ro, 32 bits */
-#define T2T_STATUS_MESSAGES 0x00B02u /* ro, 32 bits */
-#define T2T_STATUS_BBO_CHANGES 0x00B03u /* ro, 32 bits */
-#define T2T_STATUS_TRIGGERS 0x00B04u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_PASSED 0x00B05u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_REFUSED 0x00B06u /* ro, 32 bits */
-#define T2T_STATUS_EVENTS_LOST 0x00B07u /* ro, 32 bits */
-#define T2T_STATUS_LOST_AFTER_USE 0x00B08u /* ro, 32 bits */
-#define T2T_STATUS_GAPS 0x00B09u /* ro, 32 bits */
-#define T2T_STATUS_HEARTBEATS 0x00B0Au /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_A 0x00B0Bu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_B 0x00B0Cu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_INJECT 0x00B0Du /* ro, 32 bits */
-#define T2T_STATUS_RECOVERED 0x00B0Eu /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00B0Fu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B10u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES 0x00B11u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_LOST 0x00B12u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_CUT 0x00B13u /* ro, 32 bits */
-#define T2T_STATUS_COMMITS_WRONG_EPOCH 0x00B14u /* ro, 32 bits */
-#define T2T_STATUS_COMMITS_INCOMPLETE 0x00B15u /* ro, 32 bits */
-#define T2T_STATUS_ROWS_OUT_OF_TURN 0x00B16u /* ro, 32 bits */
-#define T2T_STATUS_STRUCTURE_REFUSED 0x00B17u /* ro, 32 bits */
-#define T2T_STATUS_DROP 0x00B20u /* ro, table */
+#define T2T_STATUS_FRAMES_RECEIVED 0x00BC0u /* ro, 32 bits */
+#define T2T_STATUS_FRAMES_SENT 0x00BC1u /* ro, 32 bits */
+#define T2T_STATUS_MESSAGES 0x00BC2u /* ro, 32 bits */
+#define T2T_STATUS_BBO_CHANGES 0x00BC3u /* ro, 32 bits */
+#define T2T_STATUS_TRIGGERS 0x00BC4u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_PASSED 0x00BC5u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_REFUSED 0x00BC6u /* ro, 32 bits */
+#define T2T_STATUS_EVENTS_LOST 0x00BC7u /* ro, 32 bits */
+#define T2T_STATUS_LOST_AFTER_USE 0x00BC8u /* ro, 32 bits */
+#define T2T_STATUS_GAPS 0x00BC9u /* ro, 32 bits */
+#define T2T_STATUS_HEARTBEATS 0x00BCAu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_A 0x00BCBu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_B 0x00BCCu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_INJECT 0x00BCDu /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00BCEu /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00BCFu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00BD0u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00BD1u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00BD2u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00BD3u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_WRONG_EPOCH 0x00BD4u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_INCOMPLETE 0x00BD5u /* ro, 32 bits */
+#define T2T_STATUS_ROWS_OUT_OF_TURN 0x00BD6u /* ro, 32 bits */
+#define T2T_STATUS_STRUCTURE_REFUSED 0x00BD7u /* ro, 32 bits */
+#define T2T_STATUS_DROP 0x00BE0u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
-#define T2T_STATUS_REFUSAL 0x00B40u /* ro, table */
+#define T2T_STATUS_REFUSAL 0x00C00u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 30u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00B60u /* ro, table */
+#define T2T_STATUS_MISS 0x00C20u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 8u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00B68u /* ro, table */
+#define T2T_STATUS_ALARM 0x00C28u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00B80u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00C40u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 

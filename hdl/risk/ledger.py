@@ -1,6 +1,6 @@
 """Own orders, positions and cash."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -12,6 +12,11 @@ from hdl.risk.product import Product
 from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm
+from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, VIEW_WORDS, WORD, Table
+
+RELOAD = next(table for table in RISK.tables if table.name == "reload")
+INSPECT_BITS = next(register.bits for register in RISK.registers if register.name == "inspect_ledger")
+_NOT_YET = (1 << INSPECT_BITS) - 1
 
 
 class OrderState(enum.Enum, shape=3):
@@ -34,6 +39,13 @@ class Exposure(data.Struct):
     orders: 16
 
 
+class Entry(data.Struct):
+    """Shares that made a position greater since it was 0, and what they cost or brought."""
+
+    notional: 56
+    shares: 40
+
+
 def side_code(side, short):
     """Side as event records tell it: 0 buy, 1 sell, 2 sell short."""
     return Mux(side == Side.SELL, Mux(short, 2, 1), 0)
@@ -43,6 +55,13 @@ def minus_if(negative, value, bits: int):
     """`value`, or minus `value` where `negative`, modulo ``2**bits``: a sum with it is one carry chain, a choice between sum and
     difference is two."""
     return (value ^ negative.replicate(bits))[:bits] + negative
+
+
+def words_of(view: Table, values: dict) -> list:
+    """Words of a row of a view, lowest first."""
+    columns = [Cat(values.get(column.name, 0), Const(0, column.bits))[: column.bits] for column in view.columns]
+    row = Cat(columns, Const(0, -view.bits % WORD))
+    return [row[at : at + WORD] for at in range(0, len(row), WORD)]
 
 
 def booked(geometry: Geometry) -> data.StructLayout:
@@ -77,6 +96,17 @@ class Ledger(wiring.Component):
     clock in which it would be judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
     alarm and a halt, never silent.
 
+    Entry figures: of a position, shares that made it greater since it was 0, and what they cost or brought. A fill that makes
+    it smaller leaves both; one that leads through 0 begins anew with the part beyond. Their quotient is the average price at which
+    it was entered. They stand six clocks after a fill's record at the latest.
+
+    The host reads a word at a time: `inspect` names it, and it is there once `inspected` says so. It waits for reports and
+    orders, and holds up one that comes meanwhile by four clocks at most. `changes` tells whether words that were read one after
+    the other are of the same moment.
+
+    The host writes what a slot begins with by `reload`, while no order is open and no report waits: what is `booked` then is as
+    after a fill.
+
     Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
 
     Parameters
@@ -108,6 +138,15 @@ class Ledger(wiring.Component):
         Exposure of the slots looked up, in the same clock; only while `looking` is it sure to be theirs.
     booked : Out(stream.Signature(booked(geometry), always_ready=True))
         A slot changed; told in the clock of the write, or one later where cash changed too.
+    inspect : In(stream.Signature(INSPECT_BITS, always_ready=True))
+        Word to show, see `registers.inspected`.
+    inspected : Out(INSPECT_BITS)
+        Word that `inspected_word` is; all ones where it is not there yet.
+    inspected_word : Out(32)
+    changes : Out(32)
+        Times something was booked.
+    reload : In(stream.Signature(interfaces.table_write(RELOAD, geometry)))
+        What a slot begins with. What is not taken in its clock is not taken at all.
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
@@ -137,6 +176,11 @@ class Ledger(wiring.Component):
                 "looking": In(1),
                 "exposure": Out(data.ArrayLayout(Exposure, 2)),
                 "booked": Out(stream.Signature(booked(geometry), always_ready=True)),
+                "inspect": In(stream.Signature(INSPECT_BITS, always_ready=True)),
+                "inspected": Out(INSPECT_BITS, init=_NOT_YET),
+                "inspected_word": Out(WORD),
+                "changes": Out(32),
+                "reload": In(stream.Signature(interfaces.table_write(RELOAD, geometry))),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
@@ -173,6 +217,7 @@ class Ledger(wiring.Component):
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
         m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
+        m.submodules.entries = entries = Memory(shape=Entry, depth=geometry.slots, init=[])
         orders_read, orders_write = orders.read_port(domain="comb"), orders.write_port()
         row = Signal(order_layout, reset_less=True)
         m.d.sync += row.eq(orders_read.data)
@@ -181,6 +226,7 @@ class Ledger(wiring.Component):
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
         exposure_write = exposures.write_port()
         money_read, money_write = money.read_port(domain="comb"), money.write_port()
+        entry_read, entry_write = entries.read_port(domain="comb"), entries.write_port()
         m.submodules.product = product = Product(a=32, b=32)
 
         # Reports and bookings use the first port while the gate does not; their slot is known a clock before they read.
@@ -233,6 +279,7 @@ class Ledger(wiring.Component):
             product.b.eq(report.price),
             orders_read.addr.eq(report.user_ref_num),
             money_read.addr.eq(order.slot),
+            entry_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
         ]
@@ -255,6 +302,14 @@ class Ledger(wiring.Component):
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
 
+        selling = order.side == Side.SELL
+        slot_words = words_of(
+            LEDGER_SLOT,
+            {name: held[name] for name in ("position", "open_buys", "open_sells", "orders")}
+            | {"cash": money_read.data, "entry_notional": entry_read.data.notional, "entry_shares": entry_read.data.shares},
+        )
+        order_words = words_of(LEDGER_ORDER, {column.name: order[column.name] for column in LEDGER_ORDER.columns})
+
         judged, good, judged_bad, cause = Signal(), Signal(), Signal(), Signal(Alarm)
         m.d.sync += judged.eq(0)
         m.d.comb += [
@@ -272,6 +327,27 @@ class Ledger(wiring.Component):
         def write_order(place, row) -> list:
             return [orders_write.addr.eq(place), orders_write.data.eq(row), orders_write.en.eq(1)]
 
+        # What a fill does to the entry figures is written in the clock behind its record; of what led through 0, a second product
+        # is there four clocks later: one before the next fill needs them.
+        entry, entry_slot = Signal(Entry), Signal(geometry.slot_bits)
+        late, against, crossed = Signal(5), Signal(), Signal()
+        beyond = late[3]
+        grown = Mux(beyond, 0, entry_read.data.notional) + Mux(beyond | ~against, product.product, 0)
+        m.d.sync += late.eq(late << 1)
+        m.d.comb += [
+            entry_write.addr.eq(entry_slot),
+            entry_write.data.eq(entry),
+            entry_write.en.eq(late[0] | (late[4] & crossed)),
+        ]
+        with m.If(late[0] & crossed):
+            m.d.sync += entry.shares.eq(report.quantity)
+        with m.If(beyond):
+            m.d.sync += entry.notional.eq(grown)
+
+        asked, asking, shown = Signal(INSPECT_BITS), Signal(), Signal()
+        of_order = asked[16 + VIEW_WORDS.bit_length() - 1]
+        quiet = ~self.booking & ~queue.r_rdy & ~late.any()
+
         after = Signal(order_layout)
         still = Signal(Exposure)
         told = self.booked.payload
@@ -286,12 +362,70 @@ class Ledger(wiring.Component):
                     m.d.comb += queue.r_en.eq(1)
                     m.d.sync += report.eq(queue.r_data)
                     m.next = "FETCH"
+                with m.Elif(self.reload.valid & self.reload.ready):
+                    row_given = self.reload.payload.row
+                    m.d.sync += [
+                        order.slot.eq(self.reload.payload.index),
+                        held.eq(0),
+                        held.position.eq(row_given.position),
+                        cash.eq(row_given.cash),
+                        report.price.eq(row_given.price),
+                        entry_slot.eq(self.reload.payload.index),
+                        entry.notional.eq(row_given.entry_notional),
+                        entry.shares.eq(row_given.entry_shares),
+                        crossed.eq(0),
+                        late[0].eq(1),
+                    ]
+                    m.next = "RELOAD"
+                with m.Elif(asking & quiet):
+                    m.d.sync += [
+                        shown.eq(1),
+                        report.user_ref_num[: len(orders_read.addr)].eq(asked),
+                        order.slot.eq(asked),
+                        own_slot.eq(asked),
+                    ]
+                    m.next = "LOOK"
+                m.d.comb += self.reload.ready.eq(quiet & (self.live == 0))
+
+            with m.State("LOOK"):
+                m.d.sync += held.eq(own_exposure)
+                with m.If(~self.looking):
+                    m.next = "LOOK_ORDER"
+            with m.State("LOOK_ORDER"):
+                with m.If(of_order):
+                    m.d.sync += order.eq(row)
+                m.next = "SHOW"
+            with m.State("SHOW"):
+                with m.Switch(asked[16:]):
+                    for number, word in enumerate(slot_words):
+                        with m.Case(number):
+                            m.d.sync += self.inspected_word.eq(word)
+                    for number, word in enumerate(order_words, VIEW_WORDS):
+                        with m.Case(number):
+                            m.d.sync += self.inspected_word.eq(word)
+                # Not where another word was asked for meanwhile.
+                with m.If(shown):
+                    m.d.sync += [self.inspected.eq(asked), asking.eq(0)]
+                m.next = "IDLE"
+            with m.State("RELOAD"):
+                m.d.comb += [
+                    exposure_write.addr.eq(order.slot),
+                    exposure_write.data.eq(held),
+                    exposure_write.en.eq(1),
+                    money_write.data.eq(cash),
+                    money_write.en.eq(1),
+                    self.booked.valid.eq(1),
+                    told.slot.eq(order.slot),
+                    told.exposure.eq(held),
+                    told.price.eq(report.price),
+                    told.filled.eq(1),
+                ]
+                m.next = "IDLE"
 
             with m.State("ENTER_READ"):
                 m.d.sync += held.eq(own_exposure)
                 m.next = "ENTER_WRITE"
             with m.State("ENTER_WRITE"):
-                selling = leg.side == Side.SELL
                 m.d.comb += [
                     exposure_write.addr.eq(leg.slot),
                     exposure_write.data.eq(held),
@@ -314,7 +448,7 @@ class Ledger(wiring.Component):
                     tally_write.data.none_filled.eq(1),
                     tally_write.en.eq(~sent.single),
                 ]
-                with m.If(selling):
+                with m.If(leg.side == Side.SELL):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
                 with m.Else():
                     m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
@@ -364,6 +498,7 @@ class Ledger(wiring.Component):
                     m.next = "BOOK"
             with m.State("BOOK"):
                 m.next = "IDLE"
+                m.d.sync += against.eq(held.position.any() & (held.position[-1] ^ selling))
                 with m.If(good):
                     m.d.comb += [
                         exposure_write.addr.eq(order.slot),
@@ -388,6 +523,17 @@ class Ledger(wiring.Component):
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
+                m.d.sync += [
+                    entry_slot.eq(order.slot),
+                    entry.notional.eq(grown),
+                    entry.shares.eq(entry_read.data.shares + Mux(against, 0, report.quantity)),
+                    crossed.eq(against & (held.position[-1] == selling)),
+                    late[0].eq(1),
+                    # The part beyond 0, should there be one: a factor for a clock.
+                    report.quantity.eq(minus_if(held.position[-1], held.position, 32)),
+                ]
+                with m.If(held.position == 0):
+                    m.d.sync += [entry.eq(0), crossed.eq(0)]
                 m.d.comb += [
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
@@ -400,7 +546,10 @@ class Ledger(wiring.Component):
                 ]
                 m.next = "IDLE"
 
-        selling = order.side == Side.SELL
+        with m.If(self.inspect.valid):
+            m.d.sync += [asked.eq(self.inspect.payload), asking.eq(1), shown.eq(0), self.inspected.eq(_NOT_YET)]
+        m.d.sync += self.changes.eq(self.changes + self.booked.valid)
+
         m.d.comb += [
             still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
             still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),

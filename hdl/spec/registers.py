@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -132,6 +132,15 @@ class Table:
             position += column.bits
         return [(row >> WORD * word) & 0xFFFFFFFF for word in range(self.words)]
 
+    def unpack(self, words: Sequence[int]) -> dict[str, int]:
+        """Columns of a row from its words, lowest first."""
+        row, values = sum(word << WORD * number for number, word in enumerate(words)), {}
+        for column in self.columns:
+            value = row & (1 << column.bits) - 1
+            values[column.name] = value - (1 << column.bits) if column.signed and value >> column.bits - 1 else value
+            row >>= column.bits
+        return values
+
 
 @dataclass(frozen=True)
 class Block:
@@ -180,6 +189,51 @@ def checksum(before: int, address: int, word: int) -> int:
     in the word and where it went. Whatever goes wrong with one word, or is missing or moved, changes it."""
     fed_back = CHECKSUM_TAPS if before >> WORD - 1 else 0
     return (before << 1 & 0xFFFFFFFF) ^ fed_back ^ word ^ address << WORD - ADDRESS_BITS
+
+
+LEDGER_SLOT = Table(
+    "ledger_slot",
+    lambda geometry: geometry.slots,
+    (
+        Column("position", 32, "shares", signed=True),
+        Column("open_buys", 32, "shares"),
+        Column("open_sells", 32, "shares"),
+        Column("orders", 16, "open orders"),
+        Column("cash", 64, "1/10000 dollar", signed=True),
+        Column("entry_notional", 56, "shares times price of every fill that made the position greater since it was 0"),
+        Column("entry_shares", 40, "shares of these fills"),
+    ),
+    "What the ledger knows of a slot.",
+    Access.RO,
+)
+
+LEDGER_ORDER = Table(
+    "ledger_order",
+    lambda geometry: geometry.open_orders,
+    (
+        Column("user_ref_num", 32, "the order's number; its place is that modulo the places"),
+        Column("open", 32, "open shares"),
+        Column("state", 3, "see OrderState"),
+        Column("single", 1, "1: of the host, of no pair"),
+        Column("side", 1, "0 buy, 1 sell"),
+        Column("short", 1, "1: sell short"),
+        Column("slot", 10, "slot"),
+        Column("pair", 12, "pair"),
+    ),
+    "What the ledger knows of the order in a place.",
+    Access.RO,
+)
+
+LEDGER_VIEWS = (LEDGER_SLOT, LEDGER_ORDER)
+"""What `inspect_ledger` shows, a word at a time. Columns are only appended."""
+
+VIEW_WORDS = 16
+"""Words a view may have."""
+
+
+def inspected(view: Table, index: int, word: int) -> int:
+    """What is written to `inspect_ledger` for a word of a view's row."""
+    return index | word + VIEW_WORDS * LEDGER_VIEWS.index(view) << 16
 
 
 IDENTITY = Block(
@@ -370,6 +424,24 @@ RISK = Block(
             ),
             "A single order, immediate-or-cancel, offered to the gate once as it is written; miss `host_order` where it was not taken.",
         ),
+        Table(
+            "reload",
+            lambda geometry: geometry.slots,
+            (
+                Column("position", 32, "shares", signed=True),
+                Column("price", 32, "mark until the feed shows one, 1/10000 dollar"),
+                Column("cash", 64, "1/10000 dollar", signed=True),
+                Column("entry_notional", 56, "see inspect_ledger; 0 where the position is"),
+                Column("entry_shares", 40, "see inspect_ledger; 0 where the position is"),
+            ),
+            "What the ledger goes on from in a slot; HALTED only, and with no own order open.",
+        ),
+        Register(
+            "inspect_ledger", 21, Access.LOAD, "row, and from bit 16 on word, of the ledger to show; reads all ones until it is there",
+            reset=0x1FFFFF,
+        ),
+        Register("inspect_ledger_word", WORD, Access.RO, "the word"),
+        Register("ledger_changes", WORD, Access.RO, "times something was booked, modulo 2**32"),
     ),
 )
 
@@ -496,6 +568,8 @@ class RegisterMap:
             else:
                 form = [f"{entry.bits}:{entry.reset}"]
             lines.append(" ".join([block, name, str(place.address), str(place.rows), entry.access.value, *form]))
+        for view in LEDGER_VIEWS:
+            lines.append(" ".join([view.name, *(f"{column.name}:{column.bits}:{int(column.signed)}" for column in view.columns)]))
         return int.from_bytes(hashlib.sha256("\n".join(lines).encode()).digest()[:4], "big")
 
     def __iter__(self) -> Iterator[Place]:

@@ -40,6 +40,30 @@ class Accounts:
 
     orders: dict[int, Own] = field(default_factory=dict)
     cash: dict[int, int] = field(default_factory=dict)
+    brought: dict[int, int] = field(default_factory=dict)
+    """Position a slot began with, less what its orders had come to by then."""
+    entries: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """By slot, shares and price of all that made its position greater since it was 0."""
+
+    def reload(self, slot: int, position: int, cash: int, entries: list[tuple[int, int]]) -> None:
+        """Go on from another position."""
+        self.brought[slot] = self.brought.get(slot, 0) + position - self.exposure(slot)["position"]
+        self.cash[slot], self.entries[slot] = cash, entries
+
+    def entry(self, slot: int) -> dict[str, int]:
+        """Sums over what made the position greater."""
+        found = self.entries.get(slot, [])
+        return {"entry_notional": sum(shares * price for shares, price in found), "entry_shares": sum(n for n, _ in found)}
+
+    def _trade(self, slot: int, side: int, quantity: int, price: int) -> None:
+        """First what closes, then what opens. Not booked yet."""
+        position = self.exposure(slot)["position"]
+        closes = min(quantity, max(0, position if side == SELL else -position))
+        entries = self.entries.setdefault(slot, [])
+        if closes and closes == abs(position):
+            entries.clear()
+        if quantity - closes:
+            entries.append((quantity - closes, price))
 
     def of_slot(self, slot: int, side: int) -> list[Own]:
         return [order for order in self.orders.values() if order.slot == slot and order.side == side]
@@ -48,7 +72,9 @@ class Accounts:
         """Position and open shares, from nothing but the orders."""
         buys, sells = self.of_slot(slot, BUY), self.of_slot(slot, SELL)
         return {
-            "position": sum(order.filled for order in buys) - sum(order.filled for order in sells),
+            "position": self.brought.get(slot, 0)
+            + sum(order.filled for order in buys)
+            - sum(order.filled for order in sells),
             "open_buys": sum(order.open for order in buys if not order.ended),
             "open_sells": sum(order.open for order in sells if not order.ended),
             "orders": sum(not order.ended for order in buys + sells),
@@ -84,6 +110,7 @@ class Accounts:
         if kind == "A" and (quantity != order.sent or order_state not in "LD"):
             return Alarm.UNHANDLED_REPORT
         if kind == "E":
+            self._trade(order.slot, order.side, quantity, price)
             order.filled += quantity
             sign = 1 if order.side == SELL else -1
             self.cash[order.slot] = self.cash.get(order.slot, 0) + sign * quantity * price

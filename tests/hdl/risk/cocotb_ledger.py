@@ -7,11 +7,12 @@ from collections import Counter
 
 import cocotb
 
-from hdl.risk.ledger import Ledger
+from hdl.risk.ledger import RELOAD, Ledger
 from hdl.spec import ouch
 from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, OrderState, PairOutcome
+from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, Table, inspected
 from tests.hdl.risk.accounts import BUY, SELL, Accounts, Own
 from tests.support.stepper import Stepper
 
@@ -27,7 +28,7 @@ class Bench(Stepper):
             Ledger(geometry=GEOMETRY),
             collect=("done", "fill_event", "order_state_event", "alarm_event", "booked"),
             pulses=("alarm", "halt"),
-            levels=("exposure", "booking", "full", "live"),
+            levels=("exposure", "booking", "full", "live", "inspected", "inspected_word", "changes", "reload__ready"),
         )
 
     # The ledger's memories outlive a reset, so the accounts go on from test to test.
@@ -149,6 +150,57 @@ class Bench(Stepper):
         """How the order's pair ended, if it has and there is one."""
         return None if order.pair == NO_PAIR else self.accounts.outcome(order.pair, self.pairs[order.pair])
 
+    async def word(self, view: Table, index: int, word: int, *, limit: int = 9) -> int:
+        """A word of a view."""
+        asked = inspected(view, index, word)
+        self.offer("inspect", asked)
+        await self.step(2)
+        for _ in range(limit):
+            if self.get("inspected") == asked:
+                return self.get("inspected_word")
+            await self.step()
+        raise AssertionError(f"{view.name} {index} was not shown within {limit} clocks")
+
+    async def view(self, view: Table, index: int) -> dict[str, int]:
+        return view.unpack([await self.word(view, index, word) for word in range(view.words)])
+
+    async def check_slot(self, slot: int) -> None:
+        """What the host reads of a slot."""
+        cash = {"cash": self.accounts.cash.get(slot, 0)}
+        assert await self.view(LEDGER_SLOT, slot) == self.accounts.exposure(slot) | cash | self.accounts.entry(slot)
+
+    async def check_order(self, order: Own) -> None:
+        """What the host reads of an order, while no other is in its place."""
+        found = await self.view(LEDGER_ORDER, order.number % GEOMETRY.open_orders)
+        single = order.pair == NO_PAIR
+        found["pair"] = order.pair if single else found["pair"]
+        assert found == {
+            "user_ref_num": order.number,
+            "open": order.open,
+            "state": order.state,
+            "single": int(single),
+            "side": order.side,
+            "short": order.short,
+            "slot": order.slot,
+            "pair": order.pair,
+        }
+
+    async def reload(self, slot: int, position: int, cash: int, entries: list[tuple[int, int]], *, price: int = 0) -> None:
+        """Give a slot something to go on from; it has to be taken at once, and told a clock later as a fill is."""
+        self.accounts.reload(slot, position, cash, entries)
+        row = {"position": position, "cash": cash, "price": price} | self.accounts.entry(slot)
+        # What the last fill does to the entry figures goes first; the bus brings a row no sooner.
+        await self.step(RELOAD.words - 2)
+        self.taken("booked")
+        self.offer("reload", {"index": slot, "row": row})
+        await self.step()
+        assert self.get("reload__ready")
+        at = self.cycle
+        await self.step()
+        [(cycle, told)] = self.taken("booked")
+        assert cycle == at and told["exposure"] == self.accounts.exposure(slot)
+        assert [told[name] for name in ("slot", "cash", "price", "entered", "filled")] == [slot, cash, price, 0, 1]
+
     async def check_exposure(self) -> None:
         for slot in range(0, GEOMETRY.slots, 2):
             self.set("lookup", [slot, slot + 1])
@@ -206,6 +258,157 @@ async def a_single_order_ends_without_a_pair(dut):
     for each in range(number, number + 3):
         await bench.report("J", each, reason=1)
     await bench.check_exposure()
+
+
+@cocotb.test()
+async def entry_figures_by_hand(dut):
+    """Since flat: what adds is added, what reduces leaves them, what leads through 0 begins anew."""
+    bench = Bench(dut)
+    await bench.start()
+    slot = 4
+    await bench.reload(slot, 0, 0, [])
+    for signed, price, shares, notional in (
+        (100, 10, 100, 1_000),
+        (100, 20, 200, 3_000),
+        (-150, 50, 200, 3_000),
+        (50, 30, 250, 4_500),
+        (-130, 40, 30, 1_200),
+        (-70, 60, 100, 5_400),
+        (100, 7, 0, 0),
+        (-5, 8, 5, 40),
+        (6, (1 << 32) - 1, 1, (1 << 32) - 1),
+        ((1 << 20) - 1, (1 << 32) - 1, 1 << 20, ((1 << 32) - 1) << 20),
+    ):
+        number = bench.number
+        await bench.send(NO_PAIR, [(slot, SELL if signed < 0 else BUY, 0, abs(signed))])
+        await bench.report("E", number, abs(signed), price=price)
+        found = await bench.view(LEDGER_SLOT, slot)
+        assert (found["entry_shares"], found["entry_notional"]) == (shares, notional), signed
+        await bench.check_slot(slot)
+
+
+@cocotb.test()
+async def fills_through_zero_behind_each_other(dut):
+    """As close as they can come: the second product of one is there when the next one needs it."""
+    bench = Bench(dut)
+    await bench.start()
+    first = bench.number
+    rng = random.Random(8)
+    for slot in (2, 3):
+        await bench.reload(slot, 0, 0, [])
+    await bench.send(NO_PAIR, [(2, BUY, 0, 10_000)])
+    await bench.send(NO_PAIR, [(2, SELL, 0, 10_000)])
+    await bench.send(NO_PAIR, [(3, SELL, 0, 10_000)])
+    for kinds in ("bs", "bsx", "xbs", "bbsxs", "sbbsx"):
+        for _ in range(3):
+            for kind in kinds:
+                order = bench.accounts.orders[first + "bsx".index(kind)]
+                position = bench.accounts.exposure(order.slot)["position"]
+                quantity = rng.choice((abs(position) + 3, abs(position) or 1, 2))
+                price = rng.randrange(1, 1 << 32)
+                bench.tell("E", order.number, quantity, price=price)
+                assert bench.accounts.book("E", order.number, quantity, price, "L") is None
+                await bench.step(1)
+            await bench.step(8 * len(kinds))
+            for slot in (2, 3):
+                await bench.check_slot(slot)
+
+
+@cocotb.test()
+async def the_host_reads_while_reports_come(dut):
+    """Whatever is asked for and when, reports and orders are held up by four clocks at most, and what was read is of one moment
+    where nothing was booked meanwhile."""
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(0, [(2, BUY, 0, 100), (6, SELL, 1, 100)])
+    orders = [bench.accounts.orders[number] for number in (first, first + 1)]
+    for order in orders:
+        await bench.check_order(order)
+    delays = set()
+    for early in range(10):
+        for look in (0, 1):
+            bench.offer("inspect", inspected(LEDGER_SLOT, 2, 0))
+            await bench.step(early)
+            bench.tell("E", first, 1, price=1)
+            at, was = bench.cycle, bench.accounts.exposure(2)["position"]
+            bench.accounts.book("E", first, 1, 1, "L")
+            for clock in range(20):
+                bench.set("looking", int(look and clock % 3 == 0))
+                bench.set("lookup", [5, 7])
+                await bench.step()
+            bench.set("looking", 0)
+            [(cycle, _)] = bench.taken("order_state_event")
+            delays.add(cycle - at)
+            assert bench.get("inspected") == inspected(LEDGER_SLOT, 2, 0)
+            assert bench.get("inspected_word") in (was % (1 << 32), (was + 1) % (1 << 32))
+    assert max(delays) <= 11 and min(delays) == 6, delays
+    # One that is asked for while another is fetched: only the later is told.
+    for apart in range(1, 7):
+        bench.offer("inspect", inspected(LEDGER_ORDER, (first + 1) % GEOMETRY.open_orders, 0))
+        await bench.step(apart)
+        assert await bench.word(LEDGER_ORDER, first % GEOMETRY.open_orders, 0, limit=8) == first
+    before = bench.get("changes")
+    for name in ("fill_event", "booked"):
+        bench.taken(name)
+    await bench.report("E", first + 1, 10, price=9)
+    await bench.report("E", first + 77, 10, price=9)
+    await bench.step()
+    assert bench.get("changes") == before + 1
+    for order in orders:
+        await bench.check_order(order)
+    await bench.check_exposure()
+
+
+@cocotb.test()
+async def a_slot_goes_on_from_what_the_host_gives(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.reload(1, -300, -(1 << 62), [(500, 12), (100, 11)], price=13)
+    await bench.reload(5, (1 << 31) - 1, (1 << 63) - 1, [((1 << 31) - 1, 1 << 24)], price=(1 << 32) - 1)
+    for slot in range(GEOMETRY.slots):
+        await bench.check_slot(slot)
+    await bench.check_exposure()
+    await bench.send(0, [(1, BUY, 0, 1000), (2, SELL, 0, 10)])
+    await bench.report("E", first, 100, price=5)
+    await bench.report("E", first, 250, price=6)
+    await bench.check_slot(1)
+    # Not while an order is open, is entered, or a report waits.
+    await bench.report("J", first + 1)
+    for prepare in (None, "report"):
+        if prepare:
+            bench.tell("E", first + 50, 1)
+            await bench.step(1)
+        bench.offer("reload", {"index": 1, "row": {"position": 7}})
+        await bench.step()
+        assert not bench.get("reload__ready")
+        await bench.step(REPORT_CLOCKS)
+        await bench.check_slot(1)
+    for name in ("alarm", "alarm_event", "halt", "booked"):
+        bench.taken(name)
+    await bench.report("C", first, 650)
+    bench.taken("booked")
+    number = bench.number
+    await bench.send(NO_PAIR, [(1, SELL, 0, 5)], wait=0)
+    for _ in range(4):
+        await bench.step()
+        bench.offer("reload", {"index": 1, "row": {"position": 7}})
+    await bench.step(6)
+    assert bench.get("live") == 1 and len(bench.taken("booked")) == 1
+    await bench.check_slot(1)
+    # A report of nothing known, in the same clock or just before: one of both, and never half of it.
+    await bench.report("J", number)
+    for apart in range(8):
+        bench.tell("E", number + 50, 1)
+        await bench.step(apart)
+        bench.taken("booked")
+        bench.offer("reload", {"index": 1, "row": {"position": 7 + apart, "cash": 8, "entry_shares": 100, "entry_notional": 5}})
+        await bench.step()
+        if bench.get("reload__ready"):
+            bench.accounts.reload(1, 7 + apart, 8, [(95, 0), (5, 1)])
+        await bench.step(8)
+        assert len(bench.taken("booked")) == (bench.accounts.exposure(1)["position"] == 7 + apart)
+        await bench.check_slot(1)
+    assert bench.accounts.exposure(1)["position"] == 14
 
 
 @cocotb.test()
@@ -317,6 +520,13 @@ async def random_days_conserve_shares_and_cash(dut):
                     match=rng.getrandbits(64),
                 )
                 alarms[alarm] += 1
+                if order and rng.random() < 0.5:
+                    await bench.check_slot(order.slot)
+                    await bench.check_order(order)
+            if not bench.live() and rng.random() < 0.5:
+                size, position = rng.randrange(1, 1 << 30), rng.randint(-(1 << 30), 1 << 30)
+                entries = [(abs(position), rng.randrange(1, 1 << 20)), (size, 7)] if position else []
+                await bench.reload(rng.randrange(GEOMETRY.slots), position, rng.randint(-(1 << 60), 1 << 60), entries)
             await bench.check_exposure()
     dut._log.info("%s", alarms)
     assert alarms[None] > 500 and all(alarms[alarm] > 10 for alarm in Alarm if alarm != Alarm.REPORT_OVERRUN)
