@@ -97,8 +97,8 @@ class Ledger(wiring.Component):
     alarm and a halt, never silent.
 
     Entry figures: of a position, shares that made it greater since it was 0, and what they cost or brought. A fill that makes
-    it smaller leaves both; one that leads through 0 begins anew with the part beyond. Their quotient is the average price at which
-    it was entered. They stand six clocks after a fill's record at the latest.
+    it smaller leaves both; one that leads through 0 begins anew with the part beyond. Their quotient is the average price at
+    which it was entered. They stand six clocks after a fill's record at the latest.
 
     The host reads a word at a time: `inspect` names it, and it is there once `inspected` says so. It waits for reports and
     orders, and holds up one that comes meanwhile by four clocks at most. `changes` tells whether words that were read one after
@@ -279,7 +279,6 @@ class Ledger(wiring.Component):
             product.b.eq(report.price),
             orders_read.addr.eq(report.user_ref_num),
             money_read.addr.eq(order.slot),
-            entry_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
         ]
@@ -329,12 +328,14 @@ class Ledger(wiring.Component):
 
         # What a fill does to the entry figures is written in the clock behind its record; of what led through 0, a second product
         # is there four clocks later: one before the next fill needs them.
-        entry, entry_slot = Signal(Entry), Signal(geometry.slot_bits)
+        entry, entry_slot = Signal(Entry, reset_less=True), Signal(geometry.slot_bits)
         late, against, crossed = Signal(5), Signal(), Signal()
         beyond = late[3]
-        grown = Mux(beyond, 0, entry_read.data.notional) + Mux(beyond | ~against, product.product, 0)
+        grown = entry_read.data.notional + product.product
         m.d.sync += late.eq(late << 1)
         m.d.comb += [
+            # By the time of the second product 0 stands there.
+            entry_read.addr.eq(Mux(beyond, entry_slot, order.slot)),
             entry_write.addr.eq(entry_slot),
             entry_write.data.eq(entry),
             entry_write.en.eq(late[0] | (late[4] & crossed)),
@@ -375,6 +376,10 @@ class Ledger(wiring.Component):
                         entry.shares.eq(row_given.entry_shares),
                         crossed.eq(0),
                         late[0].eq(1),
+                        # What stands there is written as it is.
+                        fill.eq(0),
+                        ended.eq(0),
+                        all_ends.eq(0),
                     ]
                     m.next = "RELOAD"
                 with m.Elif(asking & quiet):
@@ -410,7 +415,7 @@ class Ledger(wiring.Component):
             with m.State("RELOAD"):
                 m.d.comb += [
                     exposure_write.addr.eq(order.slot),
-                    exposure_write.data.eq(held),
+                    exposure_write.data.eq(still),
                     exposure_write.en.eq(1),
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
@@ -523,17 +528,18 @@ class Ledger(wiring.Component):
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
+                begins_anew = against & ((held.position[-1] == selling) | ~held.position.any())
                 m.d.sync += [
                     entry_slot.eq(order.slot),
                     entry.notional.eq(grown),
-                    entry.shares.eq(entry_read.data.shares + Mux(against, 0, report.quantity)),
-                    crossed.eq(against & (held.position[-1] == selling)),
-                    late[0].eq(1),
+                    entry.shares.eq(entry_read.data.shares + report.quantity),
+                    crossed.eq(begins_anew & held.position.any()),
+                    late[0].eq(begins_anew | ~against),
                     # The part beyond 0, should there be one: a factor for a clock.
                     report.quantity.eq(minus_if(held.position[-1], held.position, 32)),
                 ]
-                with m.If(held.position == 0):
-                    m.d.sync += [entry.eq(0), crossed.eq(0)]
+                with m.If(begins_anew):
+                    m.d.sync += entry.eq(0)
                 m.d.comb += [
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
