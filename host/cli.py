@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
-from host import compare, compare_trading, config, specification
+from host import compare, compare_trading, config, snapshot, specification
 from host.bench import bench
 from host.card import CardError
 from host.config import ConfigError, Configuration
@@ -34,6 +34,7 @@ from host.journal import RecordingCard
 from host.loader import Loader, OrderSession
 from host.recovery import Recovery
 from host.replay import Outputs, Push, Replay
+from host.snapshot import Snapshot
 from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
 from host.summary import MarketSummary, Summary, render
 from host.synth import synth
@@ -249,6 +250,13 @@ def replay(
             help="Put a file's parameters and limits in force before this message; 0 is the first. May be repeated.",
         ),
     ] = None,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Start from what a run before saved with --save-ledger."),
+    ] = None,
+    save_ledger: Annotated[
+        Path | None, typer.Option(dir_okay=False, metavar="OUT.json", help="What the card's ledger holds at the end.")
+    ] = None,
     hold_until_fcs: Annotated[
         bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
     ] = False,
@@ -270,10 +278,14 @@ def replay(
         t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
         t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
         t2t replay day.itch --config pairs.toml --push 20000:tighter.toml --orders orders.jsonl
+        t2t replay morning.itch --config pairs.toml --save-ledger noon.json
+        t2t replay afternoon.itch --config pairs.toml --ledger noon.json
         t2t replay day.itch.gz --engine twin --bbo bbo.csv
     """
     if engine is Engine.TWIN:
-        _refuse_what_the_twin_lacks(orders=orders, pcap=pcap, wave=wave, lose=lose, push=push)
+        _refuse_what_the_twin_lacks(
+            orders=orders, pcap=pcap, wave=wave, lose=lose, push=push, ledger=ledger, save_ledger=save_ledger
+        )
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     losses = None if lose is None else _losses(lose)
@@ -282,6 +294,7 @@ def replay(
             configuration = config.load(files or (), geometry, symbols=symbol or ())
             wanted = replace(wanted, line_b=config.line_units(configuration.line_b))
             pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
+            start = None if ledger is None else _start(ledger, configuration)
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
             if losses is not None:
                 if given.records is None:
@@ -296,7 +309,9 @@ def replay(
                 run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
             else:
                 card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
-                run = _run(card, configuration, given, outputs, hold_until_fcs=hold_until_fcs, pushes=pushes)
+                run = _run(card, configuration, given, outputs, hold_until_fcs=hold_until_fcs, pushes=pushes, start=start)
+                if save_ledger is not None:
+                    snapshot.save(run.snapshot(), save_ledger)
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
@@ -383,7 +398,7 @@ def compare_engines(
 
 
 def _refuse_what_the_twin_lacks(**options: object) -> None:
-    wanted = [f"--{name}" for name, given in options.items() if given]
+    wanted = [f"--{name.replace('_', '-')}" for name, given in options.items() if given]
     if wanted:
         fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither orders nor clocks nor wires; take --engine rtl")
 
@@ -399,6 +414,23 @@ def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: 
     if differences := config.beyond_a_set(configuration, other):
         raise ConfigError([f"{file}: {key}: a push cannot change it, loading the card anew can" for key in differences])
     return Push(int(index), other)
+
+
+def _start(file: Path, configuration: Configuration) -> Snapshot:
+    """What to start from; `ConfigError` names what this configuration cannot go on with."""
+    found = snapshot.load(file)
+    watched = [slot.symbol for slot in configuration.slots]
+    unknown = [slot.symbol for slot in found.slots if slot.symbol not in watched and (slot.position or slot.cash)]
+    allowed = f"allowed are the symbols watched: {', '.join(watched)}"
+    problems = [f"{file}: slots: {symbol} was given; {allowed}" for symbol in unknown]
+    problems += [
+        f"{file}: orders: {order.user_ref_num} was given ({order.side} {order.open_shares} {order.symbol}); allowed is none: "
+        "what became of it has to be asked of the exchange first"
+        for order in found.orders
+    ]
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def run_twin(
@@ -437,11 +469,14 @@ def _run(
     hold_until_fcs: bool,
     listen: compare.Recorder | None = None,
     pushes: Sequence[Push] = (),
+    start: Snapshot | None = None,
 ) -> Replay:
     session = OrderSession()
     loader = Loader(card)
     loader.identify()
     loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
+    if start is not None:
+        loader.reload(start)
     loader.arm(configuration.mode)
     exchange = Venue(**session.at_exchange()) if configuration.mode is Mode.LIVE else None
     stimuli, recovery = given.stimuli, None
@@ -451,7 +486,7 @@ def _run(
         recovery = Recovery(loader, given.feed.session, configuration.recovery, server)
     replay = Replay(
         card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, listen=listen,
-        pushes=pushes,
+        pushes=pushes, start=start,
     )  # fmt: skip
     with _progress(replay, given.source):
         replay.run(stimuli)

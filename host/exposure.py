@@ -10,6 +10,7 @@ from typing import Any
 from hdl.spec import events
 from hdl.spec.registers import RISK
 from host.card import Card
+from host.snapshot import Snapshot
 
 Record = Mapping[str, Any]
 
@@ -31,6 +32,8 @@ class Line:
         Last price each side has shown, 0: none yet.
     paid : int
         Price of the last order or fill, which stands for a side that has shown none.
+    entry_shares, entry_notional : int
+        Shares of the fills that made the position greater since it was 0, and these times their prices.
     """
 
     shares: int = 0
@@ -40,6 +43,18 @@ class Line:
     bid: int = 0
     ask: int = 0
     paid: int = 0
+    entry_shares: int = 0
+    entry_notional: int = 0
+
+    def fill(self, shares: int, price: int) -> None:
+        """Book a fill, below zero a sale."""
+        after = self.shares + shares
+        if self.shares * after <= 0:
+            # It begins anew with what lies beyond 0.
+            self.entry_shares, self.entry_notional = abs(after), abs(after) * price
+        elif abs(after) > abs(self.shares):
+            self.entry_shares, self.entry_notional = self.entry_shares + abs(shares), self.entry_notional + abs(shares) * price
+        self.shares, self.cash, self.paid = after, self.cash - shares * price, price
 
     @property
     def mark(self) -> int:
@@ -86,6 +101,17 @@ class Exposure:
             events.FILL.code: self._on_fill,
         }
 
+    def begin(self, snapshot: Snapshot, slots: Mapping[str, int]) -> None:
+        """Go on from a snapshot, with the slots its symbols have now."""
+        for each in snapshot.slots:
+            if each.symbol not in slots:
+                continue
+            line = self.lines[slots[each.symbol]]
+            line.shares, line.cash, line.paid = each.position, each.cash, each.mark
+            line.entry_shares, line.entry_notional = each.entry_shares, each.entry_notional
+        for order in snapshot.orders:
+            self._set_open(order.user_ref_num, slots[order.symbol], order.side != "buy", order.open_shares)
+
     def take(self, record: Record) -> None:
         """Take one record of the card."""
         handler = self._handlers.get(record["kind"])
@@ -112,11 +138,8 @@ class Exposure:
             self._set_open(number, slot, selling, record["open_shares"])
 
     def _on_fill(self, record: Record) -> None:
-        line = self.lines[record["slot"]]
-        signed = -record["quantity"] if record["side"] else record["quantity"]
-        line.shares += signed
-        line.cash -= signed * record["price"]
-        line.paid = record["price"]
+        quantity = record["quantity"]
+        self.lines[record["slot"]].fill(-quantity if record["side"] else quantity, record["price"])
 
     def _set_open(self, number: int, slot: int, selling: bool, shares: int) -> None:
         _, _, before = self._open.pop(number, (slot, selling, 0))

@@ -11,12 +11,26 @@ from typing import TypedDict
 from hdl.spec import injection
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Mode, TradingState
-from hdl.spec.registers import BLOCKS, EPOCH_BITS, MAGIC, REARM_KEYS, STATUS, WORD, Register, RegisterMap, Table, checksum
+from hdl.spec.registers import (
+    BLOCKS,
+    EPOCH_BITS,
+    LEDGER_SLOT,
+    MAGIC,
+    REARM_KEYS,
+    STATUS,
+    WORD,
+    Register,
+    RegisterMap,
+    Table,
+    checksum,
+)
 from hdl.spec.statistics import MEAN_BITS, Statistics
 from host import config
 from host.card import Card, CardError
 from host.config import Ceilings, Configuration
 from host.framing import Feed
+from host.ledger_port import LedgerPort
+from host.snapshot import SlotLedger, Snapshot
 from sim.tcp import Endpoint
 
 _CLEAR_POLLS = 1 << 20
@@ -39,6 +53,16 @@ _COMMIT_REFUSED = {
 def _zeros(block: str, table: str) -> dict[str, int]:
     """A row of which nothing is in use."""
     return {column.name: 0 for column in _table(block, table).columns}
+
+
+def _reload_row(slot: SlotLedger) -> dict[str, int]:
+    return {
+        "position": slot.position,
+        "price": slot.mark,
+        "cash": slot.cash,
+        "entry_notional": slot.entry_notional,
+        "entry_shares": slot.entry_shares,
+    }
 
 
 class _Checked:
@@ -138,6 +162,11 @@ class Loader:
         self._staged: Configuration | None = None
         self._configuration: Configuration | None = None
         self._by_hand = False
+        self._port = LedgerPort(card)
+        self._least_number = 0
+        """Number of the next order, as far as it was brought over: none goes back behind it."""
+        self._loss_before = False
+        """The loss limit was reached before what was reloaded, and nobody re-armed it since."""
 
     @property
     def geometry(self) -> Geometry:
@@ -194,6 +223,7 @@ class Loader:
     def load(self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False) -> None:
         """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT."""
         card, geometry = self._card, self._geometry
+        self._keep_number(session.next_user_ref_num)
         self.disarm()
         self._watch(0)
         self._clear_book()
@@ -223,6 +253,96 @@ class Loader:
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
         card.pulse("book", "declare_exact")
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
+
+    def snapshot(self, marks: Mapping[str, int] | None = None) -> Snapshot:
+        """What the card's ledger holds, of one moment, whether it trades or not.
+
+        `marks` are prices of symbols, 1/10000 dollar. `CardError` where orders and reports keep coming.
+        """
+        names = {number: symbol for symbol, number in self.slots.items()}
+        found = self._port.snapshot([names.get(slot, "") for slot in range(self._geometry.slots)], marks or {})
+        return found.model_copy(update={"loss_reached": found.loss_reached or self._loss_before})
+
+    def ledger(self, symbol: str) -> dict[str, int]:
+        """What the card's ledger holds of a symbol: columns of `registers.LEDGER_SLOT`."""
+        return self._port.row(LEDGER_SLOT, self.slots[symbol])
+
+    def reload(self, snapshot: Snapshot, *, next_user_ref_num: int | None = None) -> None:
+        """Let a loaded card that holds nothing go on from a snapshot: positions, cash, entry figures and the next order's number.
+
+        Pairs begin flat, whatever is held. A KILLED card's snapshot leaves the card KILLED; one whose loss limit was reached
+        keeps the card from being armed until `rearm_loss`.
+
+        Parameters
+        ----------
+        snapshot : Snapshot
+            What to go on from.
+        next_user_ref_num : int, optional
+            Number of the next order, where it is a higher one.
+
+        Raises
+        ------
+        CardError
+            Where orders were open, a symbol is not watched, the number is lower, the card is not HALTED, or does not take it.
+        """
+        number = snapshot.next_user_ref_num if next_user_ref_num is None else next_user_ref_num
+        self._refuse_snapshot(snapshot, number)
+        rows = {self.slots[slot.symbol]: slot for slot in snapshot.slots if slot.symbol in self.slots}
+        nothing, before = _zeros("risk", "reload"), self._count("structure_refused")
+        for slot in range(self._geometry.slots):
+            self._card.write_row("risk", "reload", slot, **(_reload_row(rows[slot]) if slot in rows else nothing))
+        if count := self._count("structure_refused") - before:
+            raise CardError(f"the card refused {count} rows of the ledger")
+        self._least_number = snapshot.next_user_ref_num
+        self._set("risk", next_user_ref_num=number)
+        self._loss_before = snapshot.loss_reached
+        self._check_reload(rows)
+        if snapshot.state is TradingState.KILLED:
+            self.kill()
+
+    def adopt(self, configuration: Configuration) -> Snapshot:
+        """Take over a card that another host loaded with this configuration, and that lives on; give what its ledger holds.
+
+        Nothing is written. The set in force has to be the configuration's: the card does not tell which it is.
+        """
+        self.identify()
+        self.slots = {slot.symbol: number for number, slot in enumerate(configuration.slots)}
+        self._symbols = [slot.symbol for slot in configuration.slots]
+        self._symbols += [""] * (self._geometry.slots - len(self._symbols))
+        self._configuration, self._ceilings = configuration, configuration.ceilings
+        self.watchdog = self._read("risk", "watchdog")
+        found = self.snapshot()
+        self._least_number = found.next_user_ref_num
+        return found
+
+    def _refuse_snapshot(self, snapshot: Snapshot, number: int) -> None:
+        if snapshot.orders:
+            told = ", ".join(f"{each.user_ref_num} ({each.side} {each.open_shares} {each.symbol})" for each in snapshot.orders)
+            raise CardError(f"orders were open: {told}; what became of them has to be asked of the exchange first")
+        held = [slot.symbol for slot in snapshot.slots if slot.position or slot.cash]
+        if unknown := [symbol for symbol in held if symbol not in self.slots]:
+            raise CardError(f"the snapshot holds {', '.join(unknown)}; allowed are the symbols watched: {', '.join(self.slots)}")
+        if number < snapshot.next_user_ref_num:
+            raise CardError(f"next_user_ref_num: {number} was given, allowed is {snapshot.next_user_ref_num} or higher")
+        self._keep_number(number)
+        if (state := self.trading_state) is not TradingState.HALTED:
+            raise CardError(f"the card is {state.name}: a ledger is reloaded only into a HALTED one")
+        if count := self._card.read("risk", "orders_open"):
+            raise CardError(f"own orders are open: {count}; a ledger is reloaded only where none is")
+
+    def _keep_number(self, number: int) -> None:
+        """Numbers of orders only grow, also over a restart."""
+        if number < self._least_number:
+            raise CardError(f"next_user_ref_num: {number} was given, allowed is {self._least_number} or higher")
+
+    def _check_reload(self, rows: Mapping[int, SlotLedger]) -> None:
+        """Read back what was reloaded."""
+        for symbol, slot in self.slots.items():
+            wanted = _reload_row(rows[slot]) if slot in rows else _zeros("risk", "reload")
+            found = self.ledger(symbol)
+            for name in ("position", "cash", "entry_notional", "entry_shares"):
+                if found[name] != wanted[name]:
+                    raise CardError(f"{symbol}: {name} was set to {wanted[name]} and reads {found[name]}")
 
     @property
     def epoch(self) -> int:
@@ -349,14 +469,15 @@ class Loader:
         """Forget that the loss limit was reached; the trading state stays. `CardError` where it was not, or is still passed."""
         if not self.loss_reached:
             raise CardError("the loss limit was not reached: there is nothing to re-arm")
+        self._loss_before = False
         self._card.pulse("risk", "rearm_loss")
         if self.loss_reached:
             raise CardError("the loss is still greater than its limit, so it was not re-armed")
 
     @property
     def loss_reached(self) -> bool:
-        """Whether the loss limit was reached and not re-armed."""
-        return bool(self._read("risk", "loss_reached"))
+        """Whether the loss limit was reached and not re-armed, here or before what was reloaded."""
+        return self._loss_before or bool(self._read("risk", "loss_reached"))
 
     def reduce(self) -> None:
         """From here on only what shrinks a position leaves. Raises nothing: a card in a lower state stays there."""

@@ -12,6 +12,7 @@ from hdl.spec import events, itch
 from hdl.spec.reasons import OrderState, PairAction, Refusal
 from host.config import PRICE_UNITS, WEIGHT_UNITS, Configuration
 from host.exposure import Exposure, Line
+from host.snapshot import Snapshot, average_usd
 
 Record = Mapping[str, Any]
 
@@ -101,6 +102,11 @@ class Holding:
         """Profit or loss in 1/10000 dollar: cash and shares, longs at the bid and shorts at the offer."""
         return self.line.pnl
 
+    @property
+    def average_usd(self) -> float | None:
+        """Average price at which the position was entered since it was 0, `None` where there is none."""
+        return average_usd(self.line.entry_notional, self.line.entry_shares)
+
 
 @dataclass
 class PairView:
@@ -141,13 +147,18 @@ class Mirror:
         What the card was loaded with.
     slots : mapping of str to int
         Slot number by symbol.
+    start : Snapshot, optional
+        What the card's ledger held before the first record.
     """
 
-    def __init__(self, configuration: Configuration, slots: Mapping[str, int]) -> None:
+    def __init__(self, configuration: Configuration, slots: Mapping[str, int], *, start: Snapshot | None = None) -> None:
         self.symbols = {number: symbol for symbol, number in slots.items()}
         self.touches: dict[int, Touch] = {number: Touch() for number in self.symbols}
         self.exposure = Exposure()
-        self.holdings: dict[int, Holding] = {number: Holding(self.exposure.lines[number]) for number in self.symbols}
+        if start is not None:
+            self.exposure.begin(start, slots)
+        lines = {number: self.exposure.lines[number] for number in self.symbols}
+        self.holdings: dict[int, Holding] = {number: Holding(line, line.shares, line.cash) for number, line in lines.items()}
         self.pairs = [
             PairView(
                 pair.title,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TextIO
@@ -21,6 +21,7 @@ from host.inputs.source import InputError
 from host.liquidation import Liquidation
 from host.loader import Loader
 from host.recovery import Recovery
+from host.snapshot import Snapshot, average_usd
 from host.stimulus import Index, Stimulus, wire_cycles
 from host.summary import (
     Fills,
@@ -125,6 +126,8 @@ class Replay:
         Told every event record, in order.
     pushes : sequence of Push
         Sets to put in force as it goes.
+    start : Snapshot, optional
+        What the card's ledger was reloaded with.
     """
 
     def __init__(
@@ -139,6 +142,7 @@ class Replay:
         recovery: Recovery | None = None,
         listen: Callable[[Mapping[str, Any]], None] | None = None,
         pushes: Sequence[Push] = (),
+        start: Snapshot | None = None,
     ) -> None:
         self._card = card
         self._loader = loader
@@ -156,6 +160,7 @@ class Replay:
             tuple(pair.title for pair in configuration.pairs),
             bbo=self._outputs.bbo,
             orders=self._outputs.orders,
+            start=(start, loader.slots) if start else None,
         )
         self.liquidation = (
             Liquidation(
@@ -425,6 +430,11 @@ class Replay:
         )
         return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
 
+    def snapshot(self) -> Snapshot:
+        """What the card's ledger holds, with the marks as the host knows them."""
+        lines = self._tally.exposure.lines
+        return self._loader.snapshot({symbol: lines[slot].mark for symbol, slot in self._loader.slots.items()})
+
     def _pairs(self) -> Iterator[PairSummary]:
         for number, pair in enumerate(self._configuration.pairs):
             row = config.pair_row(pair)
@@ -444,6 +454,8 @@ class Replay:
 
     def _slots(self) -> Iterator[SlotSummary]:
         for symbol, slot in self._loader.slots.items():
+            # What was never traded nor brought over has no entry figures.
+            entry = self._loader.ledger(symbol) if slot in self._tally.position else defaultdict(int)
             yield SlotSummary(
                 slot=slot,
                 symbol=symbol,
@@ -453,6 +465,9 @@ class Replay:
                 lowered_by=self._tally.lowered_by(slot),
                 position=self._tally.position[slot],
                 cash=self._tally.cash[slot],
+                entry_shares=entry["entry_shares"],
+                entry_notional=entry["entry_notional"],
+                average_usd=average_usd(entry["entry_notional"], entry["entry_shares"]),
             )
 
     def _found(self, summary: Summary) -> Iterator[str]:
@@ -484,6 +499,14 @@ class Replay:
         for name, folded in folds.items():
             if (card := getattr(summary.portfolio, name)) != folded:
                 yield f"{name}: the card says {card / PRICE_UNITS:,.4f} dollars, the host's fold {folded / PRICE_UNITS:,.4f}"
+        for slot in summary.slots if folds else ():
+            line = self._tally.exposure.lines[slot.slot]
+            if (slot.entry_notional, slot.entry_shares) != (line.entry_notional, line.entry_shares):
+                yield (
+                    f"{slot.symbol}: the card says {slot.entry_shares:,} shares were entered for "
+                    f"{slot.entry_notional / PRICE_UNITS:,.4f} dollars, the host's fold {line.entry_shares:,} for "
+                    f"{line.entry_notional / PRICE_UNITS:,.4f}"
+                )
         if summary.watchdog_expired:
             yield f"the host's heartbeat came too late, {summary.watchdog_expired} times"
         if summary.limits_refused:

@@ -235,10 +235,17 @@ class SlotSummary(MarketSlot):
         Shares held.
     cash : int
         1/10000 dollar.
+    entry_shares, entry_notional : int
+        Shares of the fills that made the position greater since it was 0, and these times their prices, 1/10000 dollar.
+    average_usd : float, optional
+        Their quotient: the average price at which the position was entered, in dollars.
     """
 
     position: int
     cash: int
+    entry_shares: int = 0
+    entry_notional: int = 0
+    average_usd: float | None = None
 
 
 class MarketSummary(_Model):
@@ -430,7 +437,7 @@ def _slots(summary: MarketSummary) -> Table:
     """Symbols with something to tell: the rest are counted in the last line."""
     table = _table("Symbols")
     held = isinstance(summary, Summary)
-    for name in ("symbol", "locate", "BBO changes", "book", *(("position", "cash, $") if held else ())):
+    for name in ("symbol", "locate", "BBO changes", "book", *(("position", "average, $", "cash, $") if held else ())):
         table.add_column(name, justify="left" if name in ("symbol", "book") else "right")
     busiest = sorted(summary.slots, key=lambda slot: (-abs(_position(slot)), -slot.bbo_changes, slot.slot))
     for slot in busiest[:_ROWS]:
@@ -440,11 +447,16 @@ def _slots(summary: MarketSummary) -> Table:
             str(slot.locate or "not found"),
             f"{slot.bbo_changes:,}",
             slot.integrity + (f": {causes}" if causes else ""),
-            *((f"{slot.position:,}", f"{slot.cash / 10_000:,.2f}") if isinstance(slot, SlotSummary) else ()),
+            *(_held(slot) if isinstance(slot, SlotSummary) else ()),
         )
     if len(busiest) > _ROWS:
         table.add_row(f"and {len(busiest) - _ROWS} more")
     return table
+
+
+def _held(slot: SlotSummary) -> tuple[str, str, str]:
+    average = "" if slot.average_usd is None else f"{slot.average_usd:,.4f}"
+    return f"{slot.position:,}", average, f"{slot.cash / 10_000:,.2f}"
 
 
 def _position(slot: MarketSlot) -> int:

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from hdl.spec import events
 from hdl.spec.reasons import Alarm, Integrity, IntegrityCause, Mode, OrderState, PairAction, Refusal
 from host.exposure import Exposure
+from host.snapshot import Snapshot
 
 BBO_HEADER = "index,timestamp_ns,symbol,bid_price,bid_shares,ask_price,ask_shares"
 _EVERY_SLOT = 0xFFFF
@@ -34,6 +35,8 @@ class Tally:
         Gets one CSV row a BBO change.
     orders : TextIO, optional
         Gets one JSON line for everything that concerns own orders.
+    start : tuple of Snapshot and slots, optional
+        What the card's ledger held before the first record, and the slot of each symbol.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Tally:
         *,
         bbo: TextIO | None = None,
         orders: TextIO | None = None,
+        start: tuple[Snapshot, Mapping[str, int]] | None = None,
     ) -> None:
         self._place = place
         self._symbol = symbol
@@ -65,6 +69,10 @@ class Tally:
         self.position: dict[int, int] = defaultdict(int)
         self.cash: dict[int, int] = defaultdict(int)
         self.exposure = Exposure()
+        if start is not None:
+            self.exposure.begin(*start)
+            for slot, line in self.exposure.lines.items():
+                self.position[slot], self.cash[slot] = line.shares, line.cash
         self.integrity: dict[int, Integrity] = {}
         self.everywhere = Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import TradingState
-from hdl.spec.registers import REARM_KEYS, Access, Register, RegisterMap, Table, checksum
+from hdl.spec.registers import (
+    LEDGER_VIEWS,
+    REARM_KEYS,
+    VIEW_WORDS,
+    Access,
+    Register,
+    RegisterMap,
+    Table,
+    checksum,
+)
 
 SMALL = Geometry(slots=4, pairs=4, order_rows=16, ladder_ticks=64, book_queue=16, open_orders=16)
 
@@ -22,6 +32,9 @@ class FakeCard:
         self.rows: dict[tuple[str, str, int], dict[str, int]] = {}
         self.busy_reads = 3
         self.live: dict[tuple[Any, ...], Any] = {}
+        self.views: dict[tuple[str, int], dict[str, int]] = {}
+        """Rows of the ledger, where they hold something; `booked` is called before each word that is read."""
+        self.booked: Callable[[], None] = lambda: None
         self._fresh: dict[str, int] = {"pairs": 0, "limits": 0}
         self._broken = False
         self.registers: dict[tuple[str, str], int] = {
@@ -80,7 +93,16 @@ class FakeCard:
             self.registers["risk", "trading_state"] = TradingState.HALTED
         self.registers["risk", "rearm"] = int(key == REARM_KEYS[0])
 
+    def _view_word(self) -> int:
+        self.booked()
+        index, word = self.registers["risk", "inspect_ledger"] & 0xFFFF, self.registers["risk", "inspect_ledger"] >> 16
+        view = LEDGER_VIEWS[word // VIEW_WORDS]
+        zeros = {column.name: 0 for column in view.columns}
+        return view.pack(**(zeros | self.views.get((view.name, index), {})))[word % VIEW_WORDS]
+
     def read(self, block: str, name: str) -> int:
+        if name == "inspect_ledger_word":
+            return self._view_word()
         if (block, name) == ("book", "ready"):
             self.busy_reads -= 1
             return int(self.busy_reads <= 0)
@@ -92,6 +114,10 @@ class FakeCard:
         assert isinstance(place.entry, Table)
         self._sum(place.address + row * place.entry.stride, place.entry.pack(**columns))
         self.log.append(("row", block, table, row))
+        if table == "reload":
+            if self.registers["risk", "trading_state"] != TradingState.HALTED or "reload" in self.stuck:
+                return self._refuse("structure_refused")
+            self.views["ledger_slot", row] = {name: value for name, value in columns.items() if name != "price"}
         if table in self._fresh:
             if row not in (0, self._fresh[table]):
                 return self._refuse("rows_out_of_turn")

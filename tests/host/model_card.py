@@ -10,7 +10,7 @@ from hdl.spec import itch, moldudp64, ouch, soupbintcp
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.network import ETHERNET, IPV4, TCP, UDP
 from hdl.spec.reasons import Alarm, Drop, Miss, OrderState, PairAction, Refusal
-from hdl.spec.registers import MAGIC, RegisterMap, Table, checksum
+from hdl.spec.registers import LEDGER_SLOT, MAGIC, RegisterMap, Table, checksum
 from host.exposure import SUMS
 from host.stimulus import wire_cycles
 from sim.card import OutFrame
@@ -53,6 +53,7 @@ class ModelCard:
         self._position: Counter[int] = Counter()
         self._cash: Counter[int] = Counter()
         self._held: defaultdict[int, Held] = defaultdict(Held)
+        self._entries: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
         self._connection: Connection | None = None
         self._number = 0
 
@@ -78,9 +79,32 @@ class ModelCard:
             return 1
         if block == "risk" and name in SUMS:
             return self._sums()[name] % (1 << 80)
+        if name == "inspect_ledger_word":
+            return self._ledger_word()
         if (block, name) == ("risk", "ceilings_locked"):
             return int(("risk", "ceilings", 0) in self._rows)
         return self._registers.get((block, name), self._counts[name])
+
+    def _ledger_word(self) -> int:
+        asked = self._registers["risk", "inspect_ledger"]
+        slot, zeros = asked & 0xFFFF, {column.name: 0 for column in LEDGER_SLOT.columns}
+        entries = self._entries[slot]
+        row = {
+            "position": self._position[slot],
+            "cash": self._cash[slot],
+            "entry_shares": sum(shares for shares, _ in entries),
+            "entry_notional": sum(shares * price for shares, price in entries),
+        }
+        return LEDGER_SLOT.pack(**(zeros | row))[asked >> 16]
+
+    def _enter(self, slot: int, signed: int, price: int) -> None:
+        """What a fill does to the entry figures: first what closes, then what opens."""
+        position, entries = self._position[slot], self._entries[slot]
+        closes = min(abs(signed), abs(position)) if position * signed < 0 else 0
+        if closes and closes == abs(position):
+            entries.clear()
+        if abs(signed) > closes:
+            entries.append((abs(signed) - closes, price))
 
     def _sums(self) -> dict[str, int]:
         for slot, held in self._held.items():
@@ -273,6 +297,7 @@ class ModelCard:
     def _fill(self, order: dict[str, int], report: dict[str, Any]) -> None:
         slot, signed = order["slot"], -report["quantity"] if order["side"] else report["quantity"]
         order["open"] -= report["quantity"]
+        self._enter(slot, signed, report["price"])
         self._position[slot] += signed
         self._cash[slot] -= signed * report["price"]
         if order["leg"] == 0 and not order["open"]:
