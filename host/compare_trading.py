@@ -149,7 +149,10 @@ def _counts(summary: Summary, loader: Loader, twin: TradingTwin) -> Iterator[tup
     told += [(name, getattr(summary.portfolio, name), value) for name, value in sums.items()]
     for slot in summary.slots:
         held = twin.holding(slot.slot)
-        told += [(f"{slot.symbol} position", slot.position, held["position"]), (f"{slot.symbol} cash", slot.cash, held["cash"])]
+        told += [
+            (f"{slot.symbol} {name.replace('_', ' ')}", getattr(slot, name), held[name])
+            for name in ("position", "cash", "entry_shares", "entry_notional")
+        ]
     samples = summary.samples, twin.samples
     told += [(f"samples {name}", *(getattr(side, name) for side in samples)) for name in ("taken", "lost", "cut")]
     told += [(f"statistics of pair {pair}", loader.statistics(pair), known) for pair, known in twin.samples.statistics.items()]

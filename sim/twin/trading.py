@@ -218,7 +218,7 @@ class TradingTwin:
         return int(self._numbers[at.LOSS_FROM]) < at.FAR
 
     def holding(self, slot: int) -> dict[str, int]:
-        """Position, open shares and orders, and cash of a slot."""
+        """Position, open shares and orders, cash and entry figures of a slot."""
         row = self._state.slots[slot]
         names = {
             "position": at.POSITION,
@@ -226,5 +226,7 @@ class TradingTwin:
             "open_sells": at.OPEN_SELLS,
             "orders": at.ORDERS,
             "cash": at.CASH,
+            "entry_shares": at.ENTRY_SHARES,
+            "entry_notional": at.ENTRY_NOTIONAL,
         }
         return {name: int(row[column]) for name, column in names.items()}

@@ -100,6 +100,7 @@ def report(state, clock, given, out):
     slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] -= ended
     slot[s.ORDERS] -= ends
     if fill:
+        entered(slot, -quantity if sale else quantity, price)
         slot[s.POSITION] += -quantity if sale else quantity
         slot[s.CASH] += quantity * price if sale else -quantity * price
         numbers[s.FSM_FREE] = clock + 2
@@ -114,6 +115,18 @@ def report(state, clock, given, out):
     told(state, clock + fill, s.FILLED if fill else s.BOOKED, row[s.SLOT], price)
     if ends:
         end(state, row, clock)
+
+
+@part
+def entered(slot, shares, price):
+    """What made the position greater since it was 0, before it moves by so many shares."""
+    before = slot[s.POSITION]
+    after = before + shares
+    if (before < 0) != (after < 0) or before == 0 or after == 0:
+        slot[s.ENTRY_SHARES], slot[s.ENTRY_NOTIONAL] = abs(after), abs(after) * price
+    elif abs(after) > abs(before):
+        slot[s.ENTRY_SHARES] += abs(shares)
+        slot[s.ENTRY_NOTIONAL] += abs(shares) * price
 
 
 @part

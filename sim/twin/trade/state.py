@@ -50,8 +50,9 @@ assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[
     KNOWN, KEPT_SIDE, KEPT_QUANTITY, KEPT_PRICE, KEPT_CLOCK, KEPT_COUNT,
     ACTIVE, BID, ASK, PAID, HELD, DIRTY, P_POSITION, P_BUYS, P_SELLS, P_CASH,
     PART_PNL, PART_LONG, PART_SHORT, PART_GROSS,
-) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 31)  # fmt: skip
-SLOT_NUMBERS = len(LIMIT_ROW) + 31
+    ENTRY_SHARES, ENTRY_NOTIONAL,
+) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 33)  # fmt: skip
+SLOT_NUMBERS = len(LIMIT_ROW) + 33
 assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[COLLAR_BPS] == "collar_bps", LIMIT_ROW
 
 # Columns of an own order's place.
