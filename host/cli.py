@@ -345,6 +345,10 @@ def compare_engines(
     hold_until_fcs: Annotated[
         bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
     ] = False,
+    ledger: Annotated[
+        Path | None,
+        typer.Option(exists=True, dir_okay=False, metavar="FILE", help="Start from what a run before saved with --save-ledger."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Run market data through gateware and twin, and show where they part first.
@@ -374,8 +378,9 @@ def compare_engines(
                 fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
             if configuration.liquidation is not None:
                 fail(Exit.USAGE, "[liquidation]: the twin has no orders of the host")
+            start = None if ledger is None else _start(ledger, configuration)
             recording = stack.enter_context(RecordingCard(geometry))
-            card = _run(recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder)
+            card = _run(recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder, start=start)
             told = card.summary(file=str(file), form=given.form, engine="")
             summary = twin.summary(file=str(file), form=given.form, engine="")
             fresh = TwinReplay(geometry, configuration, given.feed, hold_until_fcs=hold_until_fcs)

@@ -23,6 +23,7 @@ from sim.twin.trade.state import (
     IN_ALARM,
     IN_INTEGRITY,
     IN_REARM_LOSS,
+    IN_RELOAD,
     IN_REPORT,
     IN_SEGMENT,
     IN_SETTING,
@@ -94,6 +95,14 @@ class RecordingCard(simulated.SimulatedCard):
         super().pulse(block, name)
         if (block, name) == ("risk", "rearm_loss"):
             self.settings.append((IN_REARM_LOSS, self.cycle - 1))
+
+
+    def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+        """Set a row, see `SimulatedCard.write_row`."""
+        super().write_row(block, table, row, **columns)
+        if (block, table) == ("risk", "reload"):
+            # The ledger takes it in the clock in which it comes, and tells of it a clock later.
+            self.settings.append((IN_RELOAD, self.cycle + 1, row, *columns.values()))
 
 
 @dataclass

@@ -14,12 +14,12 @@ from hdl.control.parameter_sets import ParameterSets
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause, Miss, Mode, Refusal, TradingState
-from hdl.spec.registers import STRATEGY
+from hdl.spec.registers import LEDGER_SLOT, STRATEGY, inspected
 from hdl.trading import TradingCore
 from sim.twin import ROW
 from sim.twin.status import MarketStatus
 from sim.twin.trade.gate import ORDER_CLOCKS
-from sim.twin.trade.state import IN_INTEGRITY, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
+from sim.twin.trade.state import IN_INTEGRITY, IN_RELOAD, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
 from sim.twin.trading import SUMS, TradingTwin
 from tests.host.records import directory, system_event, trading_action
 from tests.support.stepper import Stepper
@@ -91,7 +91,11 @@ class Bench(Stepper):
     def __init__(self, dut: Any) -> None:
         collect = ("order", *(f"{name}_event" for name in RECORDS))
         super().__init__(
-            dut, TradingCore(geometry=GEOMETRY), collect=collect, pulses=(*PULSES, "halt"), levels=("loss_reached", *_LEVELS)
+            dut,
+            TradingCore(geometry=GEOMETRY),
+            collect=collect,
+            pulses=(*PULSES, "halt"),
+            levels=("loss_reached", *_LEVELS, *_SHOWN),
         )
 
     async def start(self, rng: random.Random) -> None:
@@ -141,11 +145,35 @@ class Bench(Stepper):
             await self.step(4)
         self.offer("commit", 1)
         await self.step(ParameterSets.LATENCY_BUSY + 1)
+        for slot in range(0, GEOMETRY.slots, 2):
+            self.reload(slot)
+            await self.step(8)
         self.set("trading_state", self.settings["trading_state"])
         # The portfolio counts every slot first.
         await self.step(13 * GEOMETRY.slots)
         self.offer("load_user_ref_num", 1)
         await self.step()
+
+    def reload(self, slot: int) -> None:
+        """Something to go on from, within the limits or not."""
+        rng = self.rng
+        position, price = rng.choice((0, 100, -100, 250, -400)), 1_000_000 + rng.randrange(-300, 300)
+        shares = abs(position) + rng.choice((0, 70)) if position else 0
+        row = {"position": position, "price": price, "cash": -position * 1_000_000 + rng.randrange(-9_999, 9_999)}
+        row |= {"entry_notional": 1_000_000 * shares, "entry_shares": shares}
+        self.offer("reload", {"index": slot, "row": row})
+        # It is told in the clock behind.
+        self.inputs.append((IN_RELOAD, self.cycle + 1, slot, *row.values()))
+
+    async def slot(self, slot: int) -> dict[str, int]:
+        """What the host reads of a slot."""
+        words = []
+        for word in range(LEDGER_SLOT.words):
+            self.offer("inspect_ledger", inspected(LEDGER_SLOT, slot, word))
+            await self.step(8)
+            assert self.get("inspected_ledger") == inspected(LEDGER_SLOT, slot, word)
+            words.append(self.get("inspected_word"))
+        return LEDGER_SLOT.unpack(words)
 
     def change(self, name: str, value: int) -> None:
         """A register reads so in the next clock."""
@@ -225,6 +253,7 @@ class Bench(Stepper):
 
 
 _LEVELS = ("pnl", "net_long", "net_short", "gross")
+_SHOWN = ("inspected_ledger", "inspected_word")
 
 
 @cocotb.test()
@@ -237,6 +266,8 @@ async def every_clock(dut):
     await drive(bench, rng)
     twin = TradingTwin(GEOMETRY, pairs=bench.pairs, lists=bench.lists, limits=bench.limits, settings=began)
     judge(bench, twin)
+    for slot in range(GEOMETRY.slots):
+        assert await bench.slot(slot) == twin.holding(slot)
     found = {name for name, count in (twin.refusals | twin.misses).items() if count}
     dut._log.info("%s orders passed, %s", twin.passed, sorted(found))
     assert twin.passed and set(os.environ["BRINGS"].split()) <= found

@@ -118,7 +118,8 @@ MOST_ACKS = 64
 # What else comes in, beside touches: kind, clock, and up to six numbers.
 (
     IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_LIMITS,
-) = range(10)  # fmt: skip
+    IN_RELOAD,
+) = range(11)  # fmt: skip
 INPUT_NUMBERS = 9
 
 # What comes out: kind, clock, and up to ten numbers.
