@@ -15,9 +15,10 @@ from itch_book._core import Session
 from scapy.utils import RawPcapReader
 from typer.testing import CliRunner
 
-from host import cli
+from host import cli, snapshot
 from host.framing import Feed, Framer
 from host.loader import Loader
+from host.snapshot import SlotLedger, Snapshot
 from host.wire_log import WireLog
 from tests.host.lobster import derived
 from tests.host.records import add, delete, directory, executed, framed, system_event, trading_action
@@ -439,3 +440,49 @@ def test_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
         summary = call(day, *SMALL, "--config", pairs, "--bbo", outputs[0], "--orders", outputs[1], "--pcap", outputs[2])
         runs.append((summary, [path.read_bytes() for path in outputs]))
     assert runs[0] == runs[1]
+
+
+def test_an_afternoon_goes_on_from_where_the_morning_ended(tmp_path: Path) -> None:
+    """Positions, cash and numbers are brought over; pairs begin flat, so the spread is sold once more."""
+    day, pairs, noon, evening = (tmp_path / name for name in ("day.itch", "pairs.toml", "noon.json", "evening.json"))
+    day.write_bytes(framed(traded_day()[:312]))
+    pairs.write_text(PAIR)
+    morning = call(day, *SMALL, "--config", pairs, "--save-ledger", noon)
+    assert morning["findings"] == []
+    held = {slot["symbol"]: (slot["position"], slot["cash"], slot["average_usd"]) for slot in morning["slots"]}
+    assert held == {"AAA": (-100, 20_020_000, 20.02), "BBB": (200, -38_020_000, 19.01)}
+    assert json.loads(noon.read_text())["next_user_ref_num"] == 3
+
+    afternoon = call(day, *SMALL, "--config", pairs, "--ledger", noon, "--save-ledger", evening)
+    assert afternoon["findings"] == []
+    held = {slot["symbol"]: (slot["position"], slot["cash"], slot["average_usd"]) for slot in afternoon["slots"]}
+    assert held == {"AAA": (-200, 40_040_000, 20.02), "BBB": (400, -76_040_000, 19.01)}
+    assert afternoon["portfolio"]["pnl"] == 2 * morning["portfolio"]["pnl"]
+    saved = json.loads(evening.read_text())
+    assert saved["next_user_ref_num"] == 5 and [slot["entry_shares"] for slot in saved["slots"]] == [200, 400]
+
+    result = CliRunner().invoke(cli.app, ["compare", str(day), *SMALL, "--config", str(pairs), "--ledger", str(noon), "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["trading"]["records"]["fill"] == {"rtl": 2, "twin": 2}
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"next_user_ref_num": 7}, "checksum: "),
+        ({"version": 9}, "version: 9 was given, allowed is 1"),
+        ({}, "slots: CCC was given; allowed are the symbols watched: AAA, BBB"),
+    ],
+)
+def test_a_ledger_that_is_none_is_refused_before_anything_runs(tmp_path: Path, change: dict, why: str) -> None:
+    day, pairs, noon = (tmp_path / name for name in ("day.itch", "pairs.toml", "noon.json"))
+    day.write_bytes(framed(traded_day()))
+    pairs.write_text(PAIR)
+    slot = SlotLedger(symbol="CCC", position=1, cash=-5, entry_shares=1, entry_notional=5, mark=5)
+    snapshot.save(Snapshot(next_user_ref_num=2, trading_state="active", slots=(slot,)), noon)
+    noon.write_text(json.dumps(json.loads(noon.read_text()) | change))
+    result = CliRunner().invoke(cli.app, ["replay", str(day), "--config", str(pairs), "--ledger", str(noon)])
+    assert result.exit_code == 2 and result.stdout == ""
+    assert f"{noon}: {why}" in result.stderr
+    result = CliRunner().invoke(cli.app, ["replay", str(day), "--engine", "twin", "--ledger", str(noon)])
+    assert result.exit_code == 2 and "--ledger: a replay of the twin" in result.stderr
