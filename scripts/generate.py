@@ -157,6 +157,9 @@ def registers_page() -> str:
         )
         for entry in block.tables:
             lines += _table_section(block.name, entry, maps)
+    lines += ["## Views of the ledger", "", "What `risk.inspect_ledger` shows, a word at a time.", ""]
+    for number, view in enumerate(registers.LEDGER_VIEWS):
+        lines += _view_section(number, view)
     access = [f"- `{kind.value}`" for kind in registers.Access]
     docs = re.findall(r'^    \w+ = "\w+"\n    """(.*?)"""', inspect.getsource(registers.Access), re.MULTILINE | re.DOTALL)
     access = [f"{name}: {flat(text)}" for name, text in zip(access, docs, strict=True)]
@@ -168,12 +171,21 @@ def _table_section(block: str, entry: Table, maps: Mapping[str, RegisterMap]) ->
     lines = [f"### {block}.{entry.name}", "", f"{entry.doc} Words from row to row: {entry.stride}. Rows: {rows}.", ""]
     if entry.labels:
         return lines + table(("row", "counts"), ((row, f"`{label}`") for row, label in enumerate(entry.labels)))
+    return lines + _columns(entry)
+
+
+def _columns(entry: Table) -> list[str]:
     position, cells = 0, []
     for column in entry.columns:
         kind = "signed" if column.signed else "unsigned"
         cells.append((f"{position + column.bits - 1}:{position}", kind, f"`{column.name}`", column.doc))
         position += column.bits
-    return lines + table(("bits", "kind", "column", "meaning"), cells)
+    return table(("bits", "kind", "column", "meaning"), cells)
+
+
+def _view_section(number: int, view: Table) -> list[str]:
+    first = f"Its word 0 is word {number * registers.VIEW_WORDS} of `inspect_ledger`."
+    return [f"### {view.name}", "", f"{view.doc} {first}", "", *_columns(view)]
 
 
 def events_page() -> str:

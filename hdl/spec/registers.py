@@ -494,7 +494,7 @@ STATUS = Block(
         Register("commits_wrong_epoch", 32, Access.RO, "commits refused: the number was not the next epoch"),
         Register("commits_incomplete", 32, Access.RO, "commits refused: a row was not written since the last one, or was refused"),
         Register("rows_out_of_turn", 32, Access.RO, "rows of a set that were not the next ones, or came while a commit waited"),
-        Register("structure_refused", 32, Access.RO, "rows that only a HALTED card takes and that came at another time, or too fast"),
+        Register("structure_refused", 32, Access.RO, "rows only a HALTED card takes that came at another time or too fast, rows of reload beside what is open"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),
