@@ -389,6 +389,7 @@ def bring(book, at, tick, price, shares, replay, sizes):
 @apart
 def rebuild(book, at, sizes):
     """Every order of a side goes through `bring` again, in the order of the table; whether a level overflowed."""
+    left = book.sides[at * SIDE_NUMBERS + ORDERS]
     wanted = LIVE | ON_TICK | at
     pattern = wanted * EACH_MARK
     overflow = False
@@ -404,6 +405,9 @@ def rebuild(book, at, sizes):
             if book.marks[cell] == wanted:
                 tick = U(book.orders[TWO * cell])
                 overflow |= bring(book, at, tick, price_of(tick), U(book.orders[TWO * cell + ONE]), True, sizes)
+                left -= ONE
+        if left == ZERO:
+            break
     return overflow
 
 
