@@ -145,5 +145,13 @@ ALARM = _record(
     uint("report", 1, "OUCH type of the report"),
 )
 
-RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)
+CANCEL_SENT = _record(
+    "C",
+    "cancel_sent",
+    "The frame with a cancel of all that is open of an own order began to leave: 12 bytes of the order session.",
+    _CYCLE,
+    uint("user_ref_num", 4, "order"),
+)
+
+RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, CANCEL_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)
 """Records by kind, in order of priority when several wait at once: what is worth most and comes least often goes first."""
