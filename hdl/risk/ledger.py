@@ -1,6 +1,6 @@
 """Own orders, positions and cash."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -11,7 +11,13 @@ from hdl.interfaces import OrderReport, PairOutcome, Side
 from hdl.risk.product import Product
 from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
+from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm
+
+NOTED = (ouch.CANCEL_PENDING, ouch.CANCEL_REJECT, ouch.ORDER_RESTATED, ouch.ORDER_PRIORITY_UPDATE)
+"""Reports that move no shares: of a cancel that waits or came to nothing, of another display, rank or reference."""
+OUTLIVING = (ouch.CANCEL_REJECT,)
+"""Reports that an order may get which has ended, as long as its place is not another's."""
 
 
 class OrderState(enum.Enum, shape=3):
@@ -53,6 +59,16 @@ def booked(geometry: Geometry) -> data.StructLayout:
     )
 
 
+def shown() -> data.StructLayout:
+    """What is shown of an own order: its number, and whether it was sent and has not ended."""
+    return data.StructLayout({"user_ref_num": 32, "open": 1})
+
+
+def is_open(order) -> Value:
+    """The order was sent and has not ended."""
+    return (order.state == OrderState.SENT) | (order.state == OrderState.LIVE)
+
+
 def pair_done(geometry: Geometry) -> data.StructLayout:
     """Both orders of a pair ended."""
     return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
@@ -64,10 +80,11 @@ class Ledger(wiring.Component):
     A single order is followed like one of a pair, but for `done`: no pair waits for its end.
 
     An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
-    was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C (partial
-    ones too) and J. S names no order and is passed over. Every other report, and one that cannot be true, changes nothing,
-    raises an alarm and asks for a halt: an order that is not followed (never sent, ended, or another number in its place),
-    more shares than are open, a report type or a sequence that cannot be.
+    was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial
+    ones too) and J. `NOTED` ones are recorded and move none. S names no order and is passed over. Every other report, and one
+    that cannot be true, changes nothing, raises an alarm and asks for a halt: an order that is not followed (never sent, ended,
+    or another number in its place), more shares than are open, a report type or a sequence that cannot be. What answers a request
+    this card never makes (replaced, modified, mass cancel, order entry switched) is such a type.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
     position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
@@ -77,7 +94,10 @@ class Ledger(wiring.Component):
     clock in which it would be judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
     alarm and a halt, never silent.
 
-    Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
+    Who wants to know of every order asks with `show` and waits for `shown`: the place is looked at in every clock without a
+    report or an order at work, so that no port is needed and nothing here waits.
+
+    Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E, C and D).
 
     Parameters
     ----------
@@ -108,6 +128,10 @@ class Ledger(wiring.Component):
         Exposure of the slots looked up, in the same clock; only while `looking` is it sure to be theirs.
     booked : Out(stream.Signature(booked(geometry), always_ready=True))
         A slot changed; told in the clock of the write, or one later where cash changed too.
+    show : In(range(geometry.open_orders))
+        A place whose order is to be shown.
+    shown : Out(stream.Signature(shown(), always_ready=True))
+        The order of the place that was asked for a clock before, where the ledger had time to look.
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
@@ -137,6 +161,8 @@ class Ledger(wiring.Component):
                 "looking": In(1),
                 "exposure": Out(data.ArrayLayout(Exposure, 2)),
                 "booked": Out(stream.Signature(booked(geometry), always_ready=True)),
+                "show": In(range(geometry.open_orders)),
+                "shown": Out(stream.Signature(shown(), always_ready=True)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
@@ -175,7 +201,13 @@ class Ledger(wiring.Component):
         m.submodules.money = money = Memory(shape=signed(64), depth=geometry.slots, init=[])
         orders_read, orders_write = orders.read_port(domain="comb"), orders.write_port()
         row = Signal(order_layout, reset_less=True)
-        m.d.sync += row.eq(orders_read.data)
+        idle, shown = Signal(), Signal()
+        m.d.sync += [row.eq(orders_read.data), shown.eq(idle & ~self.booking)]
+        m.d.comb += [
+            self.shown.valid.eq(shown),
+            self.shown.payload.open.eq(is_open(row)),
+            self.shown.payload.user_ref_num.eq(row.user_ref_num),
+        ]
         taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
@@ -231,29 +263,35 @@ class Ledger(wiring.Component):
         m.d.comb += [
             product.a.eq(report.quantity),
             product.b.eq(report.price),
-            orders_read.addr.eq(report.user_ref_num),
+            orders_read.addr.eq(Mux(idle, self.show, report.user_ref_num)),
             money_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
         ]
 
-        # What the report does, and whether it can be.
-        is_type = {code: report.type == ord(code) for code in ouch.OUTBOUND}
-        accepted = is_type[ouch.ORDER_ACCEPTED.code]
-        executed = is_type[ouch.ORDER_EXECUTED.code]
-        canceled = is_type[ouch.ORDER_CANCELED.code]
-        rejected = is_type[ouch.REJECTED.code]
-        no_order = is_type[ouch.SYSTEM_EVENT.code]
+        # What the report does, and whether it can be. What hangs on its type alone is known before its row has come.
+        def is_type(*layouts: Layout) -> Signal:
+            told = Signal(name=f"is_{layouts[0].name}")
+            m.d.sync += told.eq(Cat(report.type == ord(layout.code) for layout in layouts).any())
+            return told
+
+        accepted = is_type(ouch.ORDER_ACCEPTED)
+        executed = is_type(ouch.ORDER_EXECUTED)
+        canceled = is_type(ouch.ORDER_CANCELED, ouch.AIQ_CANCELED)
+        rejected = is_type(ouch.REJECTED)
+        noted = is_type(*NOTED)
+        late = is_type(*OUTLIVING)
+        no_order = is_type(ouch.SYSTEM_EVENT)
         dead = report.order_state == ord(ouch.ORDER_STATE_DEAD)
         live = report.order_state == ord(ouch.ORDER_STATE_LIVE)
-        followed = ((order.state == OrderState.SENT) | (order.state == OrderState.LIVE)) & (
-            order.user_ref_num == report.user_ref_num
-        )
+        open_now = is_open(order)
+        followed = (open_now | (late & (order.state != OrderState.FREE))) & (order.user_ref_num == report.user_ref_num)
         fresh = order.state == OrderState.SENT
         known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
         fill, all_ends, some_canceled = Signal(), Signal(), Signal()
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
+        stays = (accepted & live) | noted
 
         judged, good, judged_bad, cause = Signal(), Signal(), Signal(), Signal(Alarm)
         m.d.sync += judged.eq(0)
@@ -279,6 +317,7 @@ class Ledger(wiring.Component):
         outcome = Signal(tally_layout)
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += idle.eq(1)
                 m.d.sync += own_slot.eq(leg.slot)
                 with m.If(self.booking):
                     m.next = "ENTER_READ"
@@ -344,21 +383,21 @@ class Ledger(wiring.Component):
                     cash.eq(money_read.data),
                     tally.eq(tally_read.data),
                     judged.eq(~self.looking),
-                    known_type.eq(accepted | executed | canceled | rejected),
+                    known_type.eq(accepted | executed | canceled | rejected | noted),
                     unknown.eq(~followed),
                     overfill.eq((executed | canceled) & (order.open < report.quantity)),
                     possible.eq(
                         Mux(
                             accepted,
                             fresh & (report.quantity == order.open) & (dead | live),
-                            Mux(rejected, fresh, report.quantity != 0),
+                            Mux(rejected, fresh, noted | (report.quantity != 0)),
                         )
                     ),
                     fill.eq(executed),
                     some_canceled.eq(whole | canceled),
-                    ended.eq(Mux(accepted & live, 0, Mux(whole, order.open, report.quantity))),
-                    left.eq(Mux(accepted & live, order.open, Mux(whole, 0, order.open - report.quantity))),
-                    all_ends.eq(~(accepted & live) & (whole | (report.quantity == order.open))),
+                    ended.eq(Mux(stays, 0, Mux(whole, order.open, report.quantity))),
+                    left.eq(Mux(stays, order.open, Mux(whole, 0, order.open - report.quantity))),
+                    all_ends.eq(~stays & (whole | (report.quantity == order.open))),
                 ]
                 with m.If(~self.looking):
                     m.next = "BOOK"
@@ -413,7 +452,7 @@ class Ledger(wiring.Component):
             after.state.eq(
                 Mux(
                     ~all_ends,
-                    OrderState.LIVE,
+                    Mux(open_now, OrderState.LIVE, order.state),
                     Mux(fill, OrderState.FILLED, Mux(rejected, OrderState.REJECTED, OrderState.CANCELED)),
                 )
             ),

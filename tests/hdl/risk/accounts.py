@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from hdl.spec.reasons import Alarm, OrderState, PairOutcome
 
 BUY, SELL = 0, 1
+NOTED = "PIRT"
+"""Cancel pending, cancel reject, restated, priority update: they move no shares."""
+OUTLIVING = "I"
+"""A cancel that came too late may be refused after the order has ended."""
 TERMINAL = (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
 
 
@@ -38,8 +42,14 @@ class Own:
 class Accounts:
     """All orders of a day, and what follows from them."""
 
+    places: int
+    """Own orders followed at once."""
     orders: dict[int, Own] = field(default_factory=dict)
     cash: dict[int, int] = field(default_factory=dict)
+
+    def in_place(self, order: Own) -> bool:
+        """No other order has taken its place."""
+        return all(other.number <= order.number for other in self.orders.values() if (other.number - order.number) % self.places == 0)
 
     def of_slot(self, slot: int, side: int) -> list[Own]:
         return [order for order in self.orders.values() if order.slot == slot and order.side == side]
@@ -69,12 +79,16 @@ class Accounts:
         """Book a report, or tell what is wrong with it; a wrong one changes nothing."""
         if kind == "S":
             return None
-        if kind not in "AECJ":
+        if kind not in "AECDJ" + NOTED:
             return Alarm.UNHANDLED_REPORT
         order = self.orders.get(number)
-        if order is None or order.ended:
+        if order is None or (order.ended and not (kind in OUTLIVING and self.in_place(order))):
             return Alarm.UNKNOWN_ORDER
-        if kind in "EC":
+        if kind in NOTED:
+            if not order.ended:
+                order.state = OrderState.LIVE
+            return None
+        if kind in "ECD":
             if quantity > order.open:
                 return Alarm.OVERFILL
             if quantity == 0:
@@ -87,7 +101,7 @@ class Accounts:
             order.filled += quantity
             sign = 1 if order.side == SELL else -1
             self.cash[order.slot] = self.cash.get(order.slot, 0) + sign * quantity * price
-        if kind == "C":
+        if kind in "CD":
             order.removed += quantity
         if kind == "J" or (kind == "A" and order_state == "D"):
             order.removed += order.open
