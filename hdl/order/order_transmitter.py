@@ -31,7 +31,7 @@ _SYMBOL_OFFSETS = [LEG_BYTES * leg + soupbintcp.HEADER.size + ouch.ENTER_ORDER.o
 _PARITY = _SYMBOL_OFFSETS[0] % 2
 assert all(offset % 2 == _PARITY for offset in _SYMBOL_OFFSETS), "one stored sum of a symbol serves both legs"
 _NUMBER = ouch.ENTER_ORDER.offset("user_ref_num")
-assert _NUMBER == ouch.CANCEL_ORDER.offset("user_ref_num"), "an order and a cancel have their number at one place"
+assert ouch.CANCEL_ORDER.offset("user_ref_num") == _NUMBER, "an order and a cancel have their number at one place"
 assert (PAYLOAD_AT + soupbintcp.HEADER.size + _NUMBER) % 2 == 0, "whose checksum terms are its own"
 
 

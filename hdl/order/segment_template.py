@@ -101,7 +101,12 @@ class Template:
         self._octets: list[Octet | None] = [None] * size
 
     def put(
-        self, at: int, layout: Layout, known: Source = Source.FIXED, /, **values: Value | int | str | bytes | tuple[int | str, ...]
+        self,
+        at: int,
+        layout: Layout,
+        known: Source = Source.FIXED,
+        /,
+        **values: Value | int | str | bytes | tuple[int | str, ...],
     ) -> None:
         """Place fields of the layout that begins at byte `at`.
 

@@ -336,6 +336,9 @@ CAPACITY_PRINCIPAL = "P"
 ISO_NO = "N"
 CROSS_CONTINUOUS = "N"
 
+ENDING = {layout.code for layout in (ORDER_ACCEPTED, ORDER_EXECUTED, ORDER_CANCELED, AIQ_CANCELED, REJECTED)}
+"""Types of the reports with which an order can end; all others leave it what it was."""
+
 ORDER_STATE_LIVE = "L"
 ORDER_STATE_DEAD = "D"
 """The order was accepted and cancelled at once."""

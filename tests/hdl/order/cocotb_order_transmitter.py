@@ -69,8 +69,9 @@ class Bench:
         dut = self.dut
         cocotb.start_soon(Clock(dut.clk, 8, unit="ns").start())
         for signal in (
-            "order__valid", "reserve", "cancel__valid", "cancel__payload", "hold_cancels", "symbols__valid", "load_send_next__valid", "load_send_next__payload", "acknowledge",
-            "frame__ready", "now", "order__payload", "symbols__payload", "receive_next",
+            "order__valid", "reserve", "symbols__valid", "load_send_next__valid", "load_send_next__payload", "acknowledge",
+            "frame__ready", "now", "order__payload", "symbols__payload", "receive_next", "cancel__valid", "cancel__payload",
+            "hold_cancels",
         ):
             getattr(dut, signal).value = 0
         dut.mac_idle.value = 1

@@ -49,7 +49,7 @@ class Accounts:
 
     def in_place(self, order: Own) -> bool:
         """No other order has taken its place."""
-        return all(other.number <= order.number for other in self.orders.values() if (other.number - order.number) % self.places == 0)
+        return not any(number > order.number and (number - order.number) % self.places == 0 for number in self.orders)
 
     def of_slot(self, slot: int, side: int) -> list[Own]:
         return [order for order in self.orders.values() if order.slot == slot and order.side == side]
