@@ -11,7 +11,15 @@ from hdl.spec import ouch
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop
 
-_BOOKED = (ouch.ORDER_ACCEPTED, ouch.ORDER_EXECUTED, ouch.ORDER_CANCELED, ouch.REJECTED, ouch.AIQ_CANCELED, ouch.ORDER_RESTATED)
+_BOOKED = (
+    ouch.ORDER_ACCEPTED,
+    ouch.ORDER_EXECUTED,
+    ouch.ORDER_CANCELED,
+    ouch.REJECTED,
+    ouch.AIQ_CANCELED,
+    ouch.BROKEN_TRADE,
+    ouch.ORDER_RESTATED,
+)
 _NAMES = {(ouch.AIQ_CANCELED.name, "quantity"): "decrement_shares"}
 """Fields that stand for a member under another name."""
 _ALWAYS = "user_ref_num"
@@ -34,8 +42,8 @@ class OuchDecoder(wiring.Component):
     """Reads the fields the ledger books out of each message, byte by byte.
 
     Fields are shifted into the report as their bytes come by; a field wider than its member keeps the low end. Only Accepted,
-    Executed, Canceled, AIQ Canceled, Rejected and Restated give more than type and user_ref_num, and messages without a
-    user_ref_num (System Event, Account Query Response) only their type. A message may be longer than its fixed part: what follows
+    Executed, Canceled, AIQ Canceled, Broken Trade, Rejected and Restated give more than type and user_ref_num, and messages
+    without a user_ref_num (System Event, Account Query Response) only their type. A message may be longer than its fixed part: what follows
     is options, which are not read. One of unknown type, or shorter than its fixed part, is pulsed as OUCH_TYPE.
 
     Latency: `report` two clocks after the last byte. Takes a byte every clock.

@@ -16,7 +16,7 @@ from hdl.spec.reasons import Alarm
 
 NOTED = (ouch.CANCEL_PENDING, ouch.CANCEL_REJECT, ouch.ORDER_RESTATED, ouch.ORDER_PRIORITY_UPDATE)
 """Reports that move no shares: of a cancel that waits or came to nothing, of another display, rank or reference."""
-OUTLIVING = (ouch.CANCEL_REJECT,)
+OUTLIVING = (ouch.CANCEL_REJECT, ouch.BROKEN_TRADE)
 """Reports that an order may get which has ended, as long as its place is not another's."""
 
 
@@ -81,7 +81,8 @@ class Ledger(wiring.Component):
 
     An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
     was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial
-    ones too) and J. `NOTED` ones are recorded and move none. S names no order and is passed over. Every other report, and one
+    ones too) and J. B takes a fill back, position and cash, and opens nothing again: the last one of an order, once, and for as
+    long as its place is not another's; a break of any other fill is an alarm. `NOTED` ones are recorded and move none. S names no order and is passed over. Every other report, and one
     that cannot be true, changes nothing, raises an alarm and asks for a halt: an order that is not followed (never sent, ended,
     or another number in its place), more shares than are open, a report type or a sequence that cannot be. What answers a request
     this card never makes (replaced, modified, mass cancel, order entry switched) is such a type.
@@ -91,7 +92,7 @@ class Ledger(wiring.Component):
 
     Timing: a pair is booked 5 to 10 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
     waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
-    clock in which it would be judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
+    clock in which it would be judged; a broken trade takes two more. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
     alarm and a halt, never silent.
 
     Who wants to know of every order asks with `show` and waits for `shown`: the place is looked at in every clock without a
@@ -188,13 +189,16 @@ class Ledger(wiring.Component):
                 "open": 32,
                 "any_filled": 1,
                 "any_ended": 1,
+                "taken_back": 1,
             }
         )
+        fill_layout = data.StructLayout({"match_number": 64, "quantity": 32, "price": 32})
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
         # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
         attributes = {"ram_style": "block", "no_rw_check": 1}
         m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[], attrs=attributes)
+        m.submodules.fills = fills = Memory(shape=fill_layout, depth=geometry.open_orders, init=[], attrs=attributes)
         m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
@@ -208,6 +212,9 @@ class Ledger(wiring.Component):
             self.shown.payload.open.eq(is_open(row)),
             self.shown.payload.user_ref_num.eq(row.user_ref_num),
         ]
+        fills_read, fills_write = fills.read_port(domain="comb"), fills.write_port()
+        last_fill = Signal(fill_layout, reset_less=True)
+        m.d.sync += last_fill.eq(fills_read.data)
         taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
@@ -264,6 +271,9 @@ class Ledger(wiring.Component):
             product.a.eq(report.quantity),
             product.b.eq(report.price),
             orders_read.addr.eq(Mux(idle, self.show, report.user_ref_num)),
+            fills_read.addr.eq(report.user_ref_num),
+            fills_write.addr.eq(report.user_ref_num),
+            *(fills_write.data[name].eq(report[name]) for name in fill_layout.members),
             money_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
@@ -280,6 +290,7 @@ class Ledger(wiring.Component):
         canceled = is_type(ouch.ORDER_CANCELED, ouch.AIQ_CANCELED)
         rejected = is_type(ouch.REJECTED)
         noted = is_type(*NOTED)
+        broken = is_type(ouch.BROKEN_TRADE)
         late = is_type(*OUTLIVING)
         no_order = is_type(ouch.SYSTEM_EVENT)
         dead = report.order_state == ord(ouch.ORDER_STATE_DEAD)
@@ -288,10 +299,16 @@ class Ledger(wiring.Component):
         followed = (open_now | (late & (order.state != OrderState.FREE))) & (order.user_ref_num == report.user_ref_num)
         fresh = order.state == OrderState.SENT
         known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
-        fill, all_ends, some_canceled = Signal(), Signal(), Signal()
+        fill, back, all_ends, some_canceled = Signal(), Signal(), Signal(), Signal()
+        # A broken trade is told by its number alone: how much it was is fetched before it is judged.
+        recalled, same_octets, same_fill = Signal(), Signal(8), Signal()
+        m.d.sync += [
+            same_octets.eq(Cat(last_fill.match_number.word_select(n, 8) == report.match_number.word_select(n, 8) for n in range(8))),
+            same_fill.eq(same_octets.all()),
+        ]
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
-        stays = (accepted & live) | noted
+        stays = (accepted & live) | noted | broken
 
         judged, good, judged_bad, cause = Signal(), Signal(), Signal(), Signal(Alarm)
         m.d.sync += judged.eq(0)
@@ -302,7 +319,11 @@ class Ledger(wiring.Component):
                 Mux(
                     ~known_type,
                     Alarm.UNHANDLED_REPORT,
-                    Mux(unknown, Alarm.UNKNOWN_ORDER, Mux(overfill, Alarm.OVERFILL, Alarm.UNHANDLED_REPORT)),
+                    Mux(
+                        unknown,
+                        Alarm.UNKNOWN_ORDER,
+                        Mux(overfill, Alarm.OVERFILL, Mux(back, Alarm.BROKEN_TRADE, Alarm.UNHANDLED_REPORT)),
+                    ),
                 )
             ),
         ]
@@ -310,6 +331,7 @@ class Ledger(wiring.Component):
         def write_order(place, row) -> list:
             return [orders_write.addr.eq(place), orders_write.data.eq(row), orders_write.en.eq(1)]
 
+        traded = Signal()
         after = Signal(order_layout)
         still = Signal(Exposure)
         told = self.booked.payload
@@ -323,7 +345,7 @@ class Ledger(wiring.Component):
                     m.next = "ENTER_READ"
                 with m.Elif(queue.r_rdy):
                     m.d.comb += queue.r_en.eq(1)
-                    m.d.sync += report.eq(queue.r_data)
+                    m.d.sync += [report.eq(queue.r_data), recalled.eq(0)]
                     m.next = "FETCH"
 
             with m.State("ENTER_READ"):
@@ -377,25 +399,34 @@ class Ledger(wiring.Component):
             with m.State("ROW"):
                 m.d.sync += [order.eq(row), own_slot.eq(row.slot)]
                 m.next = "JUDGE"
+                with m.If(broken & ~recalled):
+                    m.d.sync += [report.quantity.eq(last_fill.quantity), report.price.eq(last_fill.price), recalled.eq(1)]
+                    m.next = "FETCH"
             with m.State("JUDGE"):
                 m.d.sync += [
                     held.eq(own_exposure),
                     cash.eq(money_read.data),
                     tally.eq(tally_read.data),
                     judged.eq(~self.looking),
-                    known_type.eq(accepted | executed | canceled | rejected | noted),
+                    known_type.eq(accepted | executed | canceled | rejected | noted | broken),
                     unknown.eq(~followed),
                     overfill.eq((executed | canceled) & (order.open < report.quantity)),
                     possible.eq(
                         Mux(
                             accepted,
                             fresh & (report.quantity == order.open) & (dead | live),
-                            Mux(rejected, fresh, noted | (report.quantity != 0)),
+                            Mux(
+                                broken,
+                                same_fill & order.any_filled & ~order.taken_back,
+                                Mux(rejected, fresh, noted | (report.quantity != 0)),
+                            ),
                         )
                     ),
                     fill.eq(executed),
+                    back.eq(broken),
                     some_canceled.eq(whole | canceled),
-                    ended.eq(Mux(stays, 0, Mux(whole, order.open, report.quantity))),
+                    # Of a broken trade it is what goes back.
+                    ended.eq(Mux(stays & ~broken, 0, Mux(whole, order.open, report.quantity))),
                     left.eq(Mux(stays, order.open, Mux(whole, 0, order.open - report.quantity))),
                     all_ends.eq(~stays & (whole | (report.quantity == order.open))),
                 ]
@@ -416,20 +447,21 @@ class Ledger(wiring.Component):
                         tally_write.en.eq(all_ends & ~order.single),
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
-                        self.booked.valid.eq(~fill),
+                        self.booked.valid.eq(~traded),
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
                     ]
-                    with m.If(fill):
+                    with m.If(traded):
                         m.d.sync += [
                             held.eq(still),
-                            cash.eq(cash + minus_if(order.side == Side.BUY, product.product, 64)),
+                            cash.eq(cash + minus_if((order.side == Side.BUY) ^ back, product.product, 64)),
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
                 m.d.comb += [
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
+                    fills_write.en.eq(fill),
                     self.fill_event.valid.eq(1),
                     self.booked.valid.eq(1),
                     told.slot.eq(order.slot),
@@ -441,14 +473,17 @@ class Ledger(wiring.Component):
 
         selling = order.side == Side.SELL
         m.d.comb += [
-            still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
-            still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
-            still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
+            traded.eq(fill | back),
+            still.open_buys.eq(Mux(selling | back, held.open_buys, held.open_buys - ended)),
+            still.open_sells.eq(Mux(selling & ~back, held.open_sells - ended, held.open_sells)),
+            still.position.eq(held.position + minus_if(selling ^ back, Mux(traded, ended, 0), 32)),
             still.orders.eq(held.orders - all_ends),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),
-            after.any_ended.eq(order.any_ended | some_canceled),
+            # What was filled and taken back is not filled, and the order will not be whole.
+            after.any_ended.eq(order.any_ended | some_canceled | back),
+            after.taken_back.eq(back | (order.taken_back & ~fill)),
             after.state.eq(
                 Mux(
                     ~all_ends,
@@ -484,7 +519,7 @@ class Ledger(wiring.Component):
             done_fill.cash.eq(cash),
             done_fill.slot.eq(order.slot),
             done_fill.pair.eq(interfaces.pair_number(order.pair, order.single)),
-            done_fill.side.eq(side_code(order.side, order.short)),
+            done_fill.side.eq(side_code(order.side, order.short) | (back << events.TAKEN_BACK_BIT)),
         ]
 
         # A judgement speaks before a lost report; that one waits a clock.

@@ -228,6 +228,8 @@ class Alarm(enum.IntEnum):
     second acceptance, an acceptance or rejection of another size or state, nothing filled or canceled."""
     REPORT_OVERRUN = 3
     """A report was lost: the queue in front of the ledger was full."""
+    BROKEN_TRADE = 4
+    """A fill was broken that is not the last one of its order, or not any more: it is not taken back."""
 
 
 class OrderState(enum.IntEnum):

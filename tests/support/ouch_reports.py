@@ -18,7 +18,7 @@ WITHOUT_USER_REF_NUM = "SQ"
 
 BOOKED: dict[str, type[judge.OuchMessage]] = {
     "A": judge.OrderAccepted, "E": judge.OrderExecuted, "C": judge.OrderCanceled, "J": judge.Rejected,
-    "D": judge.AiqCanceled, "R": judge.OrderRestated,
+    "D": judge.AiqCanceled, "R": judge.OrderRestated, "B": judge.BrokenTrade,
 }
 OTHER_NAMES = {("D", "quantity"): "decrement_shares"}
 

@@ -91,8 +91,9 @@ class Bench(Stepper):
         had_ended = before is not None and before.ended
         price, state = more.get("price", 0), more.get("order_state", "L")
         self.tell(kind, number, quantity, **more)
-        alarm = self.accounts.book(kind, number, quantity, price, state)
-        await self.step(REPORT_CLOCKS)
+        fill = before.last_fill if before else None
+        alarm = self.accounts.book(kind, number, quantity, price, state, more.get("match", 0))
+        await self.step(REPORT_CLOCKS + 2 * (kind == "B"))
         assert self.get("live") == len(self.live())
         taken = {name: [payload for _, payload in self.taken(name)] for name in list(self.seen) if name != "shown"}
         order = self.accounts.orders.get(number)
@@ -120,7 +121,9 @@ class Bench(Stepper):
             }
         ]
         fills = []
-        if kind == "E":
+        if kind == "B":
+            _, quantity, price = fill
+        if kind in "EB":
             fills.append(
                 {
                     "user_ref_num": number,
@@ -131,14 +134,14 @@ class Bench(Stepper):
                     "cash": self.accounts.cash[order.slot],
                     "slot": order.slot,
                     "pair": order.pair,
-                    "side": 2 if order.short else order.side,
+                    "side": (2 if order.short else order.side) + 4 * (kind == "B"),
                 }
             )
         assert taken["fill_event"] == fills
         [told] = taken["booked"]
         assert told["slot"] == order.slot and told["exposure"] == self.accounts.exposure(order.slot)
-        assert (told["entered"], told["filled"]) == (0, int(kind == "E"))
-        if kind == "E":
+        assert (told["entered"], told["filled"]) == (0, int(kind in "EB"))
+        if kind in "EB":
             assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
         outcome = None if had_ended else self.outcome(order)
         assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
@@ -258,7 +261,7 @@ async def reports_that_cannot_be(dut):
     assert await bench.report("J", first) == Alarm.UNHANDLED_REPORT
     assert await bench.report("E", first, 0) == Alarm.UNHANDLED_REPORT
     # Nothing this card asks for is answered so.
-    for kind in set(ouch.OUTBOUND) - set("AECDJPIRTS"):
+    for kind in set(ouch.OUTBOUND) - set("AECDJBPIRTS"):
         assert await bench.report(kind, first, 5) == Alarm.UNHANDLED_REPORT
     assert await bench.report("S", first, 5) is None
     assert await bench.report("D", first, 11) == Alarm.OVERFILL
@@ -300,6 +303,43 @@ async def cancels_on_their_way_move_no_shares(dut):
     await bench.send(NO_PAIR, [(1, BUY, 0, 5)])
     assert await bench.report("I", first) == Alarm.UNKNOWN_ORDER
     assert await bench.report("I", first + GEOMETRY.open_orders) is None
+
+
+@cocotb.test()
+async def a_broken_trade_takes_the_last_fill_back_once(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(6, [(1, BUY, 0, 500), (2, SELL, 1, 300)])
+    buy, sale = first, first + 1
+    assert await bench.report("B", buy, match=0) == Alarm.BROKEN_TRADE
+    await bench.report("A", buy, 500)
+    assert await bench.report("B", buy, match=0) == Alarm.BROKEN_TRADE
+    await bench.report("E", buy, 200, price=(1 << 31) - 1, match=0x0123456789ABCDEF)
+    # Any bit of the number tells another trade.
+    for bit in range(0, 64, 7):
+        assert await bench.report("B", buy, match=0x0123456789ABCDEF ^ 1 << bit) == Alarm.BROKEN_TRADE
+    assert await bench.report("B", buy, match=0x0123456789ABCDEF, reason=ord("E")) is None
+    await bench.check_exposure()
+    assert await bench.report("B", buy, match=0x0123456789ABCDEF) == Alarm.BROKEN_TRADE
+    # The order lives on, and what is filled later may be broken too, but no fill before it.
+    await bench.report("E", buy, 100, price=5, match=1)
+    await bench.report("E", buy, 200, price=7, match=2)
+    assert await bench.report("B", buy, match=1) == Alarm.BROKEN_TRADE
+    await bench.report("E", sale, 300, price=(1 << 31) - 1, match=3)
+    assert bench.accounts.outcome(6, (buy, sale)) == PairOutcome.LEGGED
+    # Behind the end of both orders, too.
+    for number, match in ((sale, 3), (buy, 2)):
+        assert await bench.report("B", number, match=match, reason=ord("C")) is None
+        await bench.check_exposure()
+    assert await bench.report("B", buy, match=1) == Alarm.BROKEN_TRADE
+    # A new order in the place knows nothing of what was filled before it.
+    await bench.send(6, [(1, BUY, 0, 500), (2, SELL, 1, 300)])
+    await bench.report("E", first + 2, 500, price=5, match=9)
+    bench.number = first + 2 + GEOMETRY.open_orders
+    await bench.send(NO_PAIR, [(1, SELL, 0, 5)])
+    assert await bench.report("B", first + 2, match=9) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("B", first + 2 + GEOMETRY.open_orders, match=9) == Alarm.BROKEN_TRADE
+    await bench.check_exposure()
 
 
 @cocotb.test()
@@ -377,7 +417,7 @@ async def random_days_conserve_shares_and_cash(dut):
                 quantity = rng.choice(
                     (size, size, rng.randint(1, size), size + (rng.random() < 0.1), 0 if rng.random() < 0.05 else size)
                 )
-                kind = rng.choice("AAEEEECCJD" + (rng.choice("BUMPSIRTXGKQ") if rng.random() < 0.2 else ""))
+                kind = rng.choice("AAEEEECCJDB" + (rng.choice("BUMPSIRTXGKQ") if rng.random() < 0.2 else ""))
                 if kind in "AJ" and order and order.state != OrderState.SENT and rng.random() < 0.9:
                     kind = "E"
                 alarm = await bench.report(
@@ -387,7 +427,7 @@ async def random_days_conserve_shares_and_cash(dut):
                     price=rng.choice((1, 9_999, 1_000_000, (1 << 31) - 1)),
                     order_state=rng.choice("LLLD"),
                     reason=rng.getrandbits(16),
-                    match=rng.getrandbits(64),
+                    match=order.last_fill[0] if kind == "B" and order and order.last_fill else rng.getrandbits(64),
                 )
                 alarms[alarm] += 1
             await bench.check_exposure()
