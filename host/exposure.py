@@ -113,7 +113,7 @@ class Exposure:
 
     def _on_fill(self, record: Record) -> None:
         line = self.lines[record["slot"]]
-        signed = -record["quantity"] if record["side"] else record["quantity"]
+        signed = events.signed_shares(record)
         line.shares += signed
         line.cash -= signed * record["price"]
         line.paid = record["price"]

@@ -335,7 +335,7 @@ class Loader:
         self._set("risk", trading_state=TradingState.KILLED)
 
     def cancel_all(self) -> None:
-        """Have the card cancel whatever is open of its orders, in any state, and as soon as the order session is up. A kill does so
+        """Have the card cancel whatever is open of its orders, in any state, as soon as the order session is up. A kill does so
         by itself; what came to nothing at the exchange, or was lost on the way to it, needs another word."""
         self._card.pulse("risk", "cancel_all")
 

@@ -1,8 +1,8 @@
 """A small exchange for our orders: OUCH 5.0 over SoupBinTCP over TCP, answered in simulated time.
 
 It sees the same market as the card (`Venue.observe`) and fills immediate-or-cancel orders against the shares displayed there when
-the order arrives. What does not rest at once cannot be canceled any more, and such a cancel is passed over, as OUCH says. Shares we
-took are gone for our next order, but the generated market does not react to us: no impact, no queue.
+the order arrives; a cancel comes too late for such an order, and is passed over as OUCH says. Shares we took are gone for our
+next order, but the generated market does not react to us: no impact, no queue.
 The connection and the session are taken as established; nothing is retransmitted and no heartbeats are sent, since the wire to
 the simulated card loses nothing. Whatever does not fit is kept in `Venue.faults`, never passed over.
 """
@@ -228,7 +228,8 @@ class Venue:
             return self._cancel(int(cancel["user_ref_num"]), int(cancel["quantity"]))
         layout = ouch.ENTER_ORDER
         if message[:1] != layout.code.encode() or len(message) < layout.size + ouch.APPENDAGE.size:
-            self.faults.append(Fault(cycle, f"OUCH message {message[:1]!r} of {len(message)} bytes is neither an Enter Order nor a Cancel"))
+            text = f"OUCH message {message[:1]!r} of {len(message)} bytes is neither an Enter Order nor a Cancel Order"
+            self.faults.append(Fault(cycle, text))
             return b""
         options = int(ouch.APPENDAGE.unpack(message, layout.size)["appendage_length"])
         if len(message) != layout.size + ouch.APPENDAGE.size + options:

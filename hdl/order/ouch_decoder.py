@@ -43,8 +43,8 @@ class OuchDecoder(wiring.Component):
 
     Fields are shifted into the report as their bytes come by; a field wider than its member keeps the low end. Only Accepted,
     Executed, Canceled, AIQ Canceled, Broken Trade, Rejected and Restated give more than type and user_ref_num, and messages
-    without a user_ref_num (System Event, Account Query Response) only their type. A message may be longer than its fixed part: what follows
-    is options, which are not read. One of unknown type, or shorter than its fixed part, is pulsed as OUCH_TYPE.
+    without a user_ref_num (System Event, Account Query Response) only their type. A message may be longer than its fixed part:
+    what follows is options, which are not read. One of unknown type, or shorter than its fixed part, is pulsed as OUCH_TYPE.
 
     Latency: `report` two clocks after the last byte. Takes a byte every clock.
     Source: OUCH 5.0, outbound messages.

@@ -79,21 +79,22 @@ class Ledger(wiring.Component):
 
     A single order is followed like one of a pair, but for `done`: no pair waits for its end.
 
-    An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
-    was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial
-    ones too) and J. B takes a fill back, position and cash, and opens nothing again: the last one of an order, once, and for as
-    long as its place is not another's; a break of any other fill is an alarm. `NOTED` ones are recorded and move none. S names no order and is passed over. Every other report, and one
-    that cannot be true, changes nothing, raises an alarm and asks for a halt: an order that is not followed (never sent, ended,
-    or another number in its place), more shares than are open, a report type or a sequence that cannot be. What answers a request
-    this card never makes (replaced, modified, mass cancel, order entry switched) is such a type.
+    An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What was
+    sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial ones
+    too) and J. B takes a fill back, position and cash, and opens nothing again: the last one of an order, once, and for as long
+    as its place is not another's; a break of any other fill is an alarm. `NOTED` ones are recorded and move none. S names no
+    order and is passed over. Every other report, and one that cannot be true, changes nothing, raises an alarm and asks for a
+    halt: an order that is not followed (never sent, ended, or another number in its place), more shares than are open, a report
+    type or a sequence that cannot be. What answers a request this card never makes (replaced, modified, mass cancel, order entry
+    switched) is such a type.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
     position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
-    Timing: a pair is booked 5 to 10 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
+    Timing: a pair is booked 5 to 12 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
     waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
-    clock in which it would be judged; a broken trade takes two more. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
-    alarm and a halt, never silent.
+    clock in which it would be judged; a broken trade takes two more. Reports wait in a queue of `report_queue`; one that finds it
+    full is lost, which is an alarm and a halt, never silent.
 
     Who wants to know of every order asks with `show` and waits for `shown`: the place is looked at in every clock without a
     report or an order at work, so that no port is needed and nothing here waits.
@@ -302,10 +303,10 @@ class Ledger(wiring.Component):
         fill, back, all_ends, some_canceled = Signal(), Signal(), Signal(), Signal()
         # A broken trade is told by its number alone: how much it was is fetched before it is judged.
         recalled, same_octets, same_fill = Signal(), Signal(8), Signal()
-        m.d.sync += [
-            same_octets.eq(Cat(last_fill.match_number.word_select(n, 8) == report.match_number.word_select(n, 8) for n in range(8))),
-            same_fill.eq(same_octets.all()),
-        ]
+        m.d.sync += same_fill.eq(same_octets.all())
+        for octet in range(8):
+            kept, told = (each.match_number.word_select(octet, 8) for each in (last_fill, report))
+            m.d.sync += same_octets[octet].eq(kept == told)
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
         stays = (accepted & live) | noted | broken

@@ -12,7 +12,7 @@ from sim.twin.trade.portfolio import bring, settled, sum_at
 
 VERDICT = 5
 """Clocks from a request that was taken to its verdicts."""
-BOOKED_BY = 5
+BOOKED_BY = 7
 """By then it is known when the ledger begins to enter what left."""
 _RETURNED = 3
 """Clocks until evaluations see that a request came back."""
