@@ -94,15 +94,16 @@
 #define T2T_RISK_ORDER 0x00AC4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
-#define T2T_SESSION_UP 0x00AC6u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00AC7u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00AC9u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00ACBu /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00ACCu /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00ACDu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00ACEu /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00ACFu /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00AD0u /* load, 32 bits */
+#define T2T_RISK_CANCEL_ALL 0x00AC6u /* pulse, 1 bits */
+#define T2T_SESSION_UP 0x00AC7u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00AC8u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00ACAu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00ACCu /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00ACDu /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00ACEu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00ACFu /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00AD0u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00AD1u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00AE0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -130,6 +131,7 @@
 #define T2T_STATUS_COMMITS_INCOMPLETE 0x00B15u /* ro, 32 bits */
 #define T2T_STATUS_ROWS_OUT_OF_TURN 0x00B16u /* ro, 32 bits */
 #define T2T_STATUS_STRUCTURE_REFUSED 0x00B17u /* ro, 32 bits */
+#define T2T_STATUS_CANCELS_SENT 0x00B18u /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00B20u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
@@ -140,7 +142,7 @@
 #define T2T_STATUS_MISS_ROWS 8u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
 #define T2T_STATUS_ALARM 0x00B68u /* ro, table */
-#define T2T_STATUS_ALARM_ROWS 4u
+#define T2T_STATUS_ALARM_ROWS 5u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
 #define T2T_STATUS_ITCH_TYPE 0x00B80u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
@@ -261,6 +263,7 @@ enum t2t_alarm {
     T2T_ALARM_OVERFILL = 1,
     T2T_ALARM_UNHANDLED_REPORT = 2,
     T2T_ALARM_REPORT_OVERRUN = 3,
+    T2T_ALARM_BROKEN_TRADE = 4,
 };
 
 enum t2t_order_state {
@@ -344,6 +347,15 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
 #define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
 #define T2T_EVENT_ORDER_SENT_EPOCH 35u /* 1 bytes */
+
+#define T2T_EVENT_CANCEL_SENT 'C'
+#define T2T_EVENT_CANCEL_SENT_SIZE 16u /* bytes */
+#define T2T_EVENT_CANCEL_SENT_KIND 0u /* 1 bytes */
+#define T2T_EVENT_CANCEL_SENT_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_CANCEL_SENT_LOST 2u /* 2 bytes */
+#define T2T_EVENT_CANCEL_SENT_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_CANCEL_SENT_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_CANCEL_SENT_USER_REF_NUM 12u /* 4 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
 #define T2T_EVENT_VERDICT_SIZE 44u /* bytes */

@@ -92,6 +92,10 @@ def write(name: str, value: int, block: str = "risk") -> Callable[[RecordingCard
     return lambda card: card.write(block, name, value)
 
 
+def pulse(name: str, block: str = "risk") -> Callable[[RecordingCard], None]:
+    return lambda card: card.pulse(block, name)
+
+
 ADAPTIVE = {
     "thresholds": "adaptive", "upper_usd": None, "lower_usd": None, "exit_short_usd": None, "exit_long_usd": None,
     "alpha_shift": 3, "k_entry": USD("1.5"), "k_exit": USD("0.25"), "warmup_samples": 16,
@@ -120,6 +124,19 @@ DAYS = {
     "unkind": Day(
         brings="pair_disabled",
         moods=Moods(reject=100, dead=100, part=200, silent=20), pairs={"max_units": 5}, limits=WIDE,
+    ),
+    "killed": Day(
+        brings="killed",
+        moods=Moods(hold=300, part=100, broken=100),
+        limits=WIDE,
+        hubs=10,
+        acts={
+            3_000: pulse("cancel_all"),
+            3_800: write("trading_state", TradingState.KILLED),
+            4_200: pulse("cancel_all"),
+            4_500: pulse("cancel_all"),
+            4_800: pulse("cancel_all"),
+        },
     ),
     "alarm": Day(brings="halted", moods=Moods(impossible=100)),
     "off": Day(brings="slot_disabled pair_disabled", alternate=True),

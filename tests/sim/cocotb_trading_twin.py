@@ -197,14 +197,16 @@ class Bench(Stepper):
             numbers = list(self.matches)[-GEOMETRY.open_orders :]
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
-        kind = rng.choice("EEEEEEEECDPIRTB" if rng.random() < 0.995 else "AMXJ")
+        kind = rng.choice("EEEEEEEECDPIRT" if rng.random() < 0.995 else "AMXJB")
+        if number in self.matches and rng.random() < (0.05 if number in self.open else 0.99):
+            kind = rng.choice("IB")
         quantity = left if rng.random() < 0.8 else rng.randint(1, left)
         given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}
         given |= {"match_number": rng.getrandbits(40), "reason": rng.getrandbits(8), "order_state": ord(rng.choice("LLLD"))}
         if kind == "E":
             self.matches[number] = given["match_number"]
-        elif kind == "B" and rng.random() < 0.98:
-            given["match_number"] = self.matches.get(number, 0)
+        elif kind == "B":
+            given["match_number"] = self.matches.pop(number, 0)
         self.offer("report", given)
         self.reports.append(given)
 

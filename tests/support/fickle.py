@@ -36,6 +36,8 @@ class Moods:
     """Never answers."""
     impossible: int = 0
     """Reports what cannot be."""
+    broken: int = 0
+    """Fills all, and takes the fill back behind it."""
     hold: int = 0
     """Accepts, and leaves the order open until it is canceled; now and then the cancel has to wait, or is refused."""
 
@@ -84,6 +86,13 @@ class FickleVenue(Venue):
             fill = {"quantity": filled, "price": order["price"], "liquidity_flag": "R", "match_number": self._next_match}
             said += self._say(ouch.ORDER_EXECUTED, order, **fill)
         return said + self._say(ouch.ORDER_CANCELED, order, quantity=quantity - filled, reason="I")
+
+    def _broken(self, order: dict[str, Value]) -> bytes:
+        self._next_match += 1
+        fill = {"quantity": order["quantity"], "price": order["price"], "liquidity_flag": "R", "match_number": self._next_match}
+        told = {"match_number": self._next_match, "reason": "E", "clordid": order["clordid"]}
+        said = self._accepted(order, "L") + self._say(ouch.ORDER_EXECUTED, order, **fill)
+        return said + self._say(ouch.BROKEN_TRADE, order, **told)
 
     def _silent(self, order: dict[str, Value]) -> bytes:
         return b""

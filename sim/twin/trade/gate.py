@@ -21,6 +21,7 @@ _ACKNOWLEDGE, _ACKNOWLEDGE_DELAY = 7, 8193
 """From a segment's last byte to the wish for an acknowledgment, from there to its start."""
 _AROUND = len(network.PREAMBLE) + network.FCS_BYTES + network.INTERFRAME_GAP + 1
 ORDER_CLOCKS = _AROUND + ORDER_BYTES
+CANCEL_CLOCKS = _AROUND + FORM_BYTES[Form.CANCEL]
 BARE_CLOCKS = _AROUND + max(FORM_BYTES[Form.BARE], network.MINIMUM_FRAME)
 """Clocks from the start of a frame to the one in which the next may start, at a byte a clock."""
 _GATE_BUSY = int(Miss.GATE_BUSY)
@@ -324,6 +325,18 @@ def send(state, asked, clock, out):
         slot[s.KEPT_QUANTITY], slot[s.KEPT_PRICE] = asked[s.R_QUANTITY + at], asked[s.R_PRICE + at]
         slot[s.ACTIVE] = 1
     numbers[s.NEXT_NUMBER] = (numbers[s.NEXT_NUMBER] + 2) & 0xFFFFFFFF
+
+
+@apart
+def cancel(state, clock, number, out):
+    """A cancel leaves. When it does hangs on every clock of the ledger, and is told; whom it may name is the twin's to say."""
+    numbers = state.numbers
+    row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
+    if row[s.NUMBER] != number or row[s.STATE] == s.FREE or not transmitter_ready(state, clock) or not numbers[s.SESSION_UP]:
+        return
+    numbers[s.FREE_FROM], numbers[s.ACK_PENDING], numbers[s.SENT_CLOCK] = clock + CANCEL_CLOCKS, 0, clock
+    record = emit(numbers, out, s.OUT_CANCEL, clock + 1)
+    record[2] = number
 
 
 @apart

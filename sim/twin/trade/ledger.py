@@ -114,7 +114,7 @@ def report(state, clock, given, out):
     if cause != _FINE:
         alarm(state, clock, number, cause, kind, out)
         return
-    traded = kind == _EXECUTED or kind == _BROKEN
+    traded = kind in (_EXECUTED, _BROKEN)
     ends = is_open(row) and move(row, kind, given[4], given[6] == _DEAD, state.slots[row[s.SLOT]])
     record = emit(numbers, out, s.OUT_STATE, clock)
     record[2], record[3], record[4], record[5] = number, row[s.OPEN], row[s.SLOT], row[s.PAIR]
