@@ -175,6 +175,7 @@ def test_equal(name: str) -> None:
     assert found.equal, found
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
+    assert (found.records["cancel_sent"]["twin"] >= 10) == (name == "killed")
     if summary.events_lost == 0:
         assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
 
