@@ -1,6 +1,8 @@
-"""What the ledger tells is always square: open shares are those sent less those that ended, position and fills agree, whatever
-the exchange reports and whenever. From power-up on, for as many clocks as an order and a report of it take; cash is not looked at,
-and the multiplier left out (`test_product`)."""
+"""What the ledger tells is square: open shares are those sent less those that ended, position and fills agree, whatever the
+exchange reports and whenever.
+
+From power-up on, for as many clocks as an order and a report of it take; cash is not looked at, and the multiplier is left out.
+"""
 
 from __future__ import annotations
 
