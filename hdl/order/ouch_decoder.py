@@ -20,8 +20,6 @@ _BOOKED = (
     ouch.BROKEN_TRADE,
     ouch.ORDER_RESTATED,
 )
-_NAMES = {(ouch.AIQ_CANCELED.name, "quantity"): "decrement_shares"}
-"""Fields that stand for a member under another name."""
 _ALWAYS = "user_ref_num"
 _MEMBERS = [name for name in data.Layout.cast(interfaces.OrderReport).members if name != "type"]
 _LONGEST = max(layout.size for layout in ouch.OUTBOUND.values())
@@ -31,7 +29,7 @@ def _sources(member: str) -> dict[range, list[Layout]]:
     """Where in which messages the bytes of a member of the report stand."""
     places = defaultdict(list)
     for layout in ouch.OUTBOUND.values() if member == _ALWAYS else _BOOKED:
-        name = _NAMES.get((layout.name, member), member)
+        name = ouch.OTHER_NAMES.get((layout.name, member), member)
         if name in layout:
             start = layout.offset(name)
             places[range(start, start + layout.by_name[name].size)].append(layout)

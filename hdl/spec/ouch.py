@@ -327,6 +327,9 @@ OPTIONS: Mapping[int, Field] = {
 }
 """Options of the appendage by tag: one element is u8 length (tag and value), u8 tag, value."""
 
+OTHER_NAMES: Mapping[tuple[str, str], str] = {(AIQ_CANCELED.name, "quantity"): "decrement_shares"}
+"""Fields of a report that stand for one which others have under another name: by message and that name."""
+
 SIDE_BUY = "B"
 SIDE_SELL = "S"
 SIDE_SELL_SHORT = "T"
