@@ -193,13 +193,14 @@ class Ledger(wiring.Component):
                 "taken_back": 1,
             }
         )
-        fill_layout = data.StructLayout({"match_number": 64, "quantity": 32, "price": 32})
+        # Of the last fill of each order first its number, then how much it was.
+        fill_layout = data.UnionLayout({"match_number": 64, "much": data.StructLayout({"quantity": 32, "price": 32})})
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
         # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
         attributes = {"ram_style": "block", "no_rw_check": 1}
         m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[], attrs=attributes)
-        m.submodules.fills = fills = Memory(shape=fill_layout, depth=geometry.open_orders, init=[], attrs=attributes)
+        m.submodules.fills = fills = Memory(shape=fill_layout, depth=2 * geometry.open_orders, init=[], attrs=attributes)
         m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
@@ -213,6 +214,7 @@ class Ledger(wiring.Component):
             self.shown.payload.open.eq(is_open(row)),
             self.shown.payload.user_ref_num.eq(row.user_ref_num),
         ]
+        much, fills_last = Signal(), Signal()
         fills_read, fills_write = fills.read_port(domain="comb"), fills.write_port()
         last_fill = Signal(fill_layout, reset_less=True)
         m.d.sync += last_fill.eq(fills_read.data)
@@ -272,9 +274,9 @@ class Ledger(wiring.Component):
             product.a.eq(report.quantity),
             product.b.eq(report.price),
             orders_read.addr.eq(Mux(idle, self.show, report.user_ref_num)),
-            fills_read.addr.eq(report.user_ref_num),
-            fills_write.addr.eq(report.user_ref_num),
-            *(fills_write.data[name].eq(report[name]) for name in fill_layout.members),
+            fills_read.addr.eq(Cat(much, report.user_ref_num)),
+            fills_write.addr.eq(Cat(fills_last, report.user_ref_num)),
+            fills_write.data.match_number.eq(report.match_number),
             money_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
@@ -396,12 +398,14 @@ class Ledger(wiring.Component):
                     m.next = "ENTER_READ"
 
             with m.State("FETCH"):
+                m.d.comb += much.eq(~recalled)
                 m.next = "ROW"
             with m.State("ROW"):
                 m.d.sync += [order.eq(row), own_slot.eq(row.slot)]
                 m.next = "JUDGE"
                 with m.If(broken & ~recalled):
-                    m.d.sync += [report.quantity.eq(last_fill.quantity), report.price.eq(last_fill.price), recalled.eq(1)]
+                    m.d.sync += [report[name].eq(last_fill.much[name]) for name in ("quantity", "price")]
+                    m.d.sync += recalled.eq(1)
                     m.next = "FETCH"
             with m.State("JUDGE"):
                 m.d.sync += [
@@ -452,6 +456,7 @@ class Ledger(wiring.Component):
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
                     ]
+                    m.d.comb += fills_write.en.eq(fill)
                     with m.If(traded):
                         m.d.sync += [
                             held.eq(still),
@@ -462,7 +467,9 @@ class Ledger(wiring.Component):
                 m.d.comb += [
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
+                    fills_last.eq(1),
                     fills_write.en.eq(fill),
+                    *(fills_write.data.much[name].eq(report[name]) for name in ("quantity", "price")),
                     self.fill_event.valid.eq(1),
                     self.booked.valid.eq(1),
                     told.slot.eq(order.slot),
