@@ -223,6 +223,7 @@ class DataPath(wiring.Component):
             trading.duplicate_window.eq(risk.duplicate_window),
             trading.slot_rate_orders.eq(risk.slot_rate_orders),
             trading.slot_rate_window.eq(risk.slot_rate_window),
+            trading.cancel_all.eq(risk.cancel_all),
             *(getattr(risk, name).eq(getattr(trading, name)) for name in ("pnl", "gross", "net_long", "net_short")),
             risk.loss_reached.eq(trading.loss_reached),
             watchdog.heartbeat.eq(risk.heartbeat),
@@ -279,6 +280,7 @@ class DataPath(wiring.Component):
         connect(m, frames.segment_end, session.segment_end)
         connect(m, session.report, trading.report)
         connect(m, trading.order, session.order)
+        connect(m, trading.cancel, session.cancel)
         connect(m, registers.symbols, session.symbols)
         connect(m, registers.send_next.load, session.load_send_next)
         connect(m, registers.receive_next.load, session.load_receive_next)
@@ -298,6 +300,7 @@ class DataPath(wiring.Component):
         m.d.sync += trading.session_up.eq(registers.up & ~lost)
         m.d.comb += [
             trading.transmitter_ready.eq(session.ready),
+            session.hold_cancels.eq(~trading.session_up),
             session.mac_idle.eq(self.transmit_idle),
             registers.send_next.value.eq(session.send_next),
             registers.receive_next.value.eq(session.receive_next),
@@ -305,6 +308,7 @@ class DataPath(wiring.Component):
 
     def _events(self, m, writer, order, book, trading, session) -> None:
         connect(m, session.sent_event, writer.order_sent)
+        connect(m, session.cancel_event, writer.cancel_sent)
         connect(m, book.integrity_event, writer.integrity)
         for name in ("trigger", "verdict", "fill", "order_state", "alarm"):
             connect(m, getattr(trading, f"{name}_event"), getattr(writer, name))
@@ -366,6 +370,7 @@ class DataPath(wiring.Component):
             ("duplicates_b", order.duplicate[1]),
             ("duplicates_inject", order.duplicate[2]),
             ("recovered", order.recovered),
+            ("cancels_sent", session.cancel_event.valid),
         ):
             m.d.comb += getattr(status, name).eq(gain)
 

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl import interfaces
 from hdl.control.parameter_sets import ParameterSets
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
+from hdl.order.cancel_walker import CancelWalker
 from hdl.risk.ledger import INSPECT_BITS, RELOAD, Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
@@ -24,8 +25,8 @@ _SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "out_of_turn")
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined, and
-    `ParameterSets`, which says what set they go by.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit` and
+    `CancelWalker`, joined, and `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -78,6 +79,10 @@ class TradingCore(wiring.Component):
         Orders that leave; valid only while `transmitter_ready`, which must not depend on it in the same clock.
     transmitter_ready, session_up : In(1)
         Of the order session.
+    cancel_all : In(1)
+        The host wants all that is open canceled, as a kill does.
+    cancel : Out(stream.Signature(32))
+        Number of an order to cancel, of `CancelWalker`.
     max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window
         Registers of the host.
     rearm_loss : In(1)
@@ -155,6 +160,8 @@ class TradingCore(wiring.Component):
                 "order": always(interfaces.order_pair(geometry), Out),
                 "transmitter_ready": In(1),
                 "session_up": In(1),
+                "cancel_all": In(1),
+                "cancel": Out(stream.Signature(32)),
                 "max_gross": In(56),
                 "max_net": In(56),
                 "max_loss": In(LOSS_BITS),
@@ -200,6 +207,7 @@ class TradingCore(wiring.Component):
         m.submodules.status = status = MarketStatus(geometry=self._geometry)
         m.submodules.gate = gate = RiskGate(geometry=self._geometry)
         m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
+        m.submodules.walker = walker = CancelWalker(geometry=self._geometry)
         m.submodules.portfolio = portfolio = Portfolio(geometry=self._geometry)
         m.submodules.loss = loss = LossLimit(bits=total_bits(self._geometry))
 
@@ -209,6 +217,7 @@ class TradingCore(wiring.Component):
             (gate, ("bbo", "trade", "ceilings", "load_user_ref_num", "order", "verdict_event")),
             (sets, ("commit",)),
             (ledger, ("report", "fill_event", "order_state_event", "alarm_event")),
+            (walker, ("cancel",)),
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
@@ -216,6 +225,7 @@ class TradingCore(wiring.Component):
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
         connect(m, ledger=ledger.booked, portfolio=portfolio.booked)
+        connect(m, ledger=ledger.shown, walker=walker.shown)
 
         for target, names in (
             (trigger, ("cooldown", "clear", "integrity", "now")),
@@ -241,6 +251,7 @@ class TradingCore(wiring.Component):
                 ),
             ),
             (ledger, ("now",)),
+            (walker, ("trading_state", "cancel_all")),
         ):
             m.d.comb += [getattr(target, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
@@ -258,6 +269,8 @@ class TradingCore(wiring.Component):
             ledger.sent.valid.eq(gate.order.valid),
             ledger.sent.payload.eq(gate.order.payload),
             ledger.next_user_ref_num.eq(gate.next_user_ref_num),
+            ledger.show.eq(walker.show),
+            walker.next_user_ref_num.eq(gate.next_user_ref_num),
             ledger.lookup.eq(gate.lookup),
             ledger.looking.eq(gate.request.valid & gate.request.ready),
             gate.exposure.eq(ledger.exposure),

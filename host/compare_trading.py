@@ -21,7 +21,15 @@ from sim.twin.trading import TradingTwin
 
 _KINDS = tuple(
     layout.name
-    for layout in (events.TRIGGER, events.VERDICT, events.ORDER_SENT, events.ORDER_STATE, events.FILL, events.ALARM)
+    for layout in (
+        events.TRIGGER,
+        events.VERDICT,
+        events.ORDER_SENT,
+        events.CANCEL_SENT,
+        events.ORDER_STATE,
+        events.FILL,
+        events.ALARM,
+    )
 )
 _NOT_TOLD = {"kind", "words", "lost", "number", "spare", "eot_to_sof", "som_to_sof", "trigger_type"}
 _BEFORE = 6

@@ -138,8 +138,7 @@ class Exposure:
             self._set_open(number, slot, selling, record["open_shares"])
 
     def _on_fill(self, record: Record) -> None:
-        quantity = record["quantity"]
-        self.lines[record["slot"]].fill(-quantity if record["side"] else quantity, record["price"])
+        self.lines[record["slot"]].fill(events.signed_shares(record), record["price"])
 
     def _set_open(self, number: int, slot: int, selling: bool, shares: int) -> None:
         _, _, before = self._open.pop(number, (slot, selling, 0))

@@ -22,6 +22,7 @@ from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
 from sim.twin.trade.state import (
     IN_ALARM,
+    IN_CANCEL,
     IN_INTEGRITY,
     IN_ORDER,
     IN_REARM_LOSS,
@@ -56,6 +57,7 @@ _WRITTEN = 2
 _REBUILD = 64
 """A rebuild takes longer than that."""
 ADDS = "AF"
+_TRADES = (ouch.ORDER_EXECUTED.code, ouch.BROKEN_TRADE.code)
 _USED = itch.BOOK_TYPES + itch.TRADE.code
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 
@@ -291,7 +293,7 @@ class Book:
 
 
 def _told(records: Sequence[Record]) -> Iterator[Input]:
-    """Reports, alarms and changes of integrity. What an alarm was about is in no record, but that it was is."""
+    """Reports, alarms, cancels and changes of integrity. What an alarm was about is in no record, but that it was is."""
     fills = {
         (record["user_ref_num"], record["cycle"]): record for record in records if record["kind"] == events.FILL.code
     }
@@ -304,11 +306,14 @@ def _told(records: Sequence[Record]) -> Iterator[Input]:
             yield (IN_INTEGRITY, clock, record["slot"], record["integrity"], record["cause"])
         elif kind == events.ALARM.code:
             yield (IN_ALARM, clock, record["user_ref_num"], record["alarm"], record["report"])
+        elif kind == events.CANCEL_SENT.code:
+            # It starts a clock before its first byte.
+            yield (IN_CANCEL, clock - 1, record["user_ref_num"])
         elif kind == events.ORDER_STATE.code:
             number, report = record["user_ref_num"], record["report"]
             before, left[number] = left[number], record["open_shares"]
             # A fill's record is made a clock behind its order's.
-            fill = fills.get((number, clock + 1)) if report == ord(ouch.ORDER_EXECUTED.code) else None
+            fill = fills.get((number, clock + 1)) if chr(report) in _TRADES else None
             if fill is not None:
                 shares, price, match = fill["quantity"], fill["price"], fill["match_number"]
                 yield (IN_REPORT, clock, report, number, shares, price, 0, record["reason"], match)

@@ -450,8 +450,14 @@ class Loader:
         self._set("risk", trading_state=TradingState.HALTED)
 
     def kill(self) -> None:
-        """No order leaves from here on, and none can before `rearm`: nothing else that is written changes that."""
+        """No order leaves from here on, and none can before `rearm`: nothing else that is written changes that. The card cancels
+        what is open."""
         self._set("risk", trading_state=TradingState.KILLED)
+
+    def cancel_all(self) -> None:
+        """Have the card cancel whatever is open of its orders, in any state, as soon as the order session is up. A kill does so
+        by itself; what came to nothing at the exchange, or was lost on the way to it, needs another word."""
+        self._card.pulse("risk", "cancel_all")
 
     def rearm(self) -> None:
         """Make a KILLED card HALTED. `CardError` where it is not KILLED, own orders are open, or it does not obey."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hdl.spec import events, itch
+from hdl.spec import events, itch, ouch
 from hdl.spec.reasons import OrderState, PairAction, Refusal
 from host.config import PRICE_UNITS, WEIGHT_UNITS, Configuration
 from host.exposure import Exposure, Line
@@ -174,7 +174,7 @@ class Mirror:
         self.time = 0
         self.messages = 0
         self.bbo_changes = 0
-        self.passed = self.refused = self.fills = 0
+        self.passed = self.refused = self.fills = self.broken = self.cancels = 0
         self.reasons: Counter[str] = Counter()
         self.ended: Counter[str] = Counter()
         self.alarms = 0
@@ -193,6 +193,7 @@ class Mirror:
             events.TRIGGER.code: self._on_trigger,
             events.VERDICT.code: self._on_verdict,
             events.ORDER_SENT.code: self._on_order_sent,
+            events.CANCEL_SENT.code: self._on_cancel_sent,
             events.ORDER_STATE.code: self._on_order_state,
             events.FILL.code: self._on_fill,
             events.ALARM.code: self._on_alarm,
@@ -289,14 +290,20 @@ class Mirror:
         self.som_to_sof[kind][record["som_to_sof"]] += 1
         self._last_mark(record).outcome = Outcome.SENT
 
+    def _on_cancel_sent(self, _: Record) -> None:
+        self.cancels += 1
+
     def _on_order_state(self, record: Record) -> None:
         state = OrderState(record["state"])
-        if state in _ENDS:
+        if state in _ENDS and chr(record["report"]) in ouch.ENDING:
             self.ended[state.name.lower()] += 1
 
     def _on_fill(self, record: Record) -> None:
         holding = self.holdings[record["slot"]]
         holding.ledger_shares, holding.ledger_cash = record["position"], record["cash"]
+        if record["side"] >> events.TAKEN_BACK_BIT:
+            self.broken += 1
+            return
         self.fills += 1
         if record["pair"] == events.NO_PAIR:
             return

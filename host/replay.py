@@ -407,7 +407,14 @@ class Replay:
             samples=Samples(taken=status["samples"], lost=status["samples_lost"], cut=status["samples_cut"]),
             triggers=Triggers(requests=status["triggers"], misses=counts["miss"]),
             verdicts=Verdicts(passed=tally.verdicts["passed"], refused=tally.verdicts["refused"], by_reason=counts["refusal"]),
-            orders=Orders(frames=tally.sent_frames, sent=tally.sent_orders, ended=dict(tally.ended)),
+            orders=Orders(
+                frames=tally.sent_frames,
+                sent=tally.sent_orders,
+                ended=dict(tally.ended),
+                open=card.read("risk", "orders_open"),
+                cancels=status["cancels_sent"],
+                noted=dict(tally.noted),
+            ),
             fills=Fills(**tally.fills),
             portfolio=Portfolio(**read_sums(card), loss_reached=bool(card.read("risk", "loss_reached"))),
             alarms=counts["alarm"],
@@ -489,6 +496,10 @@ class Replay:
             yield f"{self._bad_frames} frames left the card with a wrong check sequence"
         if alarms := sum(summary.alarms.values()):
             yield f"{alarms} reports of the exchange could not be squared with the card's ledger"
+        if summary.trading_state == "killed" and summary.orders.open:
+            yield f"the card was killed and {summary.orders.open} of its orders have not ended: it cannot be re-armed"
+        if summary.fills.broken:
+            yield f"{summary.fills.broken} fills were broken and taken back: what pairs hold is no longer what they count"
         if summary.portfolio.loss_reached:
             yield "the loss limit was reached: the card lets nothing grow until it is re-armed"
         if self.liquidation is not None:
@@ -519,7 +530,7 @@ class Replay:
 
 _STATUS = (
     "messages", "triggers", "gaps", "lost_after_use", "heartbeats", "events_lost", "watchdog_expired", "limits_refused",
-    "samples", "samples_lost", "samples_cut",
+    "samples", "samples_lost", "samples_cut", "cancels_sent",
 )  # fmt: skip
 _THRESHOLDS = ("upper", "lower", "exit_short", "exit_long")
 _CAPACITY = ("table_full", "level_overflow", "overrun")

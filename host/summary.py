@@ -140,6 +140,12 @@ class Orders(_Model):
     """Orders that left in these."""
     ended: dict[str, int] = {}
     """Orders by the state they ended in: filled, canceled, rejected."""
+    open: int = 0
+    """Orders that had not ended when the run did."""
+    cancels: int = 0
+    """Cancels that left."""
+    noted: dict[str, int] = {}
+    """Reports that ended no order and moved none of its open shares, by type."""
 
 
 class Fills(_Model):
@@ -149,6 +155,9 @@ class Fills(_Model):
     shares: int = 0
     bought_shares: int = 0
     sold_shares: int = 0
+    broken: int = 0
+    """Fills that were taken back; the counts above still hold them."""
+    broken_shares: int = 0
 
 
 class Portfolio(_Model):
@@ -387,11 +396,23 @@ def _trading(summary: Summary) -> Mapping[str, object]:
         "verdicts passed, refused": f"{summary.verdicts.passed:,}, {summary.verdicts.refused:,}",
         "orders sent (frames)": f"{summary.orders.sent:,} ({summary.orders.frames:,})",
         "orders ended": ", ".join(f"{count:,} {state}" for state, count in summary.orders.ended.items() if count) or "0",
+        **_cancels(summary),
         "fills (shares)": f"{summary.fills.count:,} ({summary.fills.shares:,})",
         "P&L": _dollars(summary.portfolio.pnl),
         "gross; net long, short": "{}; {}, {}".format(
             *(_dollars(getattr(summary.portfolio, name)) for name in ("gross", "net_long", "net_short"))
         ),
+    }
+
+
+def _cancels(summary: Summary) -> Mapping[str, object]:
+    """What most runs have none of."""
+    orders, fills = summary.orders, summary.fills
+    return {
+        **({"orders that have not ended": orders.open} if orders.open else {}),
+        **({"cancels sent": orders.cancels} if orders.cancels else {}),
+        **({"reports noted": ", ".join(f"{count:,} {name}" for name, count in orders.noted.items())} if orders.noted else {}),
+        **({"fills taken back (shares)": f"{fills.broken:,} ({fills.broken_shares:,})"} if fills.broken else {}),
     }
 
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from hdl.spec import events
+from hdl.spec import events, ouch
 from hdl.spec.reasons import Alarm, Integrity, IntegrityCause, Mode, OrderState, PairAction, Refusal
 from host.exposure import Exposure
 from host.snapshot import Snapshot
@@ -64,7 +64,10 @@ class Tally:
         self.verdicts: Counter[str] = Counter()
         self.sent_frames = 0
         self.sent_orders = 0
+        self.cancels_sent = 0
         self.ended: Counter[str] = Counter({state.name.lower(): 0 for state in _ENDS})
+        self.noted: Counter[str] = Counter()
+        """Reports that ended nothing and moved no shares of an order, or took a fill back, by name."""
         self.fills: Counter[str] = Counter()
         self.position: dict[int, int] = defaultdict(int)
         self.cash: dict[int, int] = defaultdict(int)
@@ -85,6 +88,7 @@ class Tally:
             events.TRIGGER.code: self._on_trigger,
             events.VERDICT.code: self._on_verdict,
             events.ORDER_SENT.code: self._on_order_sent,
+            events.CANCEL_SENT.code: self._on_cancel_sent,
             events.ORDER_STATE.code: self._on_order_state,
             events.FILL.code: self._on_fill,
             events.INTEGRITY.code: self._on_integrity,
@@ -186,9 +190,15 @@ class Tally:
             epoch=record["epoch"],
         )
 
+    def _on_cancel_sent(self, record: Record) -> None:
+        self.cancels_sent += 1
+        self._line("cancel", cycle=record["cycle"], user_ref_num=record["user_ref_num"])
+
     def _on_order_state(self, record: Record) -> None:
-        state = OrderState(record["state"])
-        if state in _ENDS:
+        state, report = OrderState(record["state"]), chr(record["report"])
+        if report not in ouch.ENDING:
+            self.noted[ouch.OUTBOUND[report].name] += 1
+        elif state in _ENDS:
             self.ended[state.name.lower()] += 1
         self._line(
             "state",
@@ -204,16 +214,20 @@ class Tally:
 
     def _on_fill(self, record: Record) -> None:
         slot, quantity = record["slot"], record["quantity"]
-        self.fills.update({"count": 1, "shares": quantity, "sold_shares" if record["side"] else "bought_shares": quantity})
+        side, broken = record["side"] & events.SIDE_MASK, bool(record["side"] >> events.TAKEN_BACK_BIT)
+        if broken:
+            self.fills.update({"broken": 1, "broken_shares": quantity})
+        else:
+            self.fills.update({"count": 1, "shares": quantity, "sold_shares" if side else "bought_shares": quantity})
         self.position[slot] = record["position"]
         self.cash[slot] = record["cash"]
         self._line(
-            "fill",
+            "broken" if broken else "fill",
             cycle=record["cycle"],
             pair=self._pair(record["pair"]),
             symbol=self._symbol(slot),
             user_ref_num=record["user_ref_num"],
-            side=_SIDES[record["side"]],
+            side=_SIDES[side],
             quantity=quantity,
             price=record["price"],
             match_number=record["match_number"],

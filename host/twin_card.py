@@ -43,6 +43,8 @@ _REPORT = 13
 """From a segment's last byte to the clock in which a report behind its first byte could be taken up by the ledger."""
 _BOOKS = 4
 """Clocks from there to the booking."""
+_FETCHES = 2
+"""More of them where a trade is broken."""
 _WIRE, _TAIL = 1, 11
 """From SOF to the preamble on the wire; from there to the last byte of a frame, but for its size."""
 _QUIET = 300
@@ -66,6 +68,7 @@ class TwinCard:
 
     not_modelled = (
         "clocks in which the book is rebuilt, records of broken books exact to the clock",
+        "cancels: what is open when it is killed ends by the exchange's word alone",
         "a watchdog that expires, what is lost in queues that overrun, frames that are not the feed's, by cause",
     )
 
@@ -139,7 +142,9 @@ class TwinCard:
                 self._twin.unbind(row)
 
     def pulse(self, block: str, name: str) -> None:
-        """Do once what the register stands for."""
+        """Do once what the register stands for. `CardError` for what this card cannot do."""
+        if (block, name) == ("risk", "cancel_all"):
+            raise CardError("the twin sends no cancels")
         self._put(self._map[block, name].address, [1])
         self._writings.pulse(block, name, self.cycle)
         if (block, name) == ("book", "clear"):
@@ -428,7 +433,7 @@ class TwinCard:
                     continue
                 if free > begin:
                     continue
-                self._booked_at = begin + _BOOKS
+                self._booked_at = begin + _BOOKS + _FETCHES * (given[0] == ord(ouch.BROKEN_TRADE.code))
             if self._booked_at >= until:
                 return
             self._advance(self._booked_at)
@@ -541,5 +546,5 @@ def _report(message: bytes) -> Input:
     """What the ledger is told of a message of the exchange: type, then `_REPORTED`."""
     layout = ouch.OUTBOUND[chr(message[0])]
     values = layout.unpack(message)
-    numbers = [values.get(name, 0) for name in _REPORTED]
+    numbers = [values.get(ouch.OTHER_NAMES.get((layout.name, name), name), 0) for name in _REPORTED]
     return (message[0], *(ord(value) if isinstance(value, str) else int(value) for value in numbers))

@@ -1,7 +1,8 @@
 """A small exchange for our orders: OUCH 5.0 over SoupBinTCP over TCP, answered in simulated time.
 
 It sees the same market as the card (`Venue.observe`) and fills immediate-or-cancel orders against the shares displayed there when
-the order arrives. Shares we took are gone for our next order, but the generated market does not react to us: no impact, no queue.
+the order arrives; a cancel comes too late for such an order, and is passed over as OUCH says. Shares we took are gone for our
+next order, but the generated market does not react to us: no impact, no queue.
 The connection and the session are taken as established; nothing is retransmitted and no heartbeats are sent, since the wire to
 the simulated card loses nothing. Whatever does not fit is kept in `Venue.faults`, never passed over.
 """
@@ -27,6 +28,7 @@ _DOLLAR, _TICK = 10_000, 100
 _IMMEDIATE_OR_CANCEL = "3"
 _REMOVED_LIQUIDITY = "R"
 _REMAINDER = "I"
+_BY_USER = "U"
 _FAT_FINGER = 5
 """An order may go through the touch by a fifth of its price."""
 
@@ -62,6 +64,22 @@ class Fault:
 
 
 @dataclass
+class Resting:
+    """An order that is open at the venue.
+
+    Parameters
+    ----------
+    order : dict
+        Its Enter Order.
+    left : int
+        Shares that are open.
+    """
+
+    order: dict[str, Value]
+    left: int
+
+
+@dataclass
 class _Stock:
     locate: int
     trading: bool = False
@@ -86,7 +104,10 @@ class Venue:
     Attributes
     ----------
     counts : Counter
-        ``orders``, ``accepted``, ``fills``, ``canceled`` (remainders), ``rejected``, ``heartbeats``.
+        ``orders``, ``accepted``, ``fills``, ``canceled`` (remainders), ``rejected``, ``heartbeats``, ``cancels`` (that came),
+        ``cancels_late`` (of orders that had ended).
+    resting : dict of int to Resting
+        Orders that are open here, by number; of itself this venue leaves none.
     positions, cash : Counter
         By symbol; shares, and 1/10000 dollar.
     faults : list of Fault
@@ -108,6 +129,7 @@ class Venue:
         self.positions: Counter[str] = Counter()
         self.cash: Counter[str] = Counter()
         self.faults: list[Fault] = []
+        self.resting: dict[int, Resting] = {}
         self._connection = Connection(local=local, remote=remote, send_next=send_next, receive_next=receive_next)
         self._market = DisplayedMarket()
         self._stocks: dict[str, _Stock] = {}
@@ -199,9 +221,15 @@ class Venue:
         return replies
 
     def _message(self, message: bytes, cycle: int) -> bytes:
+        layout = ouch.CANCEL_ORDER
+        if message[:1] == layout.code.encode() and len(message) == layout.size:
+            self.counts["cancels"] += 1
+            cancel = layout.unpack(message)
+            return self._cancel(int(cancel["user_ref_num"]), int(cancel["quantity"]))
         layout = ouch.ENTER_ORDER
         if message[:1] != layout.code.encode() or len(message) < layout.size + ouch.APPENDAGE.size:
-            self.faults.append(Fault(cycle, f"OUCH message {message[:1]!r} of {len(message)} bytes is not an Enter Order"))
+            text = f"OUCH message {message[:1]!r} of {len(message)} bytes is neither an Enter Order nor a Cancel Order"
+            self.faults.append(Fault(cycle, text))
             return b""
         options = int(ouch.APPENDAGE.unpack(message, layout.size)["appendage_length"])
         if len(message) != layout.size + ouch.APPENDAGE.size + options:
@@ -244,6 +272,21 @@ class Venue:
             self.counts["canceled"] += 1
             said.append(self._say(ouch.ORDER_CANCELED, order, quantity=left, reason=_REMAINDER))
         return b"".join(said)
+
+    def _cancel(self, number: int, quantity: int) -> bytes:
+        """Make an order no larger than `quantity` in all."""
+        held = self.resting.get(number)
+        if held is None:
+            self.counts["cancels_late"] += 1
+            return b""
+        removed = held.left - max(0, quantity - (int(held.order["quantity"]) - held.left))
+        if removed <= 0:
+            return b""
+        held.left -= removed
+        if not held.left:
+            del self.resting[number]
+        self.counts["canceled"] += 1
+        return self._say(ouch.ORDER_CANCELED, held.order, quantity=removed, reason=_BY_USER)
 
     def _objection(self, order: dict[str, Value]) -> Reject | None:
         stock = self._stocks.get(str(order["symbol"]))

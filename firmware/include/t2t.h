@@ -100,15 +100,16 @@
 #define T2T_RISK_INSPECT_LEDGER 0x00B80u /* load, 21 bits */
 #define T2T_RISK_INSPECT_LEDGER_WORD 0x00B81u /* ro, 32 bits */
 #define T2T_RISK_LEDGER_CHANGES 0x00B82u /* ro, 32 bits */
-#define T2T_SESSION_UP 0x00B83u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B84u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B86u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B88u /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B89u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B8Au /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B8Bu /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B8Cu /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B8Du /* load, 32 bits */
+#define T2T_RISK_CANCEL_ALL 0x00B83u /* pulse, 1 bits */
+#define T2T_SESSION_UP 0x00B84u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B85u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B87u /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B89u /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B8Au /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B8Bu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B8Cu /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B8Du /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B8Eu /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00BA0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -136,6 +137,7 @@
 #define T2T_STATUS_COMMITS_INCOMPLETE 0x00BD5u /* ro, 32 bits */
 #define T2T_STATUS_ROWS_OUT_OF_TURN 0x00BD6u /* ro, 32 bits */
 #define T2T_STATUS_STRUCTURE_REFUSED 0x00BD7u /* ro, 32 bits */
+#define T2T_STATUS_CANCELS_SENT 0x00BD8u /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BE0u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
@@ -146,7 +148,7 @@
 #define T2T_STATUS_MISS_ROWS 8u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
 #define T2T_STATUS_ALARM 0x00C28u /* ro, table */
-#define T2T_STATUS_ALARM_ROWS 4u
+#define T2T_STATUS_ALARM_ROWS 5u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
 #define T2T_STATUS_ITCH_TYPE 0x00C40u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
@@ -267,6 +269,7 @@ enum t2t_alarm {
     T2T_ALARM_OVERFILL = 1,
     T2T_ALARM_UNHANDLED_REPORT = 2,
     T2T_ALARM_REPORT_OVERRUN = 3,
+    T2T_ALARM_BROKEN_TRADE = 4,
 };
 
 enum t2t_order_state {
@@ -350,6 +353,15 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_ORDER_SENT_PAIR 32u /* 2 bytes */
 #define T2T_EVENT_ORDER_SENT_TRIGGER_TYPE 34u /* 1 bytes */
 #define T2T_EVENT_ORDER_SENT_EPOCH 35u /* 1 bytes */
+
+#define T2T_EVENT_CANCEL_SENT 'C'
+#define T2T_EVENT_CANCEL_SENT_SIZE 16u /* bytes */
+#define T2T_EVENT_CANCEL_SENT_KIND 0u /* 1 bytes */
+#define T2T_EVENT_CANCEL_SENT_WORDS 1u /* 1 bytes */
+#define T2T_EVENT_CANCEL_SENT_LOST 2u /* 2 bytes */
+#define T2T_EVENT_CANCEL_SENT_NUMBER 4u /* 4 bytes */
+#define T2T_EVENT_CANCEL_SENT_CYCLE 8u /* 4 bytes */
+#define T2T_EVENT_CANCEL_SENT_USER_REF_NUM 12u /* 4 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
 #define T2T_EVENT_VERDICT_SIZE 44u /* bytes */

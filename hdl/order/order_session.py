@@ -29,8 +29,8 @@ class OrderSession(wiring.Component):
     -------
     segment, segment_header, segment_end, load_receive_next, report, send_acknowledged, session_lost, overflow, drop
         Of `OrderReceiver`.
-    order, reserve, ready, order_lost, symbols, local_mac, peer_mac, local_address, peer_address, local_port, peer_port, mac_idle,
-    now, frame, sent_event, frames_sent
+    order, cancel, hold_cancels, reserve, ready, order_lost, symbols, local_mac, peer_mac, local_address, peer_address,
+    local_port, peer_port, mac_idle, now, frame, sent_event, cancel_event, frames_sent
         Of `OrderTransmitter`.
     load_send_next : In(stream.Signature(32, always_ready=True))
         Sets `send_next` and `send_acknowledged`.

@@ -18,7 +18,8 @@ TCP_AT = IPV4_AT + network.IPV4.size
 PAYLOAD_AT = TCP_AT + network.TCP.size
 MESSAGE_BYTES = ouch.ENTER_ORDER.size + ouch.APPENDAGE.size
 LEG_BYTES = soupbintcp.HEADER.size + MESSAGE_BYTES
-FORM_BYTES = (PAYLOAD_AT + 2 * LEG_BYTES, PAYLOAD_AT + LEG_BYTES, PAYLOAD_AT)
+CANCEL_BYTES = soupbintcp.HEADER.size + ouch.CANCEL_ORDER.size
+FORM_BYTES = (PAYLOAD_AT + 2 * LEG_BYTES, PAYLOAD_AT + LEG_BYTES, PAYLOAD_AT, PAYLOAD_AT + CANCEL_BYTES)
 """Bytes of a frame of each `Form`, without check sequence and before the MAC pads it."""
 ORDER_BYTES = FORM_BYTES[Form.PAIR]
 PAYLOAD_BYTES = ORDER_BYTES - PAYLOAD_AT
@@ -29,6 +30,9 @@ SYMBOLS: Table = next(entry for entry in SESSION.entries if entry.name == "symbo
 _SYMBOL_OFFSETS = [LEG_BYTES * leg + soupbintcp.HEADER.size + ouch.ENTER_ORDER.offset("symbol") for leg in range(2)]
 _PARITY = _SYMBOL_OFFSETS[0] % 2
 assert all(offset % 2 == _PARITY for offset in _SYMBOL_OFFSETS), "one stored sum of a symbol serves both legs"
+_NUMBER = ouch.ENTER_ORDER.offset("user_ref_num")
+assert ouch.CANCEL_ORDER.offset("user_ref_num") == _NUMBER, "an order and a cancel have their number at one place"
+assert (PAYLOAD_AT + soupbintcp.HEADER.size + _NUMBER) % 2 == 0, "whose checksum terms are its own"
 
 
 def _hexadecimal(digit: Value) -> Value:
@@ -42,7 +46,7 @@ def client_order_id(pair: int, leg: int) -> str:
 
 
 class OrderTransmitter(wiring.Component):
-    """Sends both orders of a pair, or a single one, in one TCP segment, and acknowledges what the exchange sent.
+    """Sends both orders of a pair, or a single one, in one TCP segment, cancels orders, and acknowledges what the exchange sent.
 
     A frame is a template of bytes, eight to a row. Rows are picked by a counter, one clock ahead of their turn, and leave `width`
     bytes a beat. Row 0 holds MAC addresses only, so the frame starts before the rest of it is worked out; the TCP checksum is the
@@ -51,6 +55,9 @@ class OrderTransmitter(wiring.Component):
     A bare acknowledgment leaves `acknowledge_delay` clocks after the first `acknowledge` not yet answered, unless an order left
     before: an order acknowledges too. While one leaves `ready` is low, for about 90 clocks at ``width`` 1: with the default delay
     a hundredth of the time at most. None starts while `reserve` is high or in the clock an order comes.
+
+    A cancel of a whole order leaves in a segment of its own, in the place of an order's first bytes. It goes like an
+    acknowledgment, which it is too, but at once; an order of the same clock goes first, and the cancel after its frame.
 
     Latency: `frame` is valid one clock after `order`; `sent_event` another clock later. Once begun a frame never starves.
     Overload: an order that comes while `ready` is low is not sent, and `order_lost` is pulsed. Nothing is queued.
@@ -70,8 +77,12 @@ class OrderTransmitter(wiring.Component):
     -------
     order : In(stream.Signature(interfaces.order_pair(geometry), always_ready=True))
         The orders, only while `ready` is high.
+    cancel : In(stream.Signature(32))
+        Number of an order to cancel, taken with the last beat of its frame.
+    hold_cancels : In(1)
+        No cancel is started.
     reserve : In(1)
-        An order may come in the next clocks: no acknowledgment is started.
+        An order may come in the next clocks: nothing else is started.
     symbols : In(stream.Signature(interfaces.table_write(SYMBOLS, geometry), always_ready=True))
         A row of the symbol table.
     local_mac, peer_mac : In(48)
@@ -100,6 +111,8 @@ class OrderTransmitter(wiring.Component):
         Destination address to last byte of payload; padding and check sequence are the MAC's.
     sent_event : Out(stream.Signature(interfaces.event(events.ORDER_SENT), always_ready=True))
         Stamped in the first clock of `frame`.
+    cancel_event : Out(stream.Signature(interfaces.event(events.CANCEL_SENT), always_ready=True))
+        The same of a cancel.
     frames_sent : Out(1)
         The last beat of a frame was taken.
     """
@@ -115,6 +128,8 @@ class OrderTransmitter(wiring.Component):
         super().__init__(
             {
                 "order": In(stream.Signature(interfaces.order_pair(geometry), always_ready=True)),
+                "cancel": In(stream.Signature(32)),
+                "hold_cancels": In(1),
                 "reserve": In(1),
                 "symbols": In(stream.Signature(interfaces.table_write(SYMBOLS, geometry), always_ready=True)),
                 "local_mac": In(48),
@@ -133,49 +148,58 @@ class OrderTransmitter(wiring.Component):
                 "order_lost": Out(1),
                 "frame": Out(stream.Signature(interfaces.beat(geometry.width))),
                 "sent_event": Out(stream.Signature(interfaces.event(events.ORDER_SENT), always_ready=True)),
+                "cancel_event": Out(stream.Signature(interfaces.event(events.CANCEL_SENT), always_ready=True)),
                 "frames_sent": Out(1),
             }
         )
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        start, started, bare = self._start(m)
+        start, started, next_form, form = self._start(m)
         pair = Signal(interfaces.order_pair(self.geometry))
         sequence = Signal(32)
         acknowledgment = Signal(32)
         with m.If(~self.frame.valid):
             m.d.sync += [pair.eq(self.order.payload), sequence.eq(self.send_next), acknowledgment.eq(self.receive_next)]
+        with m.If(started & form[1]):
+            # A cancel has 0 for the shares that are to stay, where an order has its side and its shares.
+            m.d.sync += pair.legs[0].quantity.eq(0)
         with m.If(self.load_send_next.valid):
             m.d.sync += self.send_next.eq(self.load_send_next.payload)
-        with m.Elif(started & ~bare):
-            m.d.sync += self.send_next.eq(self.send_next + Mux(pair.single, LEG_BYTES, PAYLOAD_BYTES))
+        with m.Elif(started):
+            m.d.sync += self.send_next.eq(self.send_next + choose(form, [size - PAYLOAD_AT for size in FORM_BYTES]))
 
+        # It stays as it is until its frame has left.
+        number = Mux(form[1], self.cancel.payload, pair.legs[0].user_ref_num)
         symbols, symbol_sums = self._symbols(m, started, pair.single)
         ipv4_checksum = Signal(16)
         tcp_checksum = Signal(16)
-        octets = self._template(pair, symbols, sequence, acknowledgment, ipv4_checksum, tcp_checksum)
-        self._ipv4_checksum(m, octets, bare, pair.single, ipv4_checksum)
-        self._tcp_checksum(m, octets, bare, pair.single, symbol_sums, tcp_checksum)
-        self._send(m, octets, start, bare, pair.single)
-        self._event(m, started & ~bare, pair)
+        octets = self._template(pair, number, form, symbols, sequence, acknowledgment, ipv4_checksum, tcp_checksum)
+        self._ipv4_checksum(m, octets, form, ipv4_checksum)
+        self._tcp_checksum(m, octets, form, pair.single, symbol_sums, tcp_checksum)
+        self._send(m, octets, start, next_form, form)
+        self._event(m, started, form, pair)
         return m
 
-    def _start(self, m: Module) -> tuple[Signal, Signal, Signal]:
-        """Decide when a frame starts; returns that, the same a clock later, and whether it is bare (from then on)."""
+    def _start(self, m: Module) -> tuple[Signal, Signal, Value, Signal]:
+        """Decide when a frame starts; returns that, the same a clock later, its `Form`, and the same from then on."""
         start = Signal()
         started = Signal()
-        bare = Signal()
+        cancels = Signal()
+        form = Signal(2)
         pending = Signal()
         due = Signal()
         timer = Signal(range(self._acknowledge_delay))
         m.d.comb += [
             self.ready.eq(~self.frame.valid & self.mac_idle),
             self.order_lost.eq(self.order.valid & ~self.ready),
-            start.eq(self.ready & (self.order.valid | (due & ~self.reserve))),
+            cancels.eq(self.cancel.valid & ~self.hold_cancels),
+            start.eq(self.ready & (self.order.valid | ((due | cancels) & ~self.reserve))),
         ]
+        next_form = Cat(Mux(self.order.valid, self.order.payload.single, cancels), ~self.order.valid)
         m.d.sync += started.eq(start)
         with m.If(start):
-            m.d.sync += bare.eq(~self.order.valid)
+            m.d.sync += form.eq(next_form)
         # What is acknowledged from the clock behind the start on is not in the frame any more.
         with m.If(started | ~pending):
             m.d.sync += [pending.eq(self.acknowledge), timer.eq(self._acknowledge_delay - 1), due.eq(0)]
@@ -183,7 +207,7 @@ class OrderTransmitter(wiring.Component):
             m.d.sync += timer.eq(timer - 1)
         with m.Else():
             m.d.sync += due.eq(1)
-        return start, started, bare
+        return start, started, next_form, form
 
     def _symbols(self, m: Module, started: Signal, single: Value) -> tuple[list[Signal], list[Signal]]:
         """Symbol of each leg and its checksum terms, two clocks after the order; the terms are added up when a row is written.
@@ -217,7 +241,7 @@ class OrderTransmitter(wiring.Component):
             symbol_sums.append(symbol_sum)
         return symbols, symbol_sums
 
-    def _template(self, pair, symbols, sequence, acknowledgment, ipv4_checksum, tcp_checksum) -> list[Octet]:
+    def _template(self, pair, number, form, symbols, sequence, acknowledgment, ipv4_checksum, tcp_checksum) -> list[Octet]:
         """Every byte of the frame."""
         frame = Template(ORDER_BYTES)
         ethernet, ipv4, tcp = network.ETHERNET, network.IPV4, network.TCP
@@ -240,12 +264,24 @@ class OrderTransmitter(wiring.Component):
         words_of_header = tcp.size // 4 << 12
         bare_flags = words_of_header | network.TCP_ACK
         flags = bare_flags | network.TCP_PSH
-        frame.put(TCP_AT, tcp, offset_flags=(flags, flags, bare_flags), window=self._window, urgent=0)
+        frame.put(TCP_AT, tcp, offset_flags=(flags, flags, bare_flags, flags), window=self._window, urgent=0)
         frame.put(TCP_AT, tcp, Source.CHECKSUM, checksum=tcp_checksum)
         for leg, symbol in enumerate(symbols):
-            number = interfaces.pair_number(pair.pair, pair.single)
-            self._leg(frame, PAYLOAD_AT + LEG_BYTES * leg, number, pair.legs[leg], leg, symbol)
+            name = interfaces.pair_number(pair.pair, pair.single)
+            self._leg(frame, PAYLOAD_AT + LEG_BYTES * leg, name, pair.legs[leg], leg, symbol)
+        self._cancel(frame, pair.legs[0], number, form)
         return frame.octets
+
+    def _cancel(self, frame: Template, leg: data.View, number: Value, form: Value) -> None:
+        """What differs where a cancel takes the place of leg a."""
+        layout, size = ouch.CANCEL_ORDER, soupbintcp.HEADER.by_name["packet_length"].size
+        order, cancel = ouch.ENTER_ORDER.code, layout.code
+        message = PAYLOAD_AT + soupbintcp.HEADER.size
+        frame.put(PAYLOAD_AT, soupbintcp.HEADER, packet_length=(*[LEG_BYTES - size] * Form.CANCEL, CANCEL_BYTES - size))
+        frame.put(message, layout, type=(*[order] * Form.CANCEL, cancel))
+        frame.put(message, layout, Source.NUMBER, user_ref_num=number)
+        side = frame.octet(message + ouch.ENTER_ORDER.offset("side")).value
+        frame.put_octet(message + ouch.ENTER_ORDER.offset("side"), Source.LEG, Mux(form[1], 0, side)[:8])
 
     def _leg(self, frame: Template, at: int, pair: Value, leg: data.View, number: int, symbol: Signal) -> None:
         """One Enter Order in its SoupBinTCP packet."""
@@ -277,17 +313,17 @@ class OrderTransmitter(wiring.Component):
             frame.put_octet(place, Source.LEG, _hexadecimal(pair[4 * digit : 4 * digit + 4]))
         frame.put(appendage, ouch.APPENDAGE, appendage_length=0)
 
-    def _ipv4_checksum(self, m: Module, octets: list[Octet], bare: Signal, single: Value, checksum: Signal) -> None:
+    def _ipv4_checksum(self, m: Module, octets: list[Octet], form: Signal, checksum: Signal) -> None:
         """Header checksum, ready three clocks after the order: the clock in which its row is picked at ``width`` 8."""
         header = octets[IPV4_AT:TCP_AT]
         addresses = Signal(18)
         folded = Signal(17)
         m.d.sync += addresses.eq(total(words(header, Source.SESSION)))
-        fixed = choose(bare, single, [fixed_sum(header, form) for form in Form])
+        fixed = choose(form, [fixed_sum(header, each) for each in Form])
         m.d.sync += [folded.eq(fold(addresses + fixed)), checksum.eq(~fold(folded))]
 
     def _tcp_checksum(
-        self, m: Module, octets: list[Octet], bare: Signal, single: Value, symbol_sums: list[Signal], checksum: Signal
+        self, m: Module, octets: list[Octet], form: Signal, single: Value, symbol_sums: list[Signal], checksum: Signal
     ) -> None:
         """TCP checksum, ready six clocks after the order: the clock in which its row is picked at ``width`` 8."""
 
@@ -308,20 +344,21 @@ class OrderTransmitter(wiring.Component):
         pseudo.put(0, layout, zero=0, protocol=network.PROTOCOL_TCP, length=tuple(size - TCP_AT for size in FORM_BYTES))
         segment = pseudo.octets + octets[TCP_AT:]
         ends = [len(pseudo.octets) + size - TCP_AT for size in FORM_BYTES]
-        fixed = choose(bare, single, [fixed_sum(segment[: ends[form]], form) for form in Form])
+        fixed = choose(form, [fixed_sum(segment[: ends[each]], each) for each in Form])
 
         session = stage("session", stage("addresses", words(segment, Source.SESSION), 4), 4)
         common = stage("segment", words(segment, Source.SEGMENT), 4) + stage("fixed", [*session, fixed], 2)
+        common += stage("number", words(segment, Source.NUMBER), 2, form == Form.BARE)
         # Leg b begins at an even byte of the segment, so that its words are its own.
         leg_a, leg_b = (words(part, Source.LEG) for part in (segment[: ends[Form.SINGLE]], segment[ends[Form.SINGLE] :]))
         legs = stage("leg_a", leg_a, 4) + stage("leg_b", leg_b, 4, single)
         second = stage("second", legs + symbol_sums, 4)
         [shared] = stage("shared", common, 4)
-        [third] = stage("third", [*(Mux(bare, 0, partial) for partial in second), shared], 3)
+        [third] = stage("third", [*(Mux(form[1], 0, partial) for partial in second), shared], 3)
         folded = Signal(17)
         m.d.sync += [folded.eq(fold(third)), checksum.eq(~fold(folded))]
 
-    def _send(self, m: Module, octets: list[Octet], start: Signal, bare: Signal, single: Value) -> None:
+    def _send(self, m: Module, octets: list[Octet], start: Signal, next_form: Value, form: Signal) -> None:
         """Rows of eight bytes into beats."""
         width = self.geometry.width
         beats_in_row = ROW // width
@@ -336,7 +373,7 @@ class OrderTransmitter(wiring.Component):
         with m.Switch(index):
             for number, content in enumerate(rows):
                 with m.Case(number):
-                    m.d.comb += known.eq(Cat(octet.select(bare, single) if octet.is_fixed else Const(0, 8) for octet in content))
+                    m.d.comb += known.eq(Cat(octet.select(form) if octet.is_fixed else Const(0, 8) for octet in content))
         row: Value = known
         for number, content in enumerate(rows):
             if not all(octet.is_fixed for octet in content):
@@ -364,7 +401,7 @@ class OrderTransmitter(wiring.Component):
                 index.eq(start),
                 turn.eq(Mux(start, 2, 1)),
                 step.eq(0),
-                left.eq(choose(~self.order.valid, self.order.payload.single, beats)),
+                left.eq(choose(next_form, beats)),
                 self.frame.valid.eq(start),
                 self.frame.p.first.eq(1),
                 self.frame.p.last.eq(0),
@@ -373,15 +410,19 @@ class OrderTransmitter(wiring.Component):
         tails = [(size - 1) % width + 1 for size in FORM_BYTES]
         m.d.comb += [
             Cat(self.frame.p.data).eq(current),
-            self.frame.p.count.eq(Mux(self.frame.p.last, choose(bare, single, tails), width)),
+            self.frame.p.count.eq(Mux(self.frame.p.last, choose(form, tails), width)),
             self.frames_sent.eq(taken & self.frame.p.last),
+            self.cancel.ready.eq(self.frames_sent & (form == Form.CANCEL)),
         ]
 
-    def _event(self, m: Module, sent: Value, pair: data.View) -> None:
+    def _event(self, m: Module, started: Value, form: Value, pair: data.View) -> None:
         """Record of the frame that began this clock."""
-        event = self.sent_event
+        event, cancel = self.sent_event, self.cancel_event
+        m.d.comb += cancel.p.user_ref_num.eq(self.cancel.payload)
         m.d.sync += [
-            event.valid.eq(sent),
+            cancel.valid.eq(started & (form == Form.CANCEL)),
+            cancel.p.cycle.eq(self.now),
+            event.valid.eq(started & ~form[1]),
             event.p.sequence.eq(pair.sequence),
             event.p.cycle.eq(self.now),
             event.p.user_ref_num.eq(pair.legs[0].user_ref_num),

@@ -11,7 +11,15 @@ from hdl.spec import ouch
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop
 
-_BOOKED = (ouch.ORDER_ACCEPTED, ouch.ORDER_EXECUTED, ouch.ORDER_CANCELED, ouch.REJECTED)
+_BOOKED = (
+    ouch.ORDER_ACCEPTED,
+    ouch.ORDER_EXECUTED,
+    ouch.ORDER_CANCELED,
+    ouch.REJECTED,
+    ouch.AIQ_CANCELED,
+    ouch.BROKEN_TRADE,
+    ouch.ORDER_RESTATED,
+)
 _ALWAYS = "user_ref_num"
 _MEMBERS = [name for name in data.Layout.cast(interfaces.OrderReport).members if name != "type"]
 _LONGEST = max(layout.size for layout in ouch.OUTBOUND.values())
@@ -21,9 +29,10 @@ def _sources(member: str) -> dict[range, list[Layout]]:
     """Where in which messages the bytes of a member of the report stand."""
     places = defaultdict(list)
     for layout in ouch.OUTBOUND.values() if member == _ALWAYS else _BOOKED:
-        if member in layout:
-            start = layout.offset(member)
-            places[range(start, start + layout.by_name[member].size)].append(layout)
+        name = ouch.OTHER_NAMES.get((layout.name, member), member)
+        if name in layout:
+            start = layout.offset(name)
+            places[range(start, start + layout.by_name[name].size)].append(layout)
     return places
 
 
@@ -31,9 +40,9 @@ class OuchDecoder(wiring.Component):
     """Reads the fields the ledger books out of each message, byte by byte.
 
     Fields are shifted into the report as their bytes come by; a field wider than its member keeps the low end. Only Accepted,
-    Executed, Canceled and Rejected give more than type and user_ref_num, and messages without a user_ref_num (System Event,
-    Account Query Response) only their type. A message may be longer than its fixed part: what follows is options, which are not
-    read. One of unknown type, or shorter than its fixed part, is pulsed as OUCH_TYPE.
+    Executed, Canceled, AIQ Canceled, Broken Trade, Rejected and Restated give more than type and user_ref_num, and messages
+    without a user_ref_num (System Event, Account Query Response) only their type. A message may be longer than its fixed part:
+    what follows is options, which are not read. One of unknown type, or shorter than its fixed part, is pulsed as OUCH_TYPE.
 
     Latency: `report` two clocks after the last byte. Takes a byte every clock.
     Source: OUCH 5.0, outbound messages.

@@ -17,6 +17,7 @@ class Source(enum.Enum):
     FIXED = "while the gateware is built"
     SESSION = "before any frame starts"
     SEGMENT = "when the frame starts, in any frame"
+    NUMBER = "when the frame starts, in a frame with orders or a cancel"
     LEG = "when the frame starts, in a frame with orders"
     SYMBOL = "a clock later, from the symbol table"
     CHECKSUM = "last; no part of any sum"
@@ -31,6 +32,11 @@ class Form(enum.IntEnum):
     """One order."""
     BARE = 2
     """An acknowledgment alone."""
+    CANCEL = 3
+    """One cancel. Bit 1 of a form says that there is no order in it."""
+
+
+_HALVES = ((Form.CANCEL, Form.BARE), (Form.SINGLE, Form.PAIR))
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,17 @@ class Octet:
         """The byte of one not known while the gateware is built: the same in every form."""
         return Value.cast(self.forms[Form.PAIR])
 
-    def select(self, bare: Value, single: Value) -> Value:
+    def select(self, form: Value) -> Value:
         """The byte as it leaves, of one known while the gateware is built."""
         if len(set(self.forms)) == 1:
             return Const(self.forms[Form.PAIR], 8)
-        return choose(bare, single, [Const(value, 8) for value in self.forms])
+        return choose(form, [Const(value, 8) for value in self.forms])
 
 
-def choose(bare: Value, single: Value, forms: Sequence[Value | int]) -> Value:
-    """What belongs to the form that leaves; `single` means nothing while `bare` is high."""
-    return Mux(bare, forms[Form.BARE], Mux(single, forms[Form.SINGLE], forms[Form.PAIR]))
+def choose(form: Value, forms: Sequence[Value | int]) -> Value:
+    """What belongs to the form that leaves."""
+    bare, orders = (Mux(form[0], forms[odd], forms[even]) for odd, even in _HALVES)
+    return Mux(form[1], bare, orders)
 
 
 def split(value: Value, size: int) -> list[Value | int]:
@@ -94,11 +101,16 @@ class Template:
         self._octets: list[Octet | None] = [None] * size
 
     def put(
-        self, at: int, layout: Layout, known: Source = Source.FIXED, /, **values: Value | int | str | bytes | tuple[int, ...]
+        self,
+        at: int,
+        layout: Layout,
+        known: Source = Source.FIXED,
+        /,
+        **values: Value | int | str | bytes | tuple[int | str, ...],
     ) -> None:
         """Place fields of the layout that begins at byte `at`.
 
-        A number or text is the same in every frame, a tuple has one number a `Form`.
+        A number or text is the same in every frame, a tuple has one a `Form`.
         """
         for name, value in values.items():
             field = layout.by_name[name]
@@ -110,6 +122,12 @@ class Template:
             for index, octet in enumerate(octets):
                 kind = Source.FIXED if isinstance(octet[0], int) else known
                 self._octets[at + layout.offset(name) + index] = Octet(kind, octet)
+
+    def octet(self, at: int) -> Octet:
+        """One byte that was placed."""
+        octet = self._octets[at]
+        assert octet is not None, at
+        return octet
 
     def put_octet(self, at: int, source: Source, value: Value) -> None:
         """Place one byte, over what stood there."""

@@ -1,6 +1,6 @@
 """Own orders, positions and cash."""
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, stream, wiring
 from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
@@ -11,12 +11,18 @@ from hdl.interfaces import OrderReport, PairOutcome, Side
 from hdl.risk.product import Product
 from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
+from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm
 from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, VIEW_WORDS, WORD, Table
 
 RELOAD = next(table for table in RISK.tables if table.name == "reload")
 INSPECT_BITS = next(register.bits for register in RISK.registers if register.name == "inspect_ledger")
 _NOT_YET = (1 << INSPECT_BITS) - 1
+
+NOTED = (ouch.CANCEL_PENDING, ouch.CANCEL_REJECT, ouch.ORDER_RESTATED, ouch.ORDER_PRIORITY_UPDATE)
+"""Reports that move no shares: of a cancel that waits or came to nothing, of another display, rank or reference."""
+OUTLIVING = (ouch.CANCEL_REJECT, ouch.BROKEN_TRADE)
+"""Reports that an order may get which has ended, as long as its place is not another's."""
 
 
 class OrderState(enum.Enum, shape=3):
@@ -72,6 +78,16 @@ def booked(geometry: Geometry) -> data.StructLayout:
     )
 
 
+def shown() -> data.StructLayout:
+    """What is shown of an own order: its number, and whether it was sent and has not ended."""
+    return data.StructLayout({"user_ref_num": 32, "open": 1})
+
+
+def is_open(order) -> Value:
+    """The order was sent and has not ended."""
+    return (order.state == OrderState.SENT) | (order.state == OrderState.LIVE)
+
+
 def pair_done(geometry: Geometry) -> data.StructLayout:
     """Both orders of a pair ended."""
     return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
@@ -82,19 +98,22 @@ class Ledger(wiring.Component):
 
     A single order is followed like one of a pair, but for `done`: no pair waits for its end.
 
-    An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
-    was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C (partial
-    ones too) and J. S names no order and is passed over. Every other report, and one that cannot be true, changes nothing,
-    raises an alarm and asks for a halt: an order that is not followed (never sent, ended, or another number in its place),
-    more shares than are open, a report type or a sequence that cannot be.
+    An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What was
+    sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial ones
+    too) and J. B takes a fill back, position and cash, and opens nothing again: the last one of an order, once, and for as long
+    as its place is not another's; a break of any other fill is an alarm. `NOTED` ones are recorded and move none. S names no
+    order and is passed over. Every other report, and one that cannot be true, changes nothing, raises an alarm and asks for a
+    halt: an order that is not followed (never sent, ended, or another number in its place), more shares than are open, a report
+    type or a sequence that cannot be. What answers a request this card never makes (replaced, modified, mass cancel, order entry
+    switched) is such a type.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
     position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
-    Timing: a pair is booked 5 to 10 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
+    Timing: a pair is booked 5 to 12 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
     waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
-    clock in which it would be judged. Reports wait in a queue of `report_queue`; one that finds it full is lost, which is an
-    alarm and a halt, never silent.
+    clock in which it would be judged; a broken trade takes two more. Reports wait in a queue of `report_queue`; one that finds it
+    full is lost, which is an alarm and a halt, never silent.
 
     Entry figures: of a position, shares that made it greater since it was 0, and what they cost or brought. A fill that makes
     it smaller leaves both; one that leads through 0 begins anew with the part beyond. Their quotient is the average price at
@@ -107,7 +126,10 @@ class Ledger(wiring.Component):
     The host writes what a slot begins with by `reload`, while no order is open and no report waits: what is `booked` then is as
     after a fill.
 
-    Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E and C).
+    Who wants to know of every order asks with `show` and waits for `shown`: the place is looked at in every clock without a
+    report or an order at work, so that no port is needed and nothing here waits.
+
+    Source: DESIGN sections 7 and 8, OUCH 5.0 (open shares are those sent less every increment of E, C and D).
 
     Parameters
     ----------
@@ -147,6 +169,10 @@ class Ledger(wiring.Component):
         Times something was booked.
     reload : In(stream.Signature(interfaces.table_write(RELOAD, geometry)))
         What a slot begins with. What is not taken in its clock is not taken at all.
+    show : In(range(geometry.open_orders))
+        A place whose order is to be shown.
+    shown : Out(stream.Signature(shown(), always_ready=True))
+        The order of the place that was asked for a clock before, where the ledger had time to look.
     now : In(32)
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
@@ -181,6 +207,8 @@ class Ledger(wiring.Component):
                 "inspected_word": Out(WORD),
                 "changes": Out(32),
                 "reload": In(stream.Signature(interfaces.table_write(RELOAD, geometry))),
+                "show": In(range(geometry.open_orders)),
+                "shown": Out(stream.Signature(shown(), always_ready=True)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
@@ -206,13 +234,17 @@ class Ledger(wiring.Component):
                 "open": 32,
                 "any_filled": 1,
                 "any_ended": 1,
+                "taken_back": 1,
             }
         )
+        # Of the last fill of each order first its number, then how much it was.
+        fill_layout = data.UnionLayout({"match_number": 64, "much": data.StructLayout({"quantity": 32, "price": 32})})
         tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
 
         # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
         attributes = {"ram_style": "block", "no_rw_check": 1}
         m.submodules.orders = orders = Memory(shape=order_layout, depth=geometry.open_orders, init=[], attrs=attributes)
+        m.submodules.fills = fills = Memory(shape=fill_layout, depth=2 * geometry.open_orders, init=[], attrs=attributes)
         m.submodules.taken = taken = Memory(shape=1, depth=geometry.open_orders, init=[], attrs={"ram_style": "block"})
         m.submodules.tallies = tallies = Memory(shape=tally_layout, depth=max(2, geometry.pairs), init=[])
         m.submodules.exposures = exposures = Memory(shape=Exposure, depth=geometry.slots, init=[])
@@ -220,7 +252,17 @@ class Ledger(wiring.Component):
         m.submodules.entries = entries = Memory(shape=Entry, depth=geometry.slots, init=[])
         orders_read, orders_write = orders.read_port(domain="comb"), orders.write_port()
         row = Signal(order_layout, reset_less=True)
-        m.d.sync += row.eq(orders_read.data)
+        idle, shown = Signal(), Signal()
+        m.d.sync += [row.eq(orders_read.data), shown.eq(idle & ~self.booking)]
+        m.d.comb += [
+            self.shown.valid.eq(shown),
+            self.shown.payload.open.eq(is_open(row)),
+            self.shown.payload.user_ref_num.eq(row.user_ref_num),
+        ]
+        much, fills_last = Signal(), Signal()
+        fills_read, fills_write = fills.read_port(domain="comb"), fills.write_port()
+        last_fill = Signal(fill_layout, reset_less=True)
+        m.d.sync += last_fill.eq(fills_read.data)
         taken_read, taken_write = taken.read_port(), taken.write_port()
         tally_read, tally_write = tallies.read_port(domain="comb"), tallies.write_port()
         lookups = [exposures.read_port(domain="comb"), exposures.read_port(domain="comb")]
@@ -277,29 +319,45 @@ class Ledger(wiring.Component):
         m.d.comb += [
             product.a.eq(report.quantity),
             product.b.eq(report.price),
-            orders_read.addr.eq(report.user_ref_num),
+            orders_read.addr.eq(Mux(idle, self.show, report.user_ref_num)),
+            fills_read.addr.eq(Cat(much, report.user_ref_num)),
+            fills_write.addr.eq(Cat(fills_last, report.user_ref_num)),
+            fills_write.data.match_number.eq(report.match_number),
             money_read.addr.eq(order.slot),
             money_write.addr.eq(order.slot),
             tally_read.addr.eq(order.pair),
         ]
 
-        # What the report does, and whether it can be.
-        is_type = {code: report.type == ord(code) for code in ouch.OUTBOUND}
-        accepted = is_type[ouch.ORDER_ACCEPTED.code]
-        executed = is_type[ouch.ORDER_EXECUTED.code]
-        canceled = is_type[ouch.ORDER_CANCELED.code]
-        rejected = is_type[ouch.REJECTED.code]
-        no_order = is_type[ouch.SYSTEM_EVENT.code]
+        # What the report does, and whether it can be. What hangs on its type alone is known before its row has come.
+        def is_type(*layouts: Layout) -> Signal:
+            told = Signal(name=f"is_{layouts[0].name}")
+            m.d.sync += told.eq(Cat(report.type == ord(layout.code) for layout in layouts).any())
+            return told
+
+        accepted = is_type(ouch.ORDER_ACCEPTED)
+        executed = is_type(ouch.ORDER_EXECUTED)
+        canceled = is_type(ouch.ORDER_CANCELED, ouch.AIQ_CANCELED)
+        rejected = is_type(ouch.REJECTED)
+        noted = is_type(*NOTED)
+        broken = is_type(ouch.BROKEN_TRADE)
+        outliving = is_type(*OUTLIVING)
+        no_order = is_type(ouch.SYSTEM_EVENT)
         dead = report.order_state == ord(ouch.ORDER_STATE_DEAD)
         live = report.order_state == ord(ouch.ORDER_STATE_LIVE)
-        followed = ((order.state == OrderState.SENT) | (order.state == OrderState.LIVE)) & (
-            order.user_ref_num == report.user_ref_num
-        )
+        open_now = is_open(order)
+        followed = (open_now | (outliving & (order.state != OrderState.FREE))) & (order.user_ref_num == report.user_ref_num)
         fresh = order.state == OrderState.SENT
         known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
-        fill, all_ends, some_canceled = Signal(), Signal(), Signal()
+        fill, back, all_ends, some_canceled = Signal(), Signal(), Signal(), Signal()
+        # A broken trade is told by its number alone: how much it was is fetched before it is judged.
+        recalled, same_octets, same_fill = Signal(), Signal(8), Signal()
+        m.d.sync += same_fill.eq(same_octets.all())
+        for octet in range(8):
+            kept, told = (each.match_number.word_select(octet, 8) for each in (last_fill, report))
+            m.d.sync += same_octets[octet].eq(kept == told)
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
+        stays = (accepted & live) | noted | broken
 
         selling = order.side == Side.SELL
         slot_words = words_of(
@@ -318,7 +376,11 @@ class Ledger(wiring.Component):
                 Mux(
                     ~known_type,
                     Alarm.UNHANDLED_REPORT,
-                    Mux(unknown, Alarm.UNKNOWN_ORDER, Mux(overfill, Alarm.OVERFILL, Alarm.UNHANDLED_REPORT)),
+                    Mux(
+                        unknown,
+                        Alarm.UNKNOWN_ORDER,
+                        Mux(overfill, Alarm.OVERFILL, Mux(back, Alarm.BROKEN_TRADE, Alarm.UNHANDLED_REPORT)),
+                    ),
                 )
             ),
         ]
@@ -345,10 +407,13 @@ class Ledger(wiring.Component):
         with m.If(beyond):
             m.d.sync += entry.notional.eq(grown)
 
-        asked, asking, shown = Signal(INSPECT_BITS), Signal(), Signal()
+        asked, asking, meant = Signal(INSPECT_BITS), Signal(), Signal()
         of_order = asked[16 + VIEW_WORDS.bit_length() - 1]
         quiet = ~self.booking & ~queue.r_rdy & ~late.any()
 
+        # What is taken back moves the position as a trade in the other direction does.
+        traded, falls = Signal(), Signal()
+        m.d.comb += [traded.eq(fill | back), falls.eq(selling ^ back)]
         after = Signal(order_layout)
         still = Signal(Exposure)
         told = self.booked.payload
@@ -356,12 +421,13 @@ class Ledger(wiring.Component):
         outcome = Signal(tally_layout)
         with m.FSM():
             with m.State("IDLE"):
+                m.d.comb += idle.eq(1)
                 m.d.sync += own_slot.eq(leg.slot)
                 with m.If(self.booking):
                     m.next = "ENTER_READ"
                 with m.Elif(queue.r_rdy):
                     m.d.comb += queue.r_en.eq(1)
-                    m.d.sync += report.eq(queue.r_data)
+                    m.d.sync += [report.eq(queue.r_data), recalled.eq(0)]
                     m.next = "FETCH"
                 with m.Elif(self.reload.valid & self.reload.ready):
                     row_given = self.reload.payload.row
@@ -378,13 +444,14 @@ class Ledger(wiring.Component):
                         late[0].eq(1),
                         # What stands there is written as it is.
                         fill.eq(0),
+                        back.eq(0),
                         ended.eq(0),
                         all_ends.eq(0),
                     ]
                     m.next = "RELOAD"
                 with m.Elif(asking & quiet):
                     m.d.sync += [
-                        shown.eq(1),
+                        meant.eq(1),
                         report.user_ref_num[: len(orders_read.addr)].eq(asked),
                         order.slot.eq(asked),
                         own_slot.eq(asked),
@@ -409,7 +476,7 @@ class Ledger(wiring.Component):
                         with m.Case(number):
                             m.d.sync += self.inspected_word.eq(word)
                 # Not where another word was asked for meanwhile.
-                with m.If(shown):
+                with m.If(meant):
                     m.d.sync += [self.inspected.eq(asked), asking.eq(0)]
                 m.next = "IDLE"
             with m.State("RELOAD"):
@@ -473,37 +540,48 @@ class Ledger(wiring.Component):
                     m.next = "ENTER_READ"
 
             with m.State("FETCH"):
+                m.d.comb += much.eq(~recalled)
                 m.next = "ROW"
             with m.State("ROW"):
                 m.d.sync += [order.eq(row), own_slot.eq(row.slot)]
                 m.next = "JUDGE"
+                with m.If(broken & ~recalled):
+                    m.d.sync += [report[name].eq(last_fill.much[name]) for name in ("quantity", "price")]
+                    m.d.sync += recalled.eq(1)
+                    m.next = "FETCH"
             with m.State("JUDGE"):
                 m.d.sync += [
                     held.eq(own_exposure),
                     cash.eq(money_read.data),
                     tally.eq(tally_read.data),
                     judged.eq(~self.looking),
-                    known_type.eq(accepted | executed | canceled | rejected),
+                    known_type.eq(accepted | executed | canceled | rejected | noted | broken),
                     unknown.eq(~followed),
                     overfill.eq((executed | canceled) & (order.open < report.quantity)),
                     possible.eq(
                         Mux(
                             accepted,
                             fresh & (report.quantity == order.open) & (dead | live),
-                            Mux(rejected, fresh, report.quantity != 0),
+                            Mux(
+                                broken,
+                                same_fill & order.any_filled & ~order.taken_back,
+                                Mux(rejected, fresh, noted | (report.quantity != 0)),
+                            ),
                         )
                     ),
                     fill.eq(executed),
+                    back.eq(broken),
                     some_canceled.eq(whole | canceled),
-                    ended.eq(Mux(accepted & live, 0, Mux(whole, order.open, report.quantity))),
-                    left.eq(Mux(accepted & live, order.open, Mux(whole, 0, order.open - report.quantity))),
-                    all_ends.eq(~(accepted & live) & (whole | (report.quantity == order.open))),
+                    # Of a broken trade it is what goes back.
+                    ended.eq(Mux(stays & ~broken, 0, Mux(whole, order.open, report.quantity))),
+                    left.eq(Mux(stays, order.open, Mux(whole, 0, order.open - report.quantity))),
+                    all_ends.eq(~stays & (whole | (report.quantity == order.open))),
                 ]
                 with m.If(~self.looking):
                     m.next = "BOOK"
             with m.State("BOOK"):
                 m.next = "IDLE"
-                m.d.sync += against.eq(held.position.any() & (held.position[-1] ^ selling))
+                m.d.sync += against.eq(held.position.any() & (held.position[-1] ^ falls))
                 with m.If(good):
                     m.d.comb += [
                         exposure_write.addr.eq(order.slot),
@@ -517,18 +595,19 @@ class Ledger(wiring.Component):
                         tally_write.en.eq(all_ends & ~order.single),
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
-                        self.booked.valid.eq(~fill),
+                        self.booked.valid.eq(~traded),
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
                     ]
-                    with m.If(fill):
+                    m.d.comb += fills_write.en.eq(fill)
+                    with m.If(traded):
                         m.d.sync += [
                             held.eq(still),
-                            cash.eq(cash + minus_if(order.side == Side.BUY, product.product, 64)),
+                            cash.eq(cash + minus_if(~falls, product.product, 64)),
                         ]
                         m.next = "CASH"
             with m.State("CASH"):
-                begins_anew = against & ((held.position[-1] == selling) | ~held.position.any())
+                begins_anew = against & ((held.position[-1] == falls) | ~held.position.any())
                 m.d.sync += [
                     entry_slot.eq(order.slot),
                     entry.notional.eq(grown),
@@ -543,6 +622,9 @@ class Ledger(wiring.Component):
                 m.d.comb += [
                     money_write.data.eq(cash),
                     money_write.en.eq(1),
+                    fills_last.eq(1),
+                    fills_write.en.eq(fill),
+                    *(fills_write.data.much[name].eq(report[name]) for name in ("quantity", "price")),
                     self.fill_event.valid.eq(1),
                     self.booked.valid.eq(1),
                     told.slot.eq(order.slot),
@@ -553,22 +635,24 @@ class Ledger(wiring.Component):
                 m.next = "IDLE"
 
         with m.If(self.inspect.valid):
-            m.d.sync += [asked.eq(self.inspect.payload), asking.eq(1), shown.eq(0), self.inspected.eq(_NOT_YET)]
+            m.d.sync += [asked.eq(self.inspect.payload), asking.eq(1), meant.eq(0), self.inspected.eq(_NOT_YET)]
         m.d.sync += self.changes.eq(self.changes + self.booked.valid)
 
         m.d.comb += [
-            still.open_buys.eq(Mux(selling, held.open_buys, held.open_buys - ended)),
-            still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
-            still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
+            still.open_buys.eq(Mux(selling | back, held.open_buys, held.open_buys - ended)),
+            still.open_sells.eq(Mux(selling & ~back, held.open_sells - ended, held.open_sells)),
+            still.position.eq(held.position + minus_if(falls, Mux(traded, ended, 0), 32)),
             still.orders.eq(held.orders - all_ends),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),
-            after.any_ended.eq(order.any_ended | some_canceled),
+            # What was filled and taken back is not filled, and the order will not be whole.
+            after.any_ended.eq(order.any_ended | some_canceled | back),
+            after.taken_back.eq(back | (order.taken_back & ~fill)),
             after.state.eq(
                 Mux(
                     ~all_ends,
-                    OrderState.LIVE,
+                    Mux(open_now, OrderState.LIVE, order.state),
                     Mux(fill, OrderState.FILLED, Mux(rejected, OrderState.REJECTED, OrderState.CANCELED)),
                 )
             ),
@@ -600,7 +684,7 @@ class Ledger(wiring.Component):
             done_fill.cash.eq(cash),
             done_fill.slot.eq(order.slot),
             done_fill.pair.eq(interfaces.pair_number(order.pair, order.single)),
-            done_fill.side.eq(side_code(order.side, order.short)),
+            done_fill.side.eq(side_code(order.side, order.short) | (back << events.TAKEN_BACK_BIT)),
         ]
 
         # A judgement speaks before a lost report; that one waits a clock.

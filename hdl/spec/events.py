@@ -6,6 +6,7 @@ Every record begins with `HEADER`. Numbers count every record made, so one that 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from hdl.spec.layout import Field, Kind, Layout, by_code, price, sint, uint
 
@@ -32,6 +33,17 @@ NO_PAIR = (1 << PAIR_BITS) - 1
 """What records name as the pair of a single order, which the host asked for. No message caused it: `sequence` is 0, and so are
 the cycles since one. It is leg a of nothing."""
 _PAIR = uint("pair", 2, "pair, 0xFFFF for a single order of the host")
+
+SIDE_MASK = 3
+TAKEN_BACK_BIT = 2
+"""Bit of a fill's `side` that says that it was taken back: a broken trade."""
+
+
+def signed_shares(fill: Mapping[str, Any]) -> int:
+    """By how many shares a `FILL` record moves the position."""
+    bought = (fill["side"] & SIDE_MASK == 0) ^ bool(fill["side"] >> TAKEN_BACK_BIT)
+    return int(fill["quantity"] if bought else -fill["quantity"])
+
 
 BBO = _record(
     "B",
@@ -104,17 +116,17 @@ ORDER_STATE = _record(
 FILL = _record(
     "F",
     "fill",
-    "An own order was executed, in part or whole.",
+    "An own order was executed, in part or whole, or a fill of one was taken back.",
     _CYCLE,
     uint("user_ref_num", 4, "order"),
     uint("match_number", 8, "trade id of the exchange"),
     price("price", 4, "fill price"),
-    uint("quantity", 4, "shares filled"),
+    uint("quantity", 4, "shares filled, or taken back"),
     sint("position", 4, "the slot's position after the fill, shares"),
     sint("cash", 8, "the slot's cash after the fill, 1/10000 dollar"),
     uint("slot", 2, "slot"),
     _PAIR,
-    uint("side", 1, "0 buy, 1 sell, 2 sell short"),
+    uint("side", 1, "0 buy, 1 sell, 2 sell short; 4 more where the fill was taken back"),
 )
 INTEGRITY = _record(
     "I",
@@ -145,5 +157,13 @@ ALARM = _record(
     uint("report", 1, "OUCH type of the report"),
 )
 
-RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)
+CANCEL_SENT = _record(
+    "C",
+    "cancel_sent",
+    "The frame with a cancel of all that is open of an own order began to leave: 12 bytes of the order session.",
+    _CYCLE,
+    uint("user_ref_num", 4, "order"),
+)
+
+RECORDS: Mapping[str, Layout] = by_code(ALARM, FILL, ORDER_STATE, ORDER_SENT, CANCEL_SENT, VERDICT, TRIGGER, GAP, INTEGRITY, BBO)
 """Records by kind, in order of priority when several wait at once: what is worth most and comes least often goes first."""

@@ -327,6 +327,9 @@ OPTIONS: Mapping[int, Field] = {
 }
 """Options of the appendage by tag: one element is u8 length (tag and value), u8 tag, value."""
 
+OTHER_NAMES: Mapping[tuple[str, str], str] = {(AIQ_CANCELED.name, "quantity"): "decrement_shares"}
+"""Fields of a report that stand for one which others have under another name: by message and that name."""
+
 SIDE_BUY = "B"
 SIDE_SELL = "S"
 SIDE_SELL_SHORT = "T"
@@ -335,6 +338,9 @@ DISPLAY_VISIBLE = "Y"
 CAPACITY_PRINCIPAL = "P"
 ISO_NO = "N"
 CROSS_CONTINUOUS = "N"
+
+ENDING = {layout.code for layout in (ORDER_ACCEPTED, ORDER_EXECUTED, ORDER_CANCELED, AIQ_CANCELED, REJECTED)}
+"""Types of the reports with which an order can end; all others leave it what it was."""
 
 ORDER_STATE_LIVE = "L"
 ORDER_STATE_DEAD = "D"

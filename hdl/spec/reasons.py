@@ -224,10 +224,12 @@ class Alarm(enum.IntEnum):
     OVERFILL = 1
     """More shares ended than were open."""
     UNHANDLED_REPORT = 2
-    """A report type this build does not book (broken trade, replaced, restated and the like), or one that cannot be: a second
-    acceptance, an acceptance or rejection of another size or state, nothing filled or canceled."""
+    """A report that answers what this build never asks (replaced, modified, mass cancel and the like), or one that cannot be: a
+    second acceptance, an acceptance or rejection of another size or state, nothing filled or canceled."""
     REPORT_OVERRUN = 3
     """A report was lost: the queue in front of the ledger was full."""
+    BROKEN_TRADE = 4
+    """A fill was broken that is not the last one of its order, or not any more: it is not taken back."""
 
 
 class OrderState(enum.IntEnum):

@@ -442,6 +442,7 @@ RISK = Block(
         ),
         Register("inspect_ledger_word", WORD, Access.RO, "the word"),
         Register("ledger_changes", WORD, Access.RO, "times something was booked, modulo 2**32"),
+        Register("cancel_all", 1, Access.PULSE, "cancel every own order that is open, in any state"),
     ),
 )
 
@@ -495,6 +496,7 @@ STATUS = Block(
         Register("commits_incomplete", 32, Access.RO, "commits refused: a row was not written since the last one, or was refused"),
         Register("rows_out_of_turn", 32, Access.RO, "rows of a set that were not the next ones, or came while a commit waited"),
         Register("structure_refused", 32, Access.RO, "rows only a HALTED card takes that came at another time or too fast, rows of reload beside what is open"),
+        Register("cancels_sent", 32, Access.RO, "cancels of own orders that left"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

@@ -36,6 +36,7 @@ _OUTPUTS: Mapping[int, tuple[Layout, tuple[str, ...]]] = {
         events.FILL,
         ("user_ref_num", "match_number", "price", "quantity", "position", "cash", "slot", "pair", "side"),
     ),
+    at.OUT_CANCEL: (events.CANCEL_SENT, ("user_ref_num",)),
     at.OUT_ALARM: (events.ALARM, ("user_ref_num", "alarm", "report")),
 }
 _WITH_EPOCH = {layout.code for layout in (events.TRIGGER, events.VERDICT, events.ORDER_SENT)}

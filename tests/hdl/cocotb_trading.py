@@ -9,6 +9,7 @@ from collections import Counter
 import cocotb
 
 from hdl.control.parameter_sets import ParameterSets
+from hdl.order.cancel_walker import CancelWalker
 from hdl.spec import itch
 from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
@@ -65,14 +66,14 @@ SETTLED = 80
 
 
 class Bench(Stepper):
-    accounts = Accounts()
+    accounts = Accounts(GEOMETRY.open_orders)
     marks: dict[int, Held] = {slot: Held() for slot in range(GEOMETRY.slots)}
 
     def __init__(self, dut):
         super().__init__(
             dut,
             TradingCore(geometry=GEOMETRY),
-            collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event"),
+            collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event", "cancel"),
             pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
             levels=("pnl", "gross", "net_long", "net_short", "loss_reached", "epoch"),
         )
@@ -95,6 +96,7 @@ class Bench(Stepper):
             ("trading_state", TradingState.HALTED),
             ("session_up", 1),
             ("transmitter_ready", 1),
+            ("cancel__ready", 1),
         ):
             self.set(name, int(value))
         self.set("rate_tokens", 60_000)
@@ -140,7 +142,7 @@ class Bench(Stepper):
             self.world.slots[slot].halted = 0
             await self.step()
 
-    async def change(self, slot: int, touch: Touch) -> int:
+    async def change(self, slot: int, touch: Touch, *, wait: int = SETTLED) -> int:
         """Change a touch, give the clock it was told in."""
         self.offer("accept", {"slot": slot})
         await self.step(LEAD)
@@ -149,7 +151,7 @@ class Bench(Stepper):
         self.touches[slot] = touch
         self.marks[slot].look(touch.bid_price, touch.ask_price)
         self.world.slots[slot].bid, self.world.slots[slot].ask = touch.bid_price, touch.ask_price
-        await self.step(SETTLED)
+        await self.step(wait)
         return at
 
     def book_sent(self) -> list[tuple[int, dict]]:
@@ -543,3 +545,37 @@ async def random_trading_keeps_every_limit(dut):
     assert all(
         seen[reason] for reason in (Refusal.LONG_LIMIT, Refusal.SHORT_LIMIT, Refusal.REDUCE_ONLY, Refusal.COLLAR, Refusal.CROSSED)
     ), seen
+
+
+@cocotb.test()
+async def a_kill_cancels_what_was_sent_to_the_last_clock(dut):
+    """Whenever it comes around an order's own clock: either no order leaves, or it is canceled. The host's own word does the same
+    in any state, and stops nothing."""
+    bench = Bench(dut)
+    first_of_all = {}
+    for by_kill in (True, False):
+        for offset in range(-3, 9):
+            await bench.start(max_long=1_000_000, max_short=1_000_000)
+            await bench.open_market()
+            await bench.change(1, NARROW)
+            await bench.change(0, HIGH, wait=LATENCY + offset)
+            assert not bench.taken("cancel")
+            if by_kill:
+                bench.set("trading_state", int(TradingState.KILLED))
+            else:
+                bench.set("cancel_all", 1)
+            given = bench.cycle
+            await bench.step()
+            bench.set("cancel_all", 0)
+            await bench.step(2 * GEOMETRY.open_orders + 40)
+            sent = bench.book_sent()
+            assert len(sent) == (not by_kill or offset > 0), offset
+            cancels = bench.taken("cancel")
+            live = {order.number for order in bench.accounts.orders.values() if not order.ended}
+            # What leaves after the host's word may be canceled by it or not.
+            if by_kill or offset >= 0:
+                assert sorted(number for _, number in cancels) == sorted(live), (by_kill, offset)
+            if cancels and by_kill:
+                first_of_all[offset] = cancels[0][0] - given
+    # The newest order's, at once where it is entered already.
+    assert first_of_all == {offset: max(CancelWalker.LATENCY, 8 - offset) for offset in range(1, 9)}

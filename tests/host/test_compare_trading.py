@@ -146,6 +146,10 @@ def by_hand(count: int, market: Market, messages: int) -> dict[int, Act]:
     return {rng.randrange(_OPENS, messages): order for _ in range(count)}
 
 
+def pulse(name: str, block: str = "risk") -> Act:
+    return lambda card, _: card.pulse(block, name)
+
+
 ADAPTIVE = {
     "thresholds": "adaptive", "upper_usd": None, "lower_usd": None, "exit_short_usd": None, "exit_long_usd": None,
     "alpha_shift": 3, "k_entry": USD("1.5"), "k_exit": USD("0.25"), "warmup_samples": 16,
@@ -188,6 +192,19 @@ DAYS = {
     "unkind": Day(
         brings="pair_disabled",
         moods=Moods(reject=100, dead=100, part=200, silent=20), pairs={"max_units": 5}, limits=WIDE,
+    ),
+    "killed": Day(
+        brings="killed",
+        moods=Moods(hold=300, part=100, broken=100),
+        limits=WIDE,
+        hubs=10,
+        acts={
+            3_000: pulse("cancel_all"),
+            3_800: write("trading_state", TradingState.KILLED),
+            4_200: pulse("cancel_all"),
+            4_500: pulse("cancel_all"),
+            4_800: pulse("cancel_all"),
+        },
     ),
     "alarm": Day(brings="halted", moods=Moods(impossible=100)),
     "off": Day(brings="slot_disabled pair_disabled", alternate=True),
@@ -236,6 +253,7 @@ def test_equal(name: str) -> None:
     assert found.equal, found
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
+    assert (found.records["cancel_sent"]["twin"] >= 10) == (name == "killed")
     if summary.events_lost == 0:
         assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
 

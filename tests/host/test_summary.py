@@ -123,7 +123,7 @@ def test_orders_from_trigger_to_fill(outputs: tuple[io.StringIO, io.StringIO, Ta
     tally.add(record(events.VERDICT, 6, sequence=9, leg=1, side=2, slot=1, quantity=100, user_ref_num=3))
     tally.add(record(events.ORDER_SENT, 7, sequence=9, eot_to_sof=20, som_to_sof=56, trigger_type="A"))
     tally.add(record(events.FILL, 8, slot=1, quantity=100, side=2, position=-100, cash=5_000_000))
-    tally.add(record(events.ORDER_STATE, 9, slot=1, state=OrderState.FILLED, report="E"))
+    tally.add(record(events.ORDER_STATE, 9, slot=1, state=OrderState.FILLED, report=ord("E")))
     lines = [json.loads(line) for line in orders.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["trigger", "verdict", "verdict", "sent", "fill", "state"]
     assert lines[1]["refusals"] == ["rate", "other_leg"]
@@ -132,6 +132,27 @@ def test_orders_from_trigger_to_fill(outputs: tuple[io.StringIO, io.StringIO, Ta
     assert (tally.position[1], tally.cash[1], tally.fills["sold_shares"]) == (-100, 5_000_000, 100)
     assert (tally.eot_to_sof, tally.som_to_sof) == (Counter({20: 1}), Counter({56: 1}))
     assert tally.lost == 0
+
+
+def test_what_cancels_come_to_ends_no_order_twice(outputs: tuple[io.StringIO, io.StringIO, Tally]) -> None:
+    _, orders, tally = outputs
+    tally.add(record(events.CANCEL_SENT, 0, user_ref_num=3))
+    tally.add(record(events.ORDER_STATE, 1, state=OrderState.LIVE, report=ord("P"), open_shares=50))
+    tally.add(record(events.FILL, 2, slot=1, quantity=50, side=2, position=-50, cash=1_000))
+    tally.add(record(events.ORDER_STATE, 3, state=OrderState.FILLED, report=ord("E")))
+    tally.add(record(events.ORDER_STATE, 4, state=OrderState.FILLED, report=ord("I")))
+    tally.add(record(events.ORDER_STATE, 5, state=OrderState.FILLED, report=ord("B")))
+    tally.add(record(events.FILL, 6, slot=1, quantity=50, side=6, price=20, position=0, cash=0))
+    tally.add(record(events.ORDER_STATE, 7, state=OrderState.CANCELED, report=ord("D")))
+    lines = [json.loads(line) for line in orders.getvalue().splitlines()]
+    assert [line["event"] for line in lines] == ["cancel", "state", "fill", "state", "state", "state", "broken", "state"]
+    assert (lines[0]["user_ref_num"], lines[6]["side"]) == (3, "sell_short")
+    assert tally.ended == {"filled": 1, "canceled": 1, "rejected": 0}
+    assert tally.noted == {"cancel_pending": 1, "cancel_reject": 1, "broken_trade": 1}
+    assert tally.fills == {"count": 1, "shares": 50, "sold_shares": 50, "broken": 1, "broken_shares": 50}
+    assert (tally.position[1], tally.cash[1], tally.cancels_sent) == (0, 0, 1)
+    # A sale that is taken back is bought again.
+    assert tally.exposure.lines[1].shares == 0
 
 
 def test_holes_in_the_numbers_are_counted(outputs: tuple[io.StringIO, io.StringIO, Tally]) -> None:

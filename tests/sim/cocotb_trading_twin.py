@@ -132,6 +132,7 @@ class Bench(Stepper):
         self.set("transmitter_ready", 1)
         self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
         self.open: dict[int, int] = {}
+        self.matches: dict[int, int] = {}
         self.free_from = 0
         await self._load()
 
@@ -275,12 +276,21 @@ class Bench(Stepper):
         rng = self.rng
         # Some orders are not answered for long.
         numbers = [number for number in self.open if number % 11 or rng.random() < 0.05]
+        if rng.random() < 0.1:
+            # Orders that have ended are told of, too.
+            numbers = list(self.matches)[-GEOMETRY.open_orders :]
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
-        kind = rng.choice("EEEEEEEEC" if rng.random() < 0.995 else "ASXJ")
+        kind = rng.choice("EEEEEEEECDPIRT" if rng.random() < 0.995 else "AMXJB")
+        if number in self.matches and rng.random() < (0.05 if number in self.open else 0.99):
+            kind = rng.choice("IB")
         quantity = left if rng.random() < 0.8 else rng.randint(1, left)
         given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}
         given |= {"match_number": rng.getrandbits(40), "reason": rng.getrandbits(8), "order_state": ord(rng.choice("LLLD"))}
+        if kind == "E":
+            self.matches[number] = given["match_number"]
+        elif kind == "B":
+            given["match_number"] = self.matches.pop(number, 0)
         self.offer("report", given)
         self.reports.append(given)
 
@@ -294,7 +304,7 @@ class Bench(Stepper):
                 self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"][: 2 - order["single"]]}
         self.set("transmitter_ready", int(self.free_from <= now))
         for at, state in self.seen["order_state_event"]:
-            if at == now - 1:
+            if at == now - 1 and state["user_ref_num"] in self.open:
                 self.open[state["user_ref_num"]] = state["open_shares"]
                 if not state["open_shares"]:
                     del self.open[state["user_ref_num"]]

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from sim.tcp import Endpoint
-from sim.venue import Reject, Venue
+from sim.venue import Reject, Resting, Venue
 from tests.support import ouch_definitions as judge
 
 US, THEM = Endpoint(0x02005E000002, 0x0A000002, 40000), Endpoint(0x02005E000001, 0x0A000001, 8003)
@@ -126,6 +126,24 @@ def test_what_we_took_is_gone_until_the_market_shows_more() -> None:
     # Executions in the market shrink the order as displayed; what we took of it came out of the same shares.
     client.venue.observe(itch(b"E", ABC, struct.pack(">QIQ", 5, 30, 1)))
     assert client.venue.counts["fills"] == 3
+
+
+def test_cancels_reach_what_rests_and_no_more() -> None:
+    client = Client()
+    client.venue.observe(add(1, b"S", 100, 100_000))
+    assert [kind for kind, _ in client.say(order(1, quantity=300))] == ["A", "E", "C"]
+    # An immediate order has gone when its cancel comes, and no word is said of it.
+    assert client.say(judge.unsequenced(judge.encode(judge.CancelOrder, user_ref_num=1, quantity=0))) == []
+    held = {"user_ref_num": 2, "quantity": 500}
+    for number, quantity, left, removed in ((2, 450, 300, 50), (3, 0, 300, 300), (4, 200, 100, 100), (5, 500, 300, 0)):
+        client.venue.resting[number] = Resting(held | {"user_ref_num": number}, left)
+        if number == 2:
+            client.venue.resting[number].left = 350
+        said = client.say(judge.unsequenced(judge.encode(judge.CancelOrder, user_ref_num=number, quantity=quantity)))
+        expected = [("C", {"timestamp": 36_000 * 10**9, "user_ref_num": number, "quantity": removed, "reason": "U"})]
+        assert said == (expected if removed else []), number
+    assert sorted(client.venue.resting) == [2, 5] and client.venue.resting[2].left == 300
+    assert (client.venue.counts["cancels"], client.venue.counts["cancels_late"]) == (5, 1)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from host.replay import Replay
 from host.stimulus import from_messages
 from host.summary import Summary
 from sim.market import Market
-from sim.venue import Reject, Venue
+from sim.venue import Reject, Resting, Venue
 
 _REPORT_CLOCKS = 375
 Act = Callable[[RecordingCard, Loader], None]
@@ -38,6 +38,10 @@ class Moods:
     """Never answers."""
     impossible: int = 0
     """Reports what cannot be."""
+    broken: int = 0
+    """Fills all, and takes the fill back behind it."""
+    hold: int = 0
+    """Accepts, and leaves the order open until it is canceled; now and then the cancel has to wait, or is refused."""
 
 
 class FickleVenue(Venue):
@@ -85,8 +89,36 @@ class FickleVenue(Venue):
             said += self._say(ouch.ORDER_EXECUTED, order, **fill)
         return said + self._say(ouch.ORDER_CANCELED, order, quantity=quantity - filled, reason="I")
 
+    def _broken(self, order: dict[str, Value]) -> bytes:
+        self._next_match += 1
+        fill = {"quantity": order["quantity"], "price": order["price"], "liquidity_flag": "R", "match_number": self._next_match}
+        told = {"match_number": self._next_match, "reason": "E", "clordid": order["clordid"]}
+        said = self._accepted(order, "L") + self._say(ouch.ORDER_EXECUTED, order, **fill)
+        return said + self._say(ouch.BROKEN_TRADE, order, **told)
+
     def _silent(self, order: dict[str, Value]) -> bytes:
         return b""
+
+    def _hold(self, order: dict[str, Value]) -> bytes:
+        self.resting[int(order["user_ref_num"])] = Resting(order, int(order["quantity"]))
+        return self._accepted(order, "L")
+
+    def _cancel(self, number: int, quantity: int) -> bytes:
+        held = self.resting.get(number)
+        if held is None:
+            return super()._cancel(number, quantity)
+        roll = self._rng.randrange(4)
+        if roll == 0:
+            return self._say(ouch.CANCEL_REJECT, held.order)
+        said = self._say(ouch.CANCEL_PENDING, held.order) if roll == 1 else b""
+        if roll == 2:
+            # Part of it has met another order of ours, so that no more than the rest is canceled.
+            size = held.left - 1
+            if size:
+                held.left -= size
+                prevented = {"decrement_shares": size, "prevented_shares": size, "execution_price": held.order["price"]}
+                said = self._say(ouch.AIQ_CANCELED, held.order, reason="Q", liquidity_flag="R", aiq_strategy="D", **prevented)
+        return said + super()._cancel(number, quantity)
 
     def _impossible(self, order: dict[str, Value]) -> bytes:
         return self._say(ouch.ORDER_CANCELED, order, quantity=1_000_000, reason="I")

@@ -123,6 +123,104 @@ class Rejected(OuchMessage, indicator=ord("J"), direction=FROM_SERVER):
         ]
 
 
+class CancelOrder(OuchMessage, indicator=ord("X"), direction=FROM_CLIENT):
+    """Client: the shares an order may have in all, 0 cancels it; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 8."""
+
+        Fields = [
+            Field("user_ref_num", UnsignedIntBE),
+            Field("quantity", UnsignedIntBE),
+        ]
+
+
+class AiqCanceled(OuchMessage, indicator=ord("D"), direction=FROM_SERVER):
+    """Server: shares taken off that would have met our own; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 31."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+            Field("decrement_shares", UnsignedIntBE),
+            Field("reason", CharIso8599),
+            Field("prevented_shares", UnsignedIntBE),
+            Field("execution_price", UnsignedLongBE),
+            Field("liquidity_flag", CharIso8599),
+            Field("aiq_strategy", CharIso8599),
+        ]
+
+
+class BrokenTrade(OuchMessage, indicator=ord("B"), direction=FROM_SERVER):
+    """Server: a fill is taken back; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 35."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+            Field("match_number", UnsignedLongBE),
+            Field("reason", CharIso8599),
+            Field("clordid", FixedIsoString(length=14)),
+        ]
+
+
+class CancelPending(OuchMessage, indicator=ord("P"), direction=FROM_SERVER):
+    """Server: the cancel waits; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 12."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+        ]
+
+
+class CancelReject(OuchMessage, indicator=ord("I"), direction=FROM_SERVER):
+    """Server: the cancel was refused; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 12."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+        ]
+
+
+class OrderPriorityUpdate(OuchMessage, indicator=ord("T"), direction=FROM_SERVER):
+    """Server: new price, display and reference; the appendage may be absent and is here."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 29."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+            Field("price", UnsignedLongBE),
+            Field("display", CharIso8599),
+            Field("order_ref", UnsignedLongBE),
+        ]
+
+
+class OrderRestated(OuchMessage, indicator=ord("R"), direction=FROM_SERVER):
+    """Server: the displayed part changed."""
+
+    class BodyRecord(Record):
+        """Bytes 1 to 15."""
+
+        Fields = [
+            Field("timestamp", UnsignedLongBE),
+            Field("user_ref_num", UnsignedIntBE),
+            Field("reason", CharIso8599),
+            Field("appendage_length", UnsignedShortBE),
+        ]
+
+
 def encode(cls: type[OuchMessage], **values: int | str) -> bytes:
     """One message as the library packs it."""
     message = cls()
@@ -155,7 +253,18 @@ def enter_order(message: bytes) -> dict[str, int | str]:
     return dict(body.values)
 
 
-_FROM_SERVER = {"A": OrderAccepted, "E": OrderExecuted, "C": OrderCanceled, "J": Rejected}
+def cancel_order(message: bytes) -> dict[str, int | str]:
+    """Fields of a Cancel Order message without an appendage, and nothing may be left over."""
+    assert message[:1] == b"X"
+    size, body = CancelOrder.BodyRecord.from_bytes(message[1:])
+    assert size + 1 == len(message)
+    return dict(body.values)
+
+
+_FROM_SERVER = {
+    "A": OrderAccepted, "E": OrderExecuted, "C": OrderCanceled, "J": Rejected, "D": AiqCanceled, "B": BrokenTrade,
+    "P": CancelPending, "I": CancelReject, "T": OrderPriorityUpdate, "R": OrderRestated,
+}  # fmt: skip
 
 
 def replies(stream: bytes) -> list[tuple[str, dict[str, int | str]]]:

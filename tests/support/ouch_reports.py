@@ -18,7 +18,9 @@ WITHOUT_USER_REF_NUM = "SQ"
 
 BOOKED: dict[str, type[judge.OuchMessage]] = {
     "A": judge.OrderAccepted, "E": judge.OrderExecuted, "C": judge.OrderCanceled, "J": judge.Rejected,
+    "D": judge.AiqCanceled, "R": judge.OrderRestated, "B": judge.BrokenTrade,
 }
+OTHER_NAMES = {("D", "quantity"): "decrement_shares"}
 
 Report = dict[str, int]
 
@@ -38,8 +40,9 @@ def expected_report(message: bytes) -> Report | None:
         padded = message + bytes(2)
         _, body = BOOKED[kind].BodyRecord.from_bytes(padded[1:])
         for name in ("quantity", "price", "match_number", "reason", "order_state"):
-            if name in BOOKED[kind].BodyRecord.IndexedFields:
-                value = body.values[name]
+            field_name = OTHER_NAMES.get((kind, name), name)
+            if field_name in BOOKED[kind].BodyRecord.IndexedFields:
+                value = body.values[field_name]
                 report[name] = ord(value) if isinstance(value, str) else value & 0xFFFFFFFF if name == "price" else value
     return report
 

@@ -13,7 +13,7 @@ from sim.twin.trade.portfolio import bring, settled, sum_at
 
 VERDICT = 5
 """Clocks from a request that was taken to its verdicts."""
-BOOKED_BY = 5
+BOOKED_BY = 7
 """By then it is known when the ledger begins to enter what left."""
 _RETURNED = 3
 """Clocks until evaluations see that a request came back."""
@@ -23,6 +23,7 @@ _ACKNOWLEDGE, _ACKNOWLEDGE_DELAY = 7, 8193
 _AROUND = len(network.PREAMBLE) + network.FCS_BYTES + network.INTERFRAME_GAP + 1
 ORDER_CLOCKS = _AROUND + ORDER_BYTES
 SINGLE_CLOCKS = _AROUND + max(FORM_BYTES[Form.SINGLE], network.MINIMUM_FRAME)
+CANCEL_CLOCKS = _AROUND + FORM_BYTES[Form.CANCEL]
 BARE_CLOCKS = _AROUND + max(FORM_BYTES[Form.BARE], network.MINIMUM_FRAME)
 """Clocks from the start of a frame to the one in which the next may start, at a byte a clock."""
 _GATE_BUSY, _HOST_ORDER = int(Miss.GATE_BUSY), int(Miss.HOST_ORDER)
@@ -358,6 +359,18 @@ def send(state, asked, clock, out):
         slot[s.KEPT_QUANTITY], slot[s.KEPT_PRICE] = asked[s.R_QUANTITY + at], asked[s.R_PRICE + at]
         slot[s.ACTIVE] = 1
     numbers[s.NEXT_NUMBER] = (numbers[s.NEXT_NUMBER] + legs) & 0xFFFFFFFF
+
+
+@apart
+def cancel(state, clock, number, out):
+    """A cancel leaves. When it does hangs on every clock of the ledger, and is told; whom it may name is the twin's to say."""
+    numbers = state.numbers
+    row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
+    if row[s.NUMBER] != number or row[s.STATE] == s.FREE or not transmitter_ready(state, clock) or not numbers[s.SESSION_UP]:
+        return
+    numbers[s.FREE_FROM], numbers[s.ACK_PENDING], numbers[s.SENT_CLOCK] = clock + CANCEL_CLOCKS, 0, clock
+    record = emit(numbers, out, s.OUT_CANCEL, clock + 1)
+    record[2] = number
 
 
 @apart

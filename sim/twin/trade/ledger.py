@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hdl.spec import ouch
+from hdl.spec import events, ouch
 from hdl.spec.events import NO_PAIR
 from hdl.spec.reasons import Alarm, PairAction, PairOutcome
 from hdl.spec.registers import STRATEGY
@@ -17,8 +17,25 @@ _ACCEPTED, _EXECUTED, _CANCELED, _REJECTED, _SYSTEM = (
     ord(layout.code)
     for layout in (ouch.ORDER_ACCEPTED, ouch.ORDER_EXECUTED, ouch.ORDER_CANCELED, ouch.REJECTED, ouch.SYSTEM_EVENT)
 )
+_SELF_MATCH, _BROKEN, _PENDING, _CANCEL_REJECT, _RESTATED, _PRIORITY = (
+    ord(layout.code)
+    for layout in (
+        ouch.AIQ_CANCELED,
+        ouch.BROKEN_TRADE,
+        ouch.CANCEL_PENDING,
+        ouch.CANCEL_REJECT,
+        ouch.ORDER_RESTATED,
+        ouch.ORDER_PRIORITY_UPDATE,
+    )
+)
+_NOTED = (_PENDING, _CANCEL_REJECT, _RESTATED, _PRIORITY)
+"""They move no shares."""
+_OUTLIVING = (_CANCEL_REJECT, _BROKEN)
+"""An order that has ended may get them."""
+_TAKEN_BACK = 1 << events.TAKEN_BACK_BIT
 _DEAD, _LIVE_CODE = ord(ouch.ORDER_STATE_DEAD), ord(ouch.ORDER_STATE_LIVE)
 _UNKNOWN_ORDER, _OVERFILL, _UNHANDLED = int(Alarm.UNKNOWN_ORDER), int(Alarm.OVERFILL), int(Alarm.UNHANDLED_REPORT)
+_BROKEN_TRADE = int(Alarm.BROKEN_TRADE)
 _FINE = -1
 _FULL, _NOTHING, _LEGGED = int(PairOutcome.FILLED), int(PairOutcome.NOTHING), int(PairOutcome.LEGGED)
 _ALLOWANCE = next(column for table in STRATEGY.tables for column in table.columns if column.name == "max_triggers")
@@ -41,7 +58,7 @@ def enter(state):
         row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
         row[s.STATE], row[s.NUMBER], row[s.SLOT], row[s.PAIR] = s.SENT, number, asked[s.R_SLOT + at], asked[s.R_PAIR]
         row[s.SIDE], row[s.SHORT], row[s.OPEN], row[s.ANY_FILLED], row[s.ANY_ENDED] = sale, asked[s.R_SHORT + at], quantity, 0, 0
-        row[s.TAKEN], row[s.TAKEN_FROM] = 1, written + 1
+        row[s.TAKEN], row[s.TAKEN_FROM], row[s.KNOWS_FILL] = 1, written + 1, 0
         slot = state.slots[row[s.SLOT]]
         slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] += quantity
         slot[s.ORDERS] += 1
@@ -61,16 +78,27 @@ def told(state, clock, kind, number, price):
 
 
 @part
-def wrong(row, kind, number, quantity, order_state):
+def is_open(row):
+    return row[s.STATE] == s.SENT or row[s.STATE] == s.LIVE_ORDER
+
+
+@part
+def wrong(row, given):
     """Why a report cannot be, `_FINE` where it can."""
-    if kind not in (_ACCEPTED, _EXECUTED, _CANCELED, _REJECTED):
+    kind, number, quantity, order_state = given[2], given[3], given[4], given[6]
+    moves = kind in (_EXECUTED, _CANCELED, _SELF_MATCH)
+    if not (moves or kind in (_ACCEPTED, _REJECTED, _BROKEN) or kind in _NOTED):
         return _UNHANDLED
-    if row[s.NUMBER] != number or (row[s.STATE] != s.SENT and row[s.STATE] != s.LIVE_ORDER):
+    if row[s.NUMBER] != number or not (is_open(row) or (kind in _OUTLIVING and row[s.STATE] != s.FREE)):
         return _UNKNOWN_ORDER
-    if kind in (_EXECUTED, _CANCELED):
+    if moves:
         if quantity > row[s.OPEN]:
             return _OVERFILL
         return _FINE if quantity else _UNHANDLED
+    if kind == _BROKEN:
+        return _FINE if row[s.KNOWS_FILL] and row[s.FILL_MATCH] == given[8] else _BROKEN_TRADE
+    if kind in _NOTED:
+        return _FINE
     if row[s.STATE] != s.SENT:
         return _UNHANDLED
     if kind == _ACCEPTED and (quantity != row[s.OPEN] or order_state not in (_DEAD, _LIVE_CODE)):
@@ -82,42 +110,23 @@ def wrong(row, kind, number, quantity, order_state):
 def report(state, clock, given, out):
     """A report is booked: type, user_ref_num, quantity, price, order_state, reason, match_number."""
     numbers = state.numbers
-    kind, number, quantity, price, order_state = given[2], given[3], given[4], given[5], given[6]
+    kind, number = given[2], given[3]
     numbers[s.FSM_FREE] = clock + 1
     if kind == _SYSTEM:
         return
     row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
-    cause = wrong(row, kind, number, quantity, order_state)
+    cause = wrong(row, given)
     if cause != _FINE:
         alarm(state, clock, number, cause, kind, out)
         return
-    fill = kind == _EXECUTED
-    whole = kind == _REJECTED or (kind == _ACCEPTED and order_state == _DEAD)
-    ended = row[s.OPEN] if whole else (0 if kind == _ACCEPTED else quantity)
-    row[s.OPEN] -= ended
-    ends = row[s.OPEN] == 0
-    row[s.ANY_FILLED] |= fill
-    row[s.ANY_ENDED] |= whole or kind == _CANCELED
-    row[s.STATE] = s.LIVE_ORDER
-    if ends:
-        row[s.STATE] = s.FILLED_ORDER if fill else (s.REJECTED if kind == _REJECTED else s.CANCELED)
-    slot, sale = state.slots[row[s.SLOT]], row[s.SIDE]
-    slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] -= ended
-    slot[s.ORDERS] -= ends
-    if fill:
-        entered(slot, -quantity if sale else quantity, price)
-        slot[s.POSITION] += -quantity if sale else quantity
-        slot[s.CASH] += quantity * price if sale else -quantity * price
-        numbers[s.FSM_FREE] = clock + 2
+    traded = kind in (_EXECUTED, _BROKEN)
+    ends = is_open(row) and move(row, kind, given[4], given[6] == _DEAD, state.slots[row[s.SLOT]])
     record = emit(numbers, out, s.OUT_STATE, clock)
     record[2], record[3], record[4], record[5] = number, row[s.OPEN], row[s.SLOT], row[s.PAIR]
     record[6], record[7], record[8] = row[s.STATE], kind, given[7]
-    if fill:
-        record = emit(numbers, out, s.OUT_FILL, clock + 1)
-        record[2], record[3], record[4], record[5] = number, given[8], price, quantity
-        record[6], record[7], record[8], record[9] = slot[s.POSITION], slot[s.CASH], row[s.SLOT], row[s.PAIR]
-        record[10] = side_code(sale, row[s.SHORT])
-    told(state, clock + fill, s.FILLED if fill else s.BOOKED, row[s.SLOT], price)
+    if traded:
+        trade(state, clock, given, row, out)
+    told(state, clock + traded, s.FILLED if traded else s.BOOKED, row[s.SLOT], row[s.FILL_PRICE])
     if ends:
         end(state, row, clock)
 
@@ -143,6 +152,45 @@ def reload(state, clock, given):
     slot[s.ACTIVE] = 1
     state.numbers[s.FSM_FREE] = clock + 1
     told(state, clock, s.FILLED, given[2], given[4])
+
+
+@part
+def move(row, kind, quantity, dead, slot):
+    """Shares of an open order that are open no more; whether it ended."""
+    ended = 0
+    if kind == _REJECTED or (kind == _ACCEPTED and dead):
+        ended = row[s.OPEN]
+    elif kind in (_EXECUTED, _CANCELED, _SELF_MATCH):
+        ended = quantity
+    row[s.OPEN] -= ended
+    row[s.ANY_FILLED] |= kind == _EXECUTED
+    row[s.ANY_ENDED] |= (ended != 0 and kind != _EXECUTED) or kind == _BROKEN
+    ends = row[s.OPEN] == 0
+    row[s.STATE] = s.LIVE_ORDER
+    if ends:
+        row[s.STATE] = s.FILLED_ORDER if kind == _EXECUTED else (s.REJECTED if kind == _REJECTED else s.CANCELED)
+    slot[s.OPEN_SELLS if row[s.SIDE] else s.OPEN_BUYS] -= ended
+    slot[s.ORDERS] -= ends
+    return ends
+
+
+@part
+def trade(state, clock, given, row, out):
+    """Shares change hands, or go back."""
+    slot, sale, back = state.slots[row[s.SLOT]], row[s.SIDE], given[2] == _BROKEN
+    if not back:
+        row[s.FILL_QUANTITY], row[s.FILL_PRICE], row[s.FILL_MATCH] = given[4], given[5], given[8]
+    row[s.KNOWS_FILL] = not back
+    quantity, price = row[s.FILL_QUANTITY], row[s.FILL_PRICE]
+    bought = -quantity if sale ^ back else quantity
+    entered(slot, bought, price)
+    slot[s.POSITION] += bought
+    slot[s.CASH] -= bought * price
+    state.numbers[s.FSM_FREE] = clock + 2
+    record = emit(state.numbers, out, s.OUT_FILL, clock + 1)
+    record[2], record[3], record[4], record[5] = given[3], row[s.FILL_MATCH], price, quantity
+    record[6], record[7], record[8], record[9] = slot[s.POSITION], slot[s.CASH], row[s.SLOT], row[s.PAIR]
+    record[10] = side_code(sale, row[s.SHORT]) + (_TAKEN_BACK if back else 0)
 
 
 @part

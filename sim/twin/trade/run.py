@@ -8,7 +8,7 @@ from sim.compiled import apart, entry, part
 from sim.twin.kernel import ROW as _ROW
 from sim.twin.machine import pointer
 from sim.twin.trade import state as s
-from sim.twin.trade.gate import acknowledge, by_hand, go_on, offered
+from sim.twin.trade.gate import acknowledge, by_hand, cancel, go_on, offered
 from sim.twin.trade.ledger import alarm, ended, enter, reload, report
 from sim.twin.trade.pairs import FIRES, SAMPLES, armed_again, judge, step, walk
 from sim.twin.trade.portfolio import bring, tell, too_much, touched
@@ -142,6 +142,8 @@ def take(state, clock, inputs, other, heard, out):
         alarm(state, clock, number, value, given[4], out)
     elif kind == s.IN_SEGMENT:
         acknowledge(state, clock)
+    elif kind == s.IN_CANCEL:
+        cancel(state, clock, number, out)
     elif kind == s.IN_ORDER:
         by_hand(state, heard, clock, given)
     elif kind == s.IN_RELOAD:

@@ -56,8 +56,12 @@ SLOT_NUMBERS = len(LIMIT_ROW) + 34
 assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[COLLAR_BPS] == "collar_bps", LIMIT_ROW
 
 # Columns of an own order's place.
-(STATE, NUMBER, SLOT, PAIR, SIDE, SHORT, OPEN, ANY_FILLED, ANY_ENDED, TAKEN, TAKEN_FROM) = range(11)
-ORDER_NUMBERS = 11
+(
+    STATE, NUMBER, SLOT, PAIR, SIDE, SHORT, OPEN, ANY_FILLED, ANY_ENDED, TAKEN, TAKEN_FROM,
+    # the last fill, unless it was taken back
+    KNOWS_FILL, FILL_MATCH, FILL_QUANTITY, FILL_PRICE,
+) = range(15)  # fmt: skip
+ORDER_NUMBERS = 15
 
 # Registers and the like, as the host sets them.
 SETTINGS = (
@@ -121,12 +125,12 @@ MOST_ACKS = 64
 # What else comes in, beside touches: kind, clock, and up to six numbers.
 (
     IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_ORDER,
-    IN_RELOAD,
-) = range(11)  # fmt: skip
+    IN_RELOAD, IN_CANCEL,
+) = range(12)  # fmt: skip
 INPUT_NUMBERS = 9
 
 # What comes out: kind, clock, and up to ten numbers.
-OUT_TRIGGER, OUT_VERDICT, OUT_ORDER, OUT_STATE, OUT_FILL, OUT_ALARM = range(6)
+OUT_TRIGGER, OUT_VERDICT, OUT_ORDER, OUT_STATE, OUT_FILL, OUT_ALARM, OUT_CANCEL = range(7)
 OUTPUT_NUMBERS = 12
 
 # Why `run` came back.

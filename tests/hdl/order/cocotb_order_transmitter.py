@@ -14,7 +14,7 @@ from scapy.layers.l2 import Ether
 
 from hdl import interfaces
 from hdl.interfaces import Side
-from hdl.order.order_transmitter import LEG_BYTES, PAYLOAD_BYTES, SYMBOLS
+from hdl.order.order_transmitter import CANCEL_BYTES, LEG_BYTES, PAYLOAD_BYTES, SYMBOLS
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from tests.support import ouch_definitions as judge
@@ -25,6 +25,7 @@ GEOMETRY = Geometry(width=WIDTH)
 PAIR = interfaces.order_pair(GEOMETRY)
 BEAT = interfaces.beat(WIDTH)
 EVENT = interfaces.event(events.ORDER_SENT)
+CANCEL_EVENT = interfaces.event(events.CANCEL_SENT)
 SYMBOL_WRITE = interfaces.table_write(SYMBOLS, GEOMETRY)
 
 MACS = ("02:00:00:00:00:01", "02:aa:bb:cc:dd:ee")
@@ -55,6 +56,7 @@ class Bench:
     cycle: int = 0
     frames: list[Sent] = field(default_factory=list)
     sent_events: list[tuple[int, dict[str, int]]] = field(default_factory=list)
+    cancel_events: list[tuple[int, dict[str, int]]] = field(default_factory=list)
     lost: int = 0
     frames_sent: int = 0
     wait: callable = lambda since: False
@@ -68,7 +70,8 @@ class Bench:
         cocotb.start_soon(Clock(dut.clk, 8, unit="ns").start())
         for signal in (
             "order__valid", "reserve", "symbols__valid", "load_send_next__valid", "load_send_next__payload", "acknowledge",
-            "frame__ready", "now", "order__payload", "symbols__payload", "receive_next",
+            "frame__ready", "now", "order__payload", "symbols__payload", "receive_next", "cancel__valid", "cancel__payload",
+            "hold_cancels",
         ):
             getattr(dut, signal).value = 0
         dut.mac_idle.value = 1
@@ -126,8 +129,16 @@ class Bench:
         if dut.sent_event__valid.value:
             event = EVENT.from_bits(int(dut.sent_event__payload.value))
             self.sent_events.append((self.cycle, {name: event[name] for name in EVENT.members}))
+        if dut.cancel_event__valid.value:
+            event = CANCEL_EVENT.from_bits(int(dut.cancel_event__payload.value))
+            self.cancel_events.append((self.cycle, {name: event[name] for name in CANCEL_EVENT.members}))
+        taken = int(dut.cancel__valid.value) and int(dut.cancel__ready.value)
         await FallingEdge(dut.clk)
         self.cycle += 1
+        if taken:
+            # Behind the clock in which it is taken it may be anything.
+            dut.cancel__valid.value = 0
+            dut.cancel__payload.value = self.rng.getrandbits(32)
 
     async def idle(self, cycles: int) -> None:
         """So many clocks without anything new."""
@@ -496,3 +507,112 @@ async def order_and_due_acknowledgment_together(dut) -> None:
         await bench.idle(DELAY + 200)
         assert len(bench.frames) == before + 1
     assert bench.lost == 0
+
+
+def ask_cancel(bench: Bench, number: int) -> None:
+    """Offer a cancel until it is taken."""
+    bench.dut.cancel__payload.value = number
+    bench.dut.cancel__valid.value = 1
+
+
+def check_cancel(payload: bytes, number: int) -> None:
+    """The exchange's library reads it back."""
+    [packet] = judge.packets(payload)
+    assert type(packet).__name__ == "UnSequencedData"
+    assert judge.cancel_order(packet.data) == {"user_ref_num": number, "quantity": 0}
+    assert len(payload) == CANCEL_BYTES
+
+
+@cocotb.test()
+async def cancels_between_orders(dut) -> None:
+    """Whatever the order before was: lengths, checksums, sequence number, record, and the clock it starts in."""
+    bench = await bench_of(dut, 12)
+    sequence = (1 << 32) - 3 * CANCEL_BYTES - LEG_BYTES
+    await bench.load_send_next(sequence)
+    # What the gate's registers hold while no order comes must not matter.
+    rng = bench.rng
+    for turn in range(60):
+        number = rng.choice((0, 1, (1 << 32) - 1, rng.getrandbits(32)))
+        bench.dut.order__payload.value = rng.getrandbits(len(PAIR.const(bench.random_pair()).as_value()))
+        bench.dut.receive_next.value = turn
+        if turn % 4 == 0:
+            # It tells the exchange what was received, so that no acknowledgment is due any more.
+            await bench.acknowledge()
+        given = bench.cycle
+        ask_cancel(bench, number)
+        await bench.clock()
+        bench.dut.receive_next.value = rng.getrandbits(32)
+        await bench.clock()
+        sent = await bench.until_sent()
+        assert sent.start == given + 1, "SOF is one clock after the cancel was offered"
+        assert sent.end - sent.start + 1 == -(-len(sent.octets) // WIDTH), "a beat every clock"
+        check_cancel(headers(sent.octets, flags="PA", sequence=sequence, acknowledgment=turn), number)
+        sequence = (sequence + CANCEL_BYTES) & 0xFFFFFFFF
+        assert bench.cancel_events == [(given + 2, {"cycle": sent.start, "user_ref_num": number})]
+        bench.cancel_events.clear()
+        await bench.idle(rng.choice((0, 1, DELAY + 5)))
+        assert not bench.inside and int(dut.send_next.value) == sequence and not bench.sent_events
+        if turn % 3 == 0:
+            sequence = await one_order(bench, sequence, single=int(turn % 2))
+            bench.sent_events.clear()
+        if turn % 10 == 9:
+            bench.dut.receive_next.value = turn
+            await bench.acknowledge()
+            await bench.idle(DELAY + 100)
+            assert headers(bench.frames[-1].octets, flags="A", sequence=sequence, acknowledgment=turn) == b""
+    bench.wait = lambda since: since < 8 or rng.random() < 0.5
+    for _ in range(4):
+        ask_cancel(bench, 77)
+        await bench.idle(2)
+        octets = (await bench.until_sent()).octets
+        check_cancel(headers(octets, flags="PA", sequence=sequence, acknowledgment=int(dut.receive_next.value)), 77)
+        sequence = (sequence + CANCEL_BYTES) & 0xFFFFFFFF
+    assert bench.lost == 0
+
+
+@cocotb.test()
+async def an_order_goes_before_a_cancel(dut) -> None:
+    """In the clock of both; the cancel leaves at once behind it. Where a cancel leaves, `ready` is low, and a busy MAC, a
+    reserved clock and `hold_cancels` each hold it."""
+    bench = await bench_of(dut, 13)
+    pair = bench.random_pair()
+    bench.dut.order__payload.value = PAIR.const(pair).as_value().value
+    bench.dut.order__valid.value = 1
+    ask_cancel(bench, 5)
+    given = bench.cycle
+    await bench.clock()
+    bench.dut.order__valid.value = 0
+    await bench.clock()
+    sent = await bench.until_sent()
+    assert sent.start == given + 1
+    check_orders(bench, pair, headers(sent.octets, flags="PA", sequence=0, acknowledgment=0))
+    await bench.idle(3)
+    first, second = bench.frames
+    assert second.start == first.end + 2
+    await bench.until_sent()
+    check_cancel(headers(second.octets, flags="PA", sequence=PAYLOAD_BYTES, acknowledgment=0), 5)
+    sequence = PAYLOAD_BYTES + CANCEL_BYTES
+    for name, held, free in (("mac_idle", 0, 1), ("reserve", 1, 0), ("hold_cancels", 1, 0)):
+        getattr(dut, name).value = held
+        ask_cancel(bench, 6)
+        await bench.idle(3 * DELAY)
+        before = len(bench.frames)
+        assert not bench.inside
+        if name == "hold_cancels":
+            # Nothing else is held by it.
+            sequence = await one_order(bench, sequence)
+            bench.dut.receive_next.value = 9
+            await bench.acknowledge()
+            await bench.idle(DELAY + 100)
+            assert headers(bench.frames[-1].octets, flags="A", sequence=sequence, acknowledgment=9) == b""
+            before = len(bench.frames)
+        getattr(dut, name).value = free
+        freed = bench.cycle
+        await bench.idle(2)
+        assert len(bench.frames) == before + 1 and bench.frames[-1].start == freed + 1
+        await bench.order(bench.random_pair())
+        assert bench.lost == 1
+        bench.lost = 0
+        sent = await bench.until_sent()
+        check_cancel(headers(sent.octets, flags="PA", sequence=sequence, acknowledgment=int(dut.receive_next.value)), 6)
+        sequence += CANCEL_BYTES

@@ -16,7 +16,7 @@ def test_fixed_sum_is_the_internet_checksum() -> None:
     for size in (2, 7, 20, 121):
         template = Template(size)
         raw = bytes(rng.choice((0, 255, rng.randrange(256))) for _ in range(size))
-        others = [bytes(rng.randrange(256) for _ in range(size)) for _ in range(2)]
+        others = [bytes(rng.randrange(256) for _ in range(size)) for _ in list(Form)[1:]]
         layout = network.Layout("run", tuple(network.Field(f"byte{place}", 1) for place in range(size)))
         template.put(0, layout, **{f"byte{place}": (raw[place], *(other[place] for other in others)) for place in range(size)})
         for form, octets in zip(Form, (raw, *others), strict=True):

@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 from hdl.spec.reasons import Alarm, OrderState, PairOutcome
 
 BUY, SELL = 0, 1
+NOTED = "PIRT"
+"""Cancel pending, cancel reject, restated, priority update: they move no shares."""
+OUTLIVING = "IB"
+"""A cancel that came too late may be refused after the order has ended, and a trade be broken."""
 TERMINAL = (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
 
 
@@ -23,6 +27,10 @@ class Own:
     state: OrderState = OrderState.SENT
     filled: int = 0
     removed: int = 0
+    last_fill: tuple[int, int, int] | None = None
+    """Match number, shares and price of the last fill, unless it was taken back."""
+    broken: int = 0
+    """Shares that were filled and taken back."""
 
     @property
     def open(self) -> int:
@@ -38,6 +46,8 @@ class Own:
 class Accounts:
     """All orders of a day, and what follows from them."""
 
+    places: int
+    """Own orders followed at once."""
     orders: dict[int, Own] = field(default_factory=dict)
     cash: dict[int, int] = field(default_factory=dict)
     brought: dict[int, int] = field(default_factory=dict)
@@ -65,6 +75,10 @@ class Accounts:
         if quantity - closes:
             entries.append((quantity - closes, price))
 
+    def in_place(self, order: Own) -> bool:
+        """No other order has taken its place."""
+        return not any(number > order.number and (number - order.number) % self.places == 0 for number in self.orders)
+
     def of_slot(self, slot: int, side: int) -> list[Own]:
         return [order for order in self.orders.values() if order.slot == slot and order.side == side]
 
@@ -73,8 +87,8 @@ class Accounts:
         buys, sells = self.of_slot(slot, BUY), self.of_slot(slot, SELL)
         return {
             "position": self.brought.get(slot, 0)
-            + sum(order.filled for order in buys)
-            - sum(order.filled for order in sells),
+            + sum(order.filled - order.broken for order in buys)
+            - sum(order.filled - order.broken for order in sells),
             "open_buys": sum(order.open for order in buys if not order.ended),
             "open_sells": sum(order.open for order in sells if not order.ended),
             "orders": sum(not order.ended for order in buys + sells),
@@ -85,22 +99,37 @@ class Accounts:
         first, second = (self.orders[number] for number in numbers)
         if not (first.ended and second.ended):
             return None
-        if all(order.filled == order.sent for order in (first, second)):
+        if all(order.filled == order.sent and not order.broken for order in (first, second)):
             return PairOutcome.FILLED
         if all(order.filled == 0 for order in (first, second)):
             return PairOutcome.NOTHING
         return PairOutcome.LEGGED
 
-    def book(self, kind: str, number: int, quantity: int, price: int, order_state: str) -> Alarm | None:
+    def book(self, kind: str, number: int, quantity: int, price: int, order_state: str, match: int = 0) -> Alarm | None:
         """Book a report, or tell what is wrong with it; a wrong one changes nothing."""
         if kind == "S":
             return None
-        if kind not in "AECJ":
+        if kind not in "AECDJB" + NOTED:
             return Alarm.UNHANDLED_REPORT
         order = self.orders.get(number)
-        if order is None or order.ended:
+        if order is None or (order.ended and not (kind in OUTLIVING and self.in_place(order))):
             return Alarm.UNKNOWN_ORDER
-        if kind in "EC":
+        if kind in NOTED:
+            if not order.ended:
+                order.state = OrderState.LIVE
+            return None
+        if kind == "B":
+            if order.last_fill is None or order.last_fill[0] != match:
+                return Alarm.BROKEN_TRADE
+            _, shares, at = order.last_fill
+            order.last_fill = None
+            self._trade(order.slot, SELL if order.side == BUY else BUY, shares, at)
+            order.broken += shares
+            self.cash[order.slot] += (1 if order.side == BUY else -1) * shares * at
+            if not order.ended:
+                order.state = OrderState.LIVE
+            return None
+        if kind in "ECD":
             if quantity > order.open:
                 return Alarm.OVERFILL
             if quantity == 0:
@@ -112,9 +141,10 @@ class Accounts:
         if kind == "E":
             self._trade(order.slot, order.side, quantity, price)
             order.filled += quantity
+            order.last_fill = (match, quantity, price)
             sign = 1 if order.side == SELL else -1
             self.cash[order.slot] = self.cash.get(order.slot, 0) + sign * quantity * price
-        if kind == "C":
+        if kind in "CD":
             order.removed += quantity
         if kind == "J" or (kind == "A" and order_state == "D"):
             order.removed += order.open

@@ -26,13 +26,13 @@ class Bench(Stepper):
         super().__init__(
             dut,
             Ledger(geometry=GEOMETRY),
-            collect=("done", "fill_event", "order_state_event", "alarm_event", "booked"),
+            collect=("done", "fill_event", "order_state_event", "alarm_event", "booked", "shown"),
             pulses=("alarm", "halt"),
             levels=("exposure", "booking", "full", "live", "inspected", "inspected_word", "changes", "reload__ready"),
         )
 
     # The ledger's memories outlive a reset, so the accounts go on from test to test.
-    accounts = Accounts()
+    accounts = Accounts(GEOMETRY.open_orders)
     pairs: dict[int, tuple[int, int]] = {}
 
     async def start(self) -> int:
@@ -89,13 +89,14 @@ class Bench(Stepper):
     async def report(self, kind: str, number: int, quantity: int = 0, **more) -> Alarm | None:
         """Give a report and check all that comes of it."""
         before = self.accounts.orders.get(number)
-        was_done = self.outcome(before) if before else None
+        had_ended = before is not None and before.ended
         price, state = more.get("price", 0), more.get("order_state", "L")
         self.tell(kind, number, quantity, **more)
-        alarm = self.accounts.book(kind, number, quantity, price, state)
-        await self.step(REPORT_CLOCKS)
+        fill = before.last_fill if before else None
+        alarm = self.accounts.book(kind, number, quantity, price, state, more.get("match", 0))
+        await self.step(REPORT_CLOCKS + 2 * (kind == "B"))
         assert self.get("live") == len(self.live())
-        taken = {name: [payload for _, payload in self.taken(name)] for name in list(self.seen)}
+        taken = {name: [payload for _, payload in self.taken(name)] for name in list(self.seen) if name != "shown"}
         order = self.accounts.orders.get(number)
         for name in ("fill_event", "order_state_event", "alarm_event"):
             for event in taken[name]:
@@ -121,7 +122,9 @@ class Bench(Stepper):
             }
         ]
         fills = []
-        if kind == "E":
+        if kind == "B":
+            _, quantity, price = fill
+        if kind in "EB":
             fills.append(
                 {
                     "user_ref_num": number,
@@ -132,17 +135,16 @@ class Bench(Stepper):
                     "cash": self.accounts.cash[order.slot],
                     "slot": order.slot,
                     "pair": order.pair,
-                    "side": 2 if order.short else order.side,
+                    "side": (2 if order.short else order.side) + 4 * (kind == "B"),
                 }
             )
         assert taken["fill_event"] == fills
         [told] = taken["booked"]
         assert told["slot"] == order.slot and told["exposure"] == self.accounts.exposure(order.slot)
-        assert (told["entered"], told["filled"]) == (0, int(kind == "E"))
-        if kind == "E":
+        assert (told["entered"], told["filled"]) == (0, int(kind in "EB"))
+        if kind in "EB":
             assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
-        outcome = self.outcome(order)
-        assert was_done is None
+        outcome = None if had_ended else self.outcome(order)
         assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
         return None
 
@@ -461,14 +463,122 @@ async def reports_that_cannot_be(dut):
     assert await bench.report("A", first, 10) == Alarm.UNHANDLED_REPORT
     assert await bench.report("J", first) == Alarm.UNHANDLED_REPORT
     assert await bench.report("E", first, 0) == Alarm.UNHANDLED_REPORT
-    for kind in ouch.OUTBOUND:
-        expected = None if kind in "S" else Alarm.UNHANDLED_REPORT
-        if kind not in "AECJ":
-            assert await bench.report(kind, first, 5) == expected
+    # Nothing this card asks for is answered so.
+    for kind in set(ouch.OUTBOUND) - set("AECDJBPIRTS"):
+        assert await bench.report(kind, first, 5) == Alarm.UNHANDLED_REPORT
+    assert await bench.report("S", first, 5) is None
+    assert await bench.report("D", first, 11) == Alarm.OVERFILL
+    assert await bench.report("D", first, 0) == Alarm.UNHANDLED_REPORT
+    for kind in "PIRT":
+        assert await bench.report(kind, first + 7) == Alarm.UNKNOWN_ORDER
+        assert await bench.report(kind, 0) == Alarm.UNKNOWN_ORDER
     assert await bench.report("E", first, 10, price=3) is None
     assert await bench.report("E", first, 10, price=3) == Alarm.UNKNOWN_ORDER
     assert await bench.report("C", first, 1) == Alarm.UNKNOWN_ORDER
+    # Of what is told of cancels, only that one came to nothing may be told of an order that has ended.
+    for kind in "DPRT":
+        assert await bench.report(kind, first, 1) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("I", first) is None
     await bench.check_exposure()
+
+
+@cocotb.test()
+async def cancels_on_their_way_move_no_shares(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(3, [(1, BUY, 0, 500), (2, SELL, 0, 300)])
+    for number, size in ((first, 500), (first + 1, 300)):
+        await bench.report("A", number, size)
+        for kind, reason in (("T", 0), ("R", ord("P")), ("P", 0), ("I", 0), ("P", 0)):
+            assert await bench.report(kind, number, reason=reason) is None
+            await bench.check_exposure()
+    assert await bench.report("E", first, 200, price=7) is None
+    assert await bench.report("D", first, 100, reason=ord("Q")) is None
+    assert await bench.report("P", first) is None
+    assert await bench.report("C", first, 200, reason=ord("U")) is None
+    assert await bench.report("I", first) is None
+    assert await bench.report("D", first + 1, 300, reason=ord("Q")) is None
+    assert bench.accounts.orders[first].state == bench.accounts.orders[first + 1].state == OrderState.CANCELED
+    assert bench.accounts.outcome(3, (first, first + 1)) == PairOutcome.LEGGED
+    await bench.check_exposure()
+    # Once the place is another order's, nobody knows any more whose cancel it was.
+    bench.number = first + GEOMETRY.open_orders
+    await bench.send(NO_PAIR, [(1, BUY, 0, 5)])
+    assert await bench.report("I", first) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("I", first + GEOMETRY.open_orders) is None
+
+
+@cocotb.test()
+async def a_broken_trade_takes_the_last_fill_back_once(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(6, [(1, BUY, 0, 500), (2, SELL, 1, 300)])
+    buy, sale = first, first + 1
+    assert await bench.report("B", buy, match=0) == Alarm.BROKEN_TRADE
+    await bench.report("A", buy, 500)
+    assert await bench.report("B", buy, match=0) == Alarm.BROKEN_TRADE
+    await bench.report("E", buy, 200, price=(1 << 31) - 1, match=0x0123456789ABCDEF)
+    # Any bit of the number tells another trade.
+    for bit in range(0, 64, 7):
+        assert await bench.report("B", buy, match=0x0123456789ABCDEF ^ 1 << bit) == Alarm.BROKEN_TRADE
+    assert await bench.report("B", buy, match=0x0123456789ABCDEF, reason=ord("E")) is None
+    await bench.check_exposure()
+    assert await bench.report("B", buy, match=0x0123456789ABCDEF) == Alarm.BROKEN_TRADE
+    # The order lives on, and what is filled later may be broken too, but no fill before it.
+    await bench.report("E", buy, 100, price=5, match=1)
+    await bench.report("E", buy, 200, price=7, match=2)
+    assert await bench.report("B", buy, match=1) == Alarm.BROKEN_TRADE
+    await bench.report("E", sale, 300, price=(1 << 31) - 1, match=3)
+    assert bench.accounts.outcome(6, (buy, sale)) == PairOutcome.LEGGED
+    # Behind the end of both orders, too.
+    for number, match in ((sale, 3), (buy, 2)):
+        assert await bench.report("B", number, match=match, reason=ord("C")) is None
+        await bench.check_exposure()
+    assert await bench.report("B", buy, match=1) == Alarm.BROKEN_TRADE
+    # A new order in the place knows nothing of what was filled before it.
+    await bench.send(6, [(1, BUY, 0, 500), (2, SELL, 1, 300)])
+    await bench.report("E", first + 2, 500, price=5, match=9)
+    bench.number = first + 2 + GEOMETRY.open_orders
+    await bench.send(NO_PAIR, [(1, SELL, 0, 5)])
+    assert await bench.report("B", first + 2, match=9) == Alarm.UNKNOWN_ORDER
+    assert await bench.report("B", first + 2 + GEOMETRY.open_orders, match=9) == Alarm.BROKEN_TRADE
+    await bench.check_exposure()
+
+
+@cocotb.test()
+async def every_place_is_shown_where_nothing_else_is_to_do(dut):
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.send(4, [(1, BUY, 0, 500), (2, SELL, 0, 300)])
+    await bench.report("A", first, 500)
+    places = {order.number % GEOMETRY.open_orders: order for order in bench.accounts.orders.values()}
+    for place in range(GEOMETRY.open_orders):
+        bench.taken("shown")
+        bench.set("show", place)
+        at = bench.cycle
+        await bench.step(2)
+        order = places.get(place)
+        shown = [payload for cycle, payload in bench.taken("shown") if cycle == at + 1]
+        assert [payload["open"] for payload in shown] == [int(order is not None and not order.ended)]
+        if order is not None:
+            assert shown[0]["user_ref_num"] == order.number
+    # While a report is booked nothing is shown, and an order of the same clock is entered before it is.
+    bench.set("show", (first + 2) % GEOMETRY.open_orders)
+    await bench.step(2)
+    bench.taken("shown")
+    bench.tell("C", first, 500)
+    bench.accounts.book("C", first, 500, 0, "L")
+    at = bench.cycle
+    await bench.step(REPORT_CLOCKS)
+    missing = set(range(at, at + REPORT_CLOCKS)) - {cycle for cycle, _ in bench.taken("shown")}
+    assert len(missing) == 4
+    sent = bench.cycle
+    await bench.send(5, [(1, BUY, 0, 5), (2, SELL, 0, 3)])
+    await bench.step(2)
+    seen = bench.taken("shown")
+    assert [payload["open"] for cycle, payload in seen if cycle <= sent + 1] == [0, 0]
+    behind = [(cycle, payload) for cycle, payload in seen if cycle > sent + 1]
+    assert behind[0][0] == sent + 7 and all(payload == {"user_ref_num": first + 2, "open": 1} for _, payload in behind)
 
 
 @cocotb.test()
@@ -498,16 +608,19 @@ async def random_days_conserve_shares_and_cash(dut):
                 await bench.send(NO_PAIR if single else rng.choice(sorted(free)), legs)
             else:
                 order = rng.choice(live) if live and rng.random() < 0.9 else None
+                if order is None and rng.random() < 0.5:
+                    # What is told of one that has ended.
+                    order = rng.choice(list(bench.accounts.orders.values())[-GEOMETRY.open_orders - 4 :])
                 number = (
                     order.number
                     if order
                     else rng.choice((0, bench.number, rng.randrange(1, bench.number + 1), rng.getrandbits(32)))
                 )
-                size = order.open if order else 10
+                size = order.open or order.sent if order else 10
                 quantity = rng.choice(
                     (size, size, rng.randint(1, size), size + (rng.random() < 0.1), 0 if rng.random() < 0.05 else size)
                 )
-                kind = rng.choice("AAEEEECCJ" + (rng.choice("BUDPS") if rng.random() < 0.1 else ""))
+                kind = rng.choice("AAEEEECCJDB" + (rng.choice("BUMPSIRTXGKQ") if rng.random() < 0.2 else ""))
                 if kind in "AJ" and order and order.state != OrderState.SENT and rng.random() < 0.9:
                     kind = "E"
                 alarm = await bench.report(
@@ -517,7 +630,7 @@ async def random_days_conserve_shares_and_cash(dut):
                     price=rng.choice((1, 9_999, 1_000_000, (1 << 31) - 1)),
                     order_state=rng.choice("LLLD"),
                     reason=rng.getrandbits(16),
-                    match=rng.getrandbits(64),
+                    match=order.last_fill[0] if kind == "B" and order and order.last_fill else rng.getrandbits(64),
                 )
                 alarms[alarm] += 1
                 if order and rng.random() < 0.5:

@@ -12,4 +12,4 @@ def test_records_are_whole_words_and_begin_alike(record):
 
 
 def test_kinds_stand_in_order_of_priority():
-    assert list(events.RECORDS) == ["A", "F", "S", "O", "V", "T", "G", "I", "B"]
+    assert list(events.RECORDS) == ["A", "F", "S", "O", "C", "V", "T", "G", "I", "B"]
