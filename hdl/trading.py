@@ -11,6 +11,8 @@ from hdl.risk.ledger import Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
 from hdl.risk.portfolio import Portfolio, total_bits
+from hdl.risk.report_rates import COUNT_BITS as REPORT_BITS
+from hdl.risk.report_rates import ReportRates
 from hdl.risk.risk_gate import CEILINGS, HOST_ORDER, LIMITS, REFERENCES, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
@@ -24,8 +26,8 @@ _SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "out_of_turn")
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio` and `LossLimit`, joined, and
-    `ParameterSets`, which says what set they go by.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit` and `ReportRates`,
+    joined, and `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -76,7 +78,8 @@ class TradingCore(wiring.Component):
         Orders that leave; valid only while `transmitter_ready`, which must not depend on it in the same clock.
     transmitter_ready, session_up : In(1)
         Of the order session.
-    max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window
+    max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window, reject_rate_orders,
+    cancel_rate_orders, report_rate_window, canary_quantity
         Registers of the host.
     rearm_loss : In(1)
         The host forgets that the loss limit was reached.
@@ -159,6 +162,10 @@ class TradingCore(wiring.Component):
                 "duplicate_window": In(32),
                 "slot_rate_orders": In(16),
                 "slot_rate_window": In(32),
+                "reject_rate_orders": In(REPORT_BITS),
+                "cancel_rate_orders": In(REPORT_BITS),
+                "report_rate_window": In(32),
+                "canary_quantity": In(20),
                 **dict.fromkeys(("pnl", "gross", "net_long", "net_short"), Out(signed(total_bits(geometry)))),
                 "now": In(32),
                 "trigger_event": always(interfaces.event(events.TRIGGER), Out),
@@ -193,6 +200,7 @@ class TradingCore(wiring.Component):
         m.submodules.ledger = ledger = Ledger(geometry=self._geometry)
         m.submodules.portfolio = portfolio = Portfolio(geometry=self._geometry)
         m.submodules.loss = loss = LossLimit(bits=total_bits(self._geometry))
+        m.submodules.rates = rates = ReportRates()
 
         for target, names in (
             (status, ("decoded",)),
@@ -203,6 +211,8 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
+        # Behind the path: a clock later than the ledger tells it.
+        m.d.sync += [rates.rejected.eq(ledger.rejected), rates.canceled.eq(ledger.canceled)]
         dropped = self._requests(m, trigger.request, gate.request, sets.hold)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
@@ -224,6 +234,7 @@ class TradingCore(wiring.Component):
                     "duplicate_window",
                     "slot_rate_orders",
                     "slot_rate_window",
+                    "canary_quantity",
                     "clear",
                     "integrity",
                     "transmitter_ready",
@@ -232,6 +243,7 @@ class TradingCore(wiring.Component):
                 ),
             ),
             (ledger, ("now",)),
+            (rates, ("reject_rate_orders", "cancel_rate_orders", "report_rate_window")),
         ):
             m.d.comb += [getattr(target, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
@@ -267,6 +279,8 @@ class TradingCore(wiring.Component):
             loss.max_loss.eq(self.max_loss),
             loss.rearm.eq(self.rearm_loss),
             gate.loss.eq(loss.reached),
+            gate.rejects_reached.eq(rates.rejects_reached),
+            gate.cancels_reached.eq(rates.cancels_reached),
             self.loss_reached.eq(loss.reached),
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),

@@ -204,6 +204,7 @@ class Loader:
         self.load_slots(configuration)
         self._lock_ceilings(configuration.ceilings)
         self._set("risk", ignore_market_hours=int(configuration.risk.ignore_market_hours))
+        self._set("risk", canary_quantity=configuration.risk.canary_shares)
         self.stage(configuration)
         self.commit()
         # Last: what was sampled of pairs by the rows before is forgotten with their legs.

@@ -94,15 +94,19 @@
 #define T2T_RISK_ORDER 0x00AC4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
-#define T2T_SESSION_UP 0x00AC6u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00AC7u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00AC9u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00ACBu /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00ACCu /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00ACDu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00ACEu /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00ACFu /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00AD0u /* load, 32 bits */
+#define T2T_RISK_REJECT_RATE_ORDERS 0x00AC6u /* set, 12 bits */
+#define T2T_RISK_CANCEL_RATE_ORDERS 0x00AC7u /* set, 12 bits */
+#define T2T_RISK_REPORT_RATE_WINDOW 0x00AC8u /* set, 32 bits */
+#define T2T_RISK_CANARY_QUANTITY 0x00AC9u /* rw, 20 bits */
+#define T2T_SESSION_UP 0x00ACAu /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00ACBu /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00ACDu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00ACFu /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00AD0u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00AD1u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00AD2u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00AD3u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00AD4u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00AE0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -134,15 +138,15 @@
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00B40u /* ro, table */
-#define T2T_STATUS_REFUSAL_ROWS 30u
+#define T2T_STATUS_REFUSAL_ROWS 34u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00B60u /* ro, table */
-#define T2T_STATUS_MISS_ROWS 8u
+#define T2T_STATUS_MISS 0x00B80u /* ro, table */
+#define T2T_STATUS_MISS_ROWS 9u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00B68u /* ro, table */
+#define T2T_STATUS_ALARM 0x00B90u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00B80u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00BA0u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 
@@ -209,6 +213,10 @@ enum t2t_refusal {
     T2T_REFUSAL_OPEN_ORDERS = 27,
     T2T_REFUSAL_DUPLICATE = 28,
     T2T_REFUSAL_SLOT_RATE = 29,
+    T2T_REFUSAL_REJECT_RATE = 30,
+    T2T_REFUSAL_CANCEL_RATE = 31,
+    T2T_REFUSAL_LOCATE = 32,
+    T2T_REFUSAL_CANARY = 33,
 };
 
 enum t2t_miss {
@@ -220,6 +228,7 @@ enum t2t_miss {
     T2T_MISS_GATE_BUSY = 5,
     T2T_MISS_ALLOWANCE = 6,
     T2T_MISS_HOST_ORDER = 7,
+    T2T_MISS_REJECTS = 8,
 };
 
 enum t2t_integrity {
@@ -346,23 +355,23 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_ORDER_SENT_EPOCH 35u /* 1 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
-#define T2T_EVENT_VERDICT_SIZE 44u /* bytes */
+#define T2T_EVENT_VERDICT_SIZE 48u /* bytes */
 #define T2T_EVENT_VERDICT_KIND 0u /* 1 bytes */
 #define T2T_EVENT_VERDICT_WORDS 1u /* 1 bytes */
 #define T2T_EVENT_VERDICT_LOST 2u /* 2 bytes */
 #define T2T_EVENT_VERDICT_NUMBER 4u /* 4 bytes */
 #define T2T_EVENT_VERDICT_SEQUENCE 8u /* 8 bytes */
 #define T2T_EVENT_VERDICT_CYCLE 16u /* 4 bytes */
-#define T2T_EVENT_VERDICT_REFUSALS 20u /* 4 bytes */
-#define T2T_EVENT_VERDICT_USER_REF_NUM 24u /* 4 bytes */
-#define T2T_EVENT_VERDICT_PRICE 28u /* 4 bytes */
-#define T2T_EVENT_VERDICT_QUANTITY 32u /* 4 bytes */
-#define T2T_EVENT_VERDICT_SLOT 36u /* 2 bytes */
-#define T2T_EVENT_VERDICT_PAIR 38u /* 2 bytes */
-#define T2T_EVENT_VERDICT_SIDE 40u /* 1 bytes */
-#define T2T_EVENT_VERDICT_LEG 41u /* 1 bytes */
-#define T2T_EVENT_VERDICT_MODE 42u /* 1 bytes */
-#define T2T_EVENT_VERDICT_EPOCH 43u /* 1 bytes */
+#define T2T_EVENT_VERDICT_REFUSALS 20u /* 8 bytes */
+#define T2T_EVENT_VERDICT_USER_REF_NUM 28u /* 4 bytes */
+#define T2T_EVENT_VERDICT_PRICE 32u /* 4 bytes */
+#define T2T_EVENT_VERDICT_QUANTITY 36u /* 4 bytes */
+#define T2T_EVENT_VERDICT_SLOT 40u /* 2 bytes */
+#define T2T_EVENT_VERDICT_PAIR 42u /* 2 bytes */
+#define T2T_EVENT_VERDICT_SIDE 44u /* 1 bytes */
+#define T2T_EVENT_VERDICT_LEG 45u /* 1 bytes */
+#define T2T_EVENT_VERDICT_MODE 46u /* 1 bytes */
+#define T2T_EVENT_VERDICT_EPOCH 47u /* 1 bytes */
 
 #define T2T_EVENT_TRIGGER 'T'
 #define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */

@@ -12,6 +12,7 @@ from hdl.risk.product import Product
 from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm
+from hdl.spec.registers import SHORT_BITS
 
 
 class OrderState(enum.Enum, shape=3):
@@ -26,12 +27,14 @@ class OrderState(enum.Enum, shape=3):
 
 
 class Exposure(data.Struct):
-    """What a slot holds and what is on its way, shares; and how many orders are open."""
+    """What a slot holds and what is on its way, shares; how many orders are open; and the shares of orders marked short that were
+    filled or are open."""
 
     position: signed(32)
     open_buys: 32
     open_sells: 32
     orders: 16
+    shorts: SHORT_BITS
 
 
 def side_code(side, short):
@@ -54,8 +57,8 @@ def booked(geometry: Geometry) -> data.StructLayout:
 
 
 def pair_done(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair ended."""
-    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
+    """Both orders of a pair ended; `rejected`: the exchange rejected one at least."""
+    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
 
 
 class Ledger(wiring.Component):
@@ -70,7 +73,8 @@ class Ledger(wiring.Component):
     more shares than are open, a report type or a sequence that cannot be.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
-    position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
+    position in the same clock. Shares of orders marked short count from then on, but for those that end unfilled: what was bought
+    back since was located once all the same. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
     Timing: a pair is booked 5 to 10 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
     waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
@@ -112,6 +116,8 @@ class Ledger(wiring.Component):
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
         Both orders of a pair ended, and how. Not of single orders.
+    rejected, canceled : Out(1)
+        One-clock pulses: a report was booked by which the exchange rejected an order, or canceled one in part or whole.
     fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
         Records for the host.
     alarm : Out(len(Alarm))
@@ -139,6 +145,8 @@ class Ledger(wiring.Component):
                 "booked": Out(stream.Signature(booked(geometry), always_ready=True)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
+                "rejected": Out(1),
+                "canceled": Out(1),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
                 "order_state_event": Out(stream.Signature(interfaces.event(events.ORDER_STATE), always_ready=True)),
                 "alarm_event": Out(stream.Signature(interfaces.event(events.ALARM), always_ready=True)),
@@ -164,7 +172,7 @@ class Ledger(wiring.Component):
                 "any_ended": 1,
             }
         )
-        tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
+        tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1, "rejected": 1})
 
         # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
         attributes = {"ram_style": "block", "no_rw_check": 1}
@@ -251,7 +259,7 @@ class Ledger(wiring.Component):
         )
         fresh = order.state == OrderState.SENT
         known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
-        fill, all_ends, some_canceled = Signal(), Signal(), Signal()
+        fill, all_ends, some_canceled, refused = Signal(), Signal(), Signal(), Signal()
         ended, left = Signal(32), Signal(32)
         whole = (accepted & dead) | rejected
 
@@ -312,6 +320,7 @@ class Ledger(wiring.Component):
                     tally_write.data.orders.eq(2),
                     tally_write.data.all_full.eq(1),
                     tally_write.data.none_filled.eq(1),
+                    tally_write.data.rejected.eq(0),
                     tally_write.en.eq(~sent.single),
                 ]
                 with m.If(selling):
@@ -320,6 +329,7 @@ class Ledger(wiring.Component):
                     m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
                 m.d.comb += [
                     exposure_write.data.orders.eq(held.orders + 1),
+                    exposure_write.data.shorts.eq(held.shorts + Mux(leg.short, leg.quantity, 0)),
                     self.booked.valid.eq(1),
                     told.slot.eq(leg.slot),
                     told.exposure.eq(exposure_write.data),
@@ -356,6 +366,7 @@ class Ledger(wiring.Component):
                     ),
                     fill.eq(executed),
                     some_canceled.eq(whole | canceled),
+                    refused.eq(whole),
                     ended.eq(Mux(accepted & live, 0, Mux(whole, order.open, report.quantity))),
                     left.eq(Mux(accepted & live, order.open, Mux(whole, 0, order.open - report.quantity))),
                     all_ends.eq(~(accepted & live) & (whole | (report.quantity == order.open))),
@@ -378,6 +389,8 @@ class Ledger(wiring.Component):
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
                         self.booked.valid.eq(~fill),
+                        self.rejected.eq(refused),
+                        self.canceled.eq(some_canceled & ~refused),
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
                     ]
@@ -406,6 +419,7 @@ class Ledger(wiring.Component):
             still.open_sells.eq(Mux(selling, held.open_sells - ended, held.open_sells)),
             still.position.eq(held.position + minus_if(selling, Mux(fill, ended, 0), 32)),
             still.orders.eq(held.orders - all_ends),
+            still.shorts.eq(held.shorts - Mux(order.short & ~fill, ended, 0)),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),
@@ -420,7 +434,9 @@ class Ledger(wiring.Component):
             outcome.orders.eq(tally.orders - 1),
             outcome.all_full.eq(tally.all_full & ~after.any_ended),
             outcome.none_filled.eq(tally.none_filled & ~after.any_filled),
+            outcome.rejected.eq(tally.rejected | refused),
             self.done.payload.pair.eq(order.pair),
+            self.done.payload.rejected.eq(outcome.rejected),
             self.done.payload.outcome.eq(
                 Mux(outcome.all_full, PairOutcome.FILLED, Mux(outcome.none_filled, PairOutcome.NOTHING, PairOutcome.LEGGED))
             ),

@@ -171,6 +171,9 @@ ADDRESS_BITS = 20
 
 EPOCH_BITS = 16
 
+SHORT_BITS = 24
+"""Bits of the shares of a slot that are located, and of those sold short."""
+
 CHECKSUM_TAPS = 0x04C11DB7
 """Where the bit that leaves the checksum's shift register is fed back: the polynomial of CRC-32."""
 
@@ -263,6 +266,7 @@ STRATEGY = Block(
                 Column("k_entry", 8, "upper and lower lie so many standard deviations off the mean, unsigned Q4.4"),
                 Column("k_exit", 8, "the same for exit_short and exit_long"),
                 Column("warmup", statistics.COUNT_BITS, "samples until adaptive thresholds may fire"),
+                Column("max_rejects", 8, "order pairs in a row with a rejected order until the pair is latched off, 0: no limit"),
             ),
             "Parameters of each pair, written row by row from 0 on.",
             Access.SET,
@@ -314,6 +318,7 @@ RISK = Block(
                 Column("max_short", 31, "shares below zero, worst case with open sells"),
                 Column("collar", 32, "furthest from the reference, 1/10000 dollar"),
                 Column("collar_bps", 14, "furthest from the reference, 1/10000 of it"),
+                Column("located", SHORT_BITS, "shares that may be sold short in all"),
             ),
             "Limits of each slot, written row by row from 0 on.",
             Access.SET,
@@ -370,6 +375,10 @@ RISK = Block(
             ),
             "A single order, immediate-or-cancel, offered to the gate once as it is written; miss `host_order` where it was not taken.",
         ),
+        Register("reject_rate_orders", 12, Access.SET, "rejected orders in a window from which on none leaves, 0: any number"),
+        Register("cancel_rate_orders", 12, Access.SET, "canceled orders in a window from which on none leaves, 0: any number"),
+        Register("report_rate_window", 32, Access.SET, "clocks of a window of these two, 0: it never ends"),
+        Register("canary_quantity", 20, Access.RW, "shares of any order at most, at once and whatever its slot's limit, 0: none"),
     ),
 )
 

@@ -44,6 +44,7 @@ LIMITS = {
     "max_short": 250,
     "collar": 50_000,
     "collar_bps": 500,
+    "located": 1 << 20,
 }
 REFERENCE = 1_000_000
 NARROW = Touch(1_000_000, 500, 1_000_100, 500)

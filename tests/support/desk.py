@@ -32,7 +32,8 @@ PAIR = Pair(
 
 def limit(symbol: str, **changes: Any) -> Limit:
     """Limits wide enough for the pair, changed as given."""
-    return Limit(**{"symbol": symbol, "reference_usd": {"AAA": Decimal(100), "BBB": Decimal(50)}[symbol]} | changes)
+    reference = {"AAA": Decimal(100), "BBB": Decimal(50)}[symbol]
+    return Limit(**{"symbol": symbol, "reference_usd": reference, "located_shares": 1_000_000} | changes)
 
 
 @dataclass

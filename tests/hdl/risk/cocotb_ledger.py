@@ -26,7 +26,7 @@ class Bench(Stepper):
             dut,
             Ledger(geometry=GEOMETRY),
             collect=("done", "fill_event", "order_state_event", "alarm_event", "booked"),
-            pulses=("alarm", "halt"),
+            pulses=("alarm", "halt", "rejected", "canceled"),
             levels=("exposure", "booking", "full", "live"),
         )
 
@@ -100,7 +100,7 @@ class Bench(Stepper):
             for event in taken[name]:
                 event.pop("cycle")
         if alarm is not None or kind == "S":
-            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked"))
+            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked", "rejected", "canceled"))
             if alarm is None:
                 assert not taken["alarm"] and not taken["halt"]
                 return None
@@ -140,9 +140,15 @@ class Bench(Stepper):
         assert (told["entered"], told["filled"]) == (0, int(kind == "E"))
         if kind == "E":
             assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
+        rejected = kind == "J" or (kind == "A" and state == "D")
+        assert (taken["rejected"], taken["canceled"]) == ([1] * rejected, [1] * (kind == "C")), (kind, state)
         outcome = self.outcome(order)
         assert was_done is None
-        assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
+        done = []
+        if outcome is not None:
+            told = any(self.accounts.orders[each].rejected for each in self.pairs[order.pair])
+            done.append({"pair": order.pair, "outcome": outcome, "rejected": int(told)})
+        assert taken["done"] == done
         return None
 
     def outcome(self, order: Own) -> PairOutcome | None:
