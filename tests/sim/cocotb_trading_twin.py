@@ -50,6 +50,7 @@ def pair_row(rng: random.Random) -> dict[str, int]:
         "max_units": rng.choice((1, 3, 50)),
         "slippage": rng.choice((0, 1, 3)),
         "max_triggers": rng.choice((0, 0, 4)),
+        "max_rejects": rng.choice((0, 1, 2)),
     }
 
 
@@ -63,6 +64,7 @@ def limit_row(rng: random.Random) -> dict[str, int]:
         "reference": rng.choice((0, *(1_000_000,) * 7)),
         "collar": rng.choice((300, *(50_000,) * 7)),
         "collar_bps": rng.choice((5, *(500,) * 7)),
+        "located": rng.choice((500, 2_000, 1 << 23)),
     }
 
 
@@ -80,6 +82,10 @@ def settings(rng: random.Random) -> dict[str, int]:
         "slot_rate_orders": rng.choice((0, 3)),
         "slot_rate_window": rng.choice((0, 701)),
         "stale_after": rng.choice((0, 30)),
+        "reject_rate_orders": rng.choice((0, 2)),
+        "cancel_rate_orders": rng.choice((0, 3)),
+        "report_rate_window": rng.choice((503, 997)),
+        "canary_quantity": rng.choice((0, 0, 150)),
         "trading_state": int(TradingState.ACTIVE),
         "session_up": 1,
     }
@@ -117,6 +123,8 @@ class Bench(Stepper):
         self.set("transmitter_ready", 1)
         self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
         self.open: dict[int, int] = {}
+        self.fresh: set[int] = set()
+        """Orders no report has told of."""
         self.free_from = 0
         await self._load()
 
@@ -193,7 +201,9 @@ class Bench(Stepper):
         numbers = [number for number in self.open if number % 11 or rng.random() < 0.05]
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
-        kind = rng.choice("EEEEEEEEC" if rng.random() < 0.995 else "ASXJ")
+        kind = rng.choice("EEEEEEEEC" if rng.random() < 0.995 else "AX")
+        kind = "J" if number in self.fresh and rng.random() < 0.06 else kind
+        self.fresh.discard(number)
         quantity = left if rng.random() < 0.8 else rng.randint(1, left)
         given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}
         given |= {"match_number": rng.getrandbits(40), "reason": rng.getrandbits(8), "order_state": ord(rng.choice("LLLD"))}
@@ -208,6 +218,7 @@ class Bench(Stepper):
             if at == now - 1:
                 self.free_from = at + ORDER_CLOCKS
                 self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"]}
+                self.fresh |= {leg["user_ref_num"] for leg in order["legs"]}
         self.set("transmitter_ready", int(self.free_from <= now))
         for at, state in self.seen["order_state_event"]:
             if at == now - 1:

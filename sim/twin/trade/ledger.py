@@ -6,7 +6,7 @@ from hdl.spec import ouch
 from hdl.spec.reasons import Alarm, PairAction, PairOutcome
 from sim.compiled import apart, part
 from sim.twin.trade import state as s
-from sim.twin.trade.gate import emit, side_code
+from sim.twin.trade.gate import count_report, emit, side_code
 from sim.twin.trade.portfolio import tell
 
 _DONE = 2
@@ -40,10 +40,11 @@ def enter(state):
         slot = state.slots[row[s.SLOT]]
         slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] += quantity
         slot[s.ORDERS] += 1
+        slot[s.SHORTS] += quantity if row[s.SHORT] else 0
         numbers[s.LIVE] += 1
         told(state, written, s.ENTERED_B if leg else s.ENTERED_A, row[s.SLOT], asked[s.R_PRICE + at])
     pair = state.pairs[asked[s.R_PAIR]]
-    pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE] = 2, 1, 1
+    pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE], pair[s.TALLY_REJECTED] = 2, 1, 1, 0
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
     numbers[s.BUSY_UNTIL] = begin + 5
     numbers[s.FSM_FREE] = begin + 5
@@ -99,6 +100,13 @@ def report(state, clock, given, out):
     slot, sale = state.slots[row[s.SLOT]], row[s.SIDE]
     slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] -= ended
     slot[s.ORDERS] -= ends
+    if row[s.SHORT] and not fill:
+        slot[s.SHORTS] -= ended
+    if whole:
+        state.pairs[row[s.PAIR], s.TALLY_REJECTED] = 1
+        count_report(numbers, s.REJECTS_TOLD, clock)
+    elif kind == _CANCELED:
+        count_report(numbers, s.CANCELS_TOLD, clock)
     if fill:
         slot[s.POSITION] += -quantity if sale else quantity
         slot[s.CASH] += quantity * price if sale else -quantity * price
@@ -129,6 +137,7 @@ def end(state, row, clock):
     if pair[s.TALLY_ORDERS] == 0:
         outcome = _FULL if pair[s.TALLY_FULL] else (_NOTHING if pair[s.TALLY_NONE] else _LEGGED)
         numbers[s.DONE_CLOCK], numbers[s.DONE_PAIR], numbers[s.DONE_OUTCOME] = clock + _DONE, row[s.PAIR], outcome
+        numbers[s.DONE_REJECTED] = pair[s.TALLY_REJECTED]
         numbers[s.LAST_DONE] = clock
 
 
@@ -153,6 +162,9 @@ def ended(state):
         row[s.SPENT] = 1
     elif row[s.LEFT]:
         row[s.LEFT] -= 1
+    row[s.REJECTS] = row[s.REJECTS] + 1 if numbers[s.DONE_REJECTED] else 0
+    if row[s.MAX_REJECTS] and row[s.REJECTS] >= row[s.MAX_REJECTS]:
+        row[s.TOO_MANY_REJECTS] = 1
     if outcome == _FULL:
         row[s.UNITS] += -1 if _SELLING >> row[s.ACTION] & 1 else 1
     if outcome == _LEGGED:
