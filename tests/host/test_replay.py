@@ -250,9 +250,11 @@ slippage_ticks = 1
 [[limits]]
 symbol = "AAA"
 reference_usd = 20
+located_shares = 5000
 [[limits]]
 symbol = "BBB"
 reference_usd = 19
+located_shares = 5000
 [strategy]
 cooldown_us = 1
 """
