@@ -267,6 +267,8 @@ class DataPath(wiring.Component):
             registers.frozen.eq(trading.frozen),
             status.commits_wrong_epoch.eq(trading.wrong_epoch),
             status.commits_incomplete.eq(trading.incomplete),
+            status.commits_above_ceiling.eq(trading.above_ceiling),
+            trading.staged.eq(registers.staged),
             status.rows_out_of_turn.eq(trading.out_of_turn | registers.refused),
             status.structure_refused.eq(trading.structure_refused),
         ]

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 from hdl import interfaces
 from hdl.control.parameter_sets import ParameterSets
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
+from hdl.risk.card_ceilings import CardCeilings
 from hdl.risk.ledger import Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
@@ -22,12 +23,12 @@ from hdl.spec.statistics import COUNT_BITS, MEAN_BITS, VARIANCE_BITS
 from hdl.strategy.spread_statistics import SpreadStatistics
 from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LEGS, PAIR_LISTS, PAIRS, SpreadTrigger
 
-_SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "out_of_turn")
+_SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "above_ceiling", "out_of_turn")
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit` and `ReportRates`,
-    joined, and `ParameterSets`, which says what set they go by.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit`, `ReportRates`
+    and `CardCeilings`, joined, and `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -54,8 +55,10 @@ class TradingCore(wiring.Component):
         Rows of the host, only taken while the trading state is HALTED or KILLED.
     structure_refused : Out(1)
         One-clock pulse: one was not.
-    commit, epoch, frozen, swap, wrong_epoch, incomplete, out_of_turn
+    commit, epoch, frozen, swap, wrong_epoch, incomplete, above_ceiling, out_of_turn
         Of `ParameterSets`. Registers that are part of a set change when `swap` says so.
+    staged : In(interfaces.card_limits())
+        Of these, what `CardCeilings` looks at, as they are to be in the next set.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
         A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
         is dropped, Miss.HOST_ORDER.
@@ -135,6 +138,7 @@ class TradingCore(wiring.Component):
                 "commit": always(EPOCH_BITS),
                 "epoch": Out(EPOCH_BITS),
                 **dict.fromkeys(_SETS, Out(1)),
+                "staged": In(interfaces.card_limits()),
                 "ceilings_locked": Out(1),
                 "limits_refused": Out(1),
                 "live": Out(range(geometry.open_orders + 1)),
@@ -201,6 +205,7 @@ class TradingCore(wiring.Component):
         m.submodules.portfolio = portfolio = Portfolio(geometry=self._geometry)
         m.submodules.loss = loss = LossLimit(bits=total_bits(self._geometry))
         m.submodules.rates = rates = ReportRates()
+        m.submodules.highest = highest = CardCeilings(geometry=self._geometry)
 
         for target, names in (
             (status, ("decoded",)),
@@ -254,6 +259,12 @@ class TradingCore(wiring.Component):
             gate.market_open.eq(status.market_open),
             gate.stale.eq(status.stale),
             self.ceilings_locked.eq(gate.ceilings_locked),
+            # The gate takes the same stream.
+            highest.ceilings.valid.eq(self.ceilings.valid),
+            highest.ceilings.payload.eq(self.ceilings.payload),
+            highest.locked.eq(gate.ceilings_locked),
+            highest.staged.eq(self.staged),
+            sets.registers_above.eq(highest.above),
             self.limits_refused.eq(gate.limits_refused),
             self.live.eq(ledger.live),
             self.ended.eq((ledger.live == 0) & ~ledger.booking & ~gate.order.valid),

@@ -262,7 +262,7 @@ class Limit(_Model):
 
 
 class Ceilings(_Model):
-    """Highest limits of any symbol, which the card locks until its reset. All or none: a table says each of them."""
+    """Highest limits, which the card locks until its reset. All or none: a table says each of them."""
 
     max_quantity_shares: Quantity = Field(description="see the limit of this name")
     max_notional_usd: Notional = Field(description="see the limit of this name")
@@ -270,6 +270,11 @@ class Ceilings(_Model):
     max_short_shares: Short = Field(description="see the limit of this name")
     collar_usd: Price = Field(description="see the limit of this name")
     collar_bps: BasisPoints = Field(description="see the limit of this name")
+    max_gross_usd: Total = Field(description="see the key of this name in [risk]")
+    max_net_usd: Total = Field(description="see the key of this name in [risk]")
+    max_loss_usd: Total = Field(description="see the key of this name in [risk]")
+    max_open_orders: int = Field(ge=0, le=_highest("risk", "max_open_orders"), description="see the key of this name in [risk]")
+    rate_tokens: int = Field(ge=0, le=_highest("risk", "rate_tokens"), description="see the key of this name in [risk]")
 
 
 class Risk(_Model):
@@ -399,7 +404,7 @@ class Configuration:
     strategy : Strategy
         All pairs.
     ceilings : Ceilings, optional
-        Highest limits of any symbol.
+        Highest limits of any symbol, and of all together.
     line_b : LineB, optional
         The feed's second line.
     feed : FeedTable
@@ -574,8 +579,10 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     canary = next((risk.canary_shares for risk in tables["risk"].values()), 0)
     for where, liquidation in tables["liquidation"].items():
         _check_slices(limits, where, liquidation, canary, problems)
+    whole = [(f"{where}.", risk) for where, risk in tables["risk"].items()]
     for where, ceilings in tables["ceilings"].items():
         _check_ceilings(placed, where, ceilings, problems)
+        _check_ceilings(whole or [("[risk] is missing; of the default ", Risk())], where, ceilings, problems)
     if problems:
         raise ConfigError(problems)
     trading = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
@@ -663,9 +670,13 @@ def _check_slices(
             problems.append(f"{where}.slice_shares: {terms.slice_shares} was given; allowed are 1 to {most}, {whose}")
 
 
-def _check_ceilings(limits: list[tuple[str, Limit]], ceilings_at: str, ceilings: Ceilings, problems: list[str]) -> None:
+def _check_ceilings(
+    limits: Sequence[tuple[str, Limit | Risk]], ceilings_at: str, ceilings: Ceilings, problems: list[str]
+) -> None:
     for where, limit in limits:
         for key, info in Ceilings.model_fields.items():
+            if key not in type(limit).model_fields:
+                continue
             value, ceiling = getattr(limit, key), getattr(ceilings, key)
             if value > ceiling:
                 low = next(each.ge for each in info.metadata if isinstance(each, Ge))
@@ -751,11 +762,27 @@ def pairs_by_slot(rows: Sequence[Mapping[str, int]], geometry: Geometry) -> list
 
 def limit_row(limit: Limit) -> dict[str, int]:
     """A limit as a row of the card's table."""
-    return {"enabled": int(limit.enabled), "located": limit.located_shares} | ceilings_row(limit)
+    return {"enabled": int(limit.enabled), "located": limit.located_shares} | _ceiled(limit)
 
 
-def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
-    """Ceilings, or what of a limit is held against them, as a row of the card's table."""
+def ceilings_row(ceilings: Ceilings) -> dict[str, int]:
+    """Ceilings as a row of the card's table."""
+    return _ceiled(ceilings) | _ceiled_registers(ceilings)
+
+
+def _ceiled_registers(limits: Risk | Ceilings) -> dict[str, int]:
+    """Ceilings of the whole card, or what is held against them, as its registers."""
+    return {
+        "max_gross": price_units(limits.max_gross_usd),
+        "max_net": price_units(limits.max_net_usd),
+        "max_loss": price_units(limits.max_loss_usd),
+        "max_open_orders": limits.max_open_orders,
+        "rate_tokens": limits.rate_tokens,
+    }
+
+
+def _ceiled(limits: Limit | Ceilings) -> dict[str, int]:
+    """Ceilings of a symbol, or what of a limit is held against them, as the card's columns."""
     return {
         "max_quantity": limits.max_quantity_shares,
         "max_notional": price_units(limits.max_notional_usd),
@@ -768,14 +795,9 @@ def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
 
 def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
     """What of `[risk]` is part of a set, as the card's registers; watchdog, market hours and canary are not."""
-    return {
-        "rate_tokens": risk.rate_tokens,
+    return _ceiled_registers(risk) | {
         "rate_interval": clocks(risk.rate_interval_us, geometry),
         "stale_after": clocks(1_000 * risk.stale_after_ms, geometry),
-        "max_gross": price_units(risk.max_gross_usd),
-        "max_net": price_units(risk.max_net_usd),
-        "max_loss": price_units(risk.max_loss_usd),
-        "max_open_orders": risk.max_open_orders,
         "duplicate_window": clocks(risk.duplicate_window_us, geometry),
         "slot_rate_orders": risk.slot_rate_orders,
         "slot_rate_window": clocks(risk.slot_rate_window_us, geometry),

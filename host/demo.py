@@ -51,6 +51,11 @@ _CEILINGS = Ceilings(
     max_short_shares=1_000,
     collar_usd=Decimal(5),
     collar_bps=500,
+    max_gross_usd=Risk().max_gross_usd,
+    max_net_usd=Risk().max_net_usd,
+    max_loss_usd=Risk().max_loss_usd,
+    max_open_orders=65_535,
+    rate_tokens=10,
 )
 
 

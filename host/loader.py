@@ -32,6 +32,7 @@ def _table(block: str, table: str) -> Table:
 _COMMIT_REFUSED = {
     "commits_wrong_epoch": "another set was committed meanwhile",
     "commits_incomplete": "a row of the set is missing or was refused",
+    "commits_above_ceiling": "a limit of the whole card is above its ceiling",
 }
 """Counters of commits refused, and what they mean."""
 

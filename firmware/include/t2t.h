@@ -69,84 +69,85 @@
 #define T2T_RISK_WATCHDOG 0x00A83u /* rw, 32 bits */
 #define T2T_RISK_STALE_AFTER 0x00A84u /* set, 32 bits */
 #define T2T_RISK_CEILINGS_LOCKED 0x00A85u /* ro, 1 bits */
-#define T2T_RISK_CEILINGS 0x00A88u /* rw, table */
+#define T2T_RISK_CEILINGS 0x00A90u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
-#define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_RISK_PNL 0x00A90u /* ro, 80 bits */
-#define T2T_RISK_GROSS 0x00A93u /* ro, 80 bits */
-#define T2T_RISK_NET_LONG 0x00A96u /* ro, 80 bits */
-#define T2T_RISK_NET_SHORT 0x00A99u /* ro, 80 bits */
-#define T2T_RISK_MAX_GROSS 0x00A9Cu /* set, 56 bits */
-#define T2T_RISK_MAX_NET 0x00A9Eu /* set, 56 bits */
-#define T2T_RISK_MAX_LOSS 0x00AA0u /* set, 56 bits */
-#define T2T_RISK_LOSS_REACHED 0x00AA2u /* ro, 1 bits */
-#define T2T_RISK_REARM_LOSS 0x00AA3u /* pulse, 1 bits */
-#define T2T_RISK_MAX_OPEN_ORDERS 0x00AA4u /* set, 16 bits */
-#define T2T_RISK_DUPLICATE_WINDOW 0x00AA5u /* set, 32 bits */
-#define T2T_RISK_SLOT_RATE_ORDERS 0x00AA6u /* set, 16 bits */
-#define T2T_RISK_SLOT_RATE_WINDOW 0x00AA7u /* set, 32 bits */
-#define T2T_RISK_REFERENCES 0x00AB0u /* rw, table */
+#define T2T_RISK_CEILINGS_STRIDE 16u /* words */
+#define T2T_RISK_PNL 0x00AA0u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00AA3u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00AA6u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00AA9u /* ro, 80 bits */
+#define T2T_RISK_MAX_GROSS 0x00AACu /* set, 56 bits */
+#define T2T_RISK_MAX_NET 0x00AAEu /* set, 56 bits */
+#define T2T_RISK_MAX_LOSS 0x00AB0u /* set, 56 bits */
+#define T2T_RISK_LOSS_REACHED 0x00AB2u /* ro, 1 bits */
+#define T2T_RISK_REARM_LOSS 0x00AB3u /* pulse, 1 bits */
+#define T2T_RISK_MAX_OPEN_ORDERS 0x00AB4u /* set, 16 bits */
+#define T2T_RISK_DUPLICATE_WINDOW 0x00AB5u /* set, 32 bits */
+#define T2T_RISK_SLOT_RATE_ORDERS 0x00AB6u /* set, 16 bits */
+#define T2T_RISK_SLOT_RATE_WINDOW 0x00AB7u /* set, 32 bits */
+#define T2T_RISK_REFERENCES 0x00AC0u /* rw, table */
 #define T2T_RISK_REFERENCES_ROWS 16u
 #define T2T_RISK_REFERENCES_STRIDE 1u /* words */
-#define T2T_RISK_COMMIT 0x00AC0u /* load, 16 bits */
-#define T2T_RISK_EPOCH 0x00AC1u /* ro, 16 bits */
-#define T2T_RISK_CHECKSUM 0x00AC2u /* ro, 32 bits */
-#define T2T_RISK_ORDER 0x00AC4u /* rw, table */
+#define T2T_RISK_COMMIT 0x00AD0u /* load, 16 bits */
+#define T2T_RISK_EPOCH 0x00AD1u /* ro, 16 bits */
+#define T2T_RISK_CHECKSUM 0x00AD2u /* ro, 32 bits */
+#define T2T_RISK_ORDER 0x00AD4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
-#define T2T_RISK_REJECT_RATE_ORDERS 0x00AC6u /* set, 12 bits */
-#define T2T_RISK_CANCEL_RATE_ORDERS 0x00AC7u /* set, 12 bits */
-#define T2T_RISK_REPORT_RATE_WINDOW 0x00AC8u /* set, 32 bits */
-#define T2T_RISK_CANARY_QUANTITY 0x00AC9u /* rw, 20 bits */
-#define T2T_SESSION_UP 0x00ACAu /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00ACBu /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00ACDu /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00ACFu /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00AD0u /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00AD1u /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00AD2u /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00AD3u /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00AD4u /* load, 32 bits */
-#define T2T_SESSION_SYMBOLS 0x00AE0u /* rw, table */
+#define T2T_RISK_REJECT_RATE_ORDERS 0x00AD6u /* set, 12 bits */
+#define T2T_RISK_CANCEL_RATE_ORDERS 0x00AD7u /* set, 12 bits */
+#define T2T_RISK_REPORT_RATE_WINDOW 0x00AD8u /* set, 32 bits */
+#define T2T_RISK_CANARY_QUANTITY 0x00AD9u /* rw, 20 bits */
+#define T2T_SESSION_UP 0x00ADAu /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00ADBu /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00ADDu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00ADFu /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00AE0u /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00AE1u /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00AE2u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00AE3u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00AE4u /* load, 32 bits */
+#define T2T_SESSION_SYMBOLS 0x00B00u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
-#define T2T_STATUS_FRAMES_RECEIVED 0x00B00u /* ro, 32 bits */
-#define T2T_STATUS_FRAMES_SENT 0x00B01u /* ro, 32 bits */
-#define T2T_STATUS_MESSAGES 0x00B02u /* ro, 32 bits */
-#define T2T_STATUS_BBO_CHANGES 0x00B03u /* ro, 32 bits */
-#define T2T_STATUS_TRIGGERS 0x00B04u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_PASSED 0x00B05u /* ro, 32 bits */
-#define T2T_STATUS_ORDERS_REFUSED 0x00B06u /* ro, 32 bits */
-#define T2T_STATUS_EVENTS_LOST 0x00B07u /* ro, 32 bits */
-#define T2T_STATUS_LOST_AFTER_USE 0x00B08u /* ro, 32 bits */
-#define T2T_STATUS_GAPS 0x00B09u /* ro, 32 bits */
-#define T2T_STATUS_HEARTBEATS 0x00B0Au /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_A 0x00B0Bu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_B 0x00B0Cu /* ro, 32 bits */
-#define T2T_STATUS_DUPLICATES_INJECT 0x00B0Du /* ro, 32 bits */
-#define T2T_STATUS_RECOVERED 0x00B0Eu /* ro, 32 bits */
-#define T2T_STATUS_LIMITS_REFUSED 0x00B0Fu /* ro, 32 bits */
-#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B10u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES 0x00B11u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_LOST 0x00B12u /* ro, 32 bits */
-#define T2T_STATUS_SAMPLES_CUT 0x00B13u /* ro, 32 bits */
-#define T2T_STATUS_COMMITS_WRONG_EPOCH 0x00B14u /* ro, 32 bits */
-#define T2T_STATUS_COMMITS_INCOMPLETE 0x00B15u /* ro, 32 bits */
-#define T2T_STATUS_ROWS_OUT_OF_TURN 0x00B16u /* ro, 32 bits */
-#define T2T_STATUS_STRUCTURE_REFUSED 0x00B17u /* ro, 32 bits */
-#define T2T_STATUS_DROP 0x00B20u /* ro, table */
+#define T2T_STATUS_FRAMES_RECEIVED 0x00B20u /* ro, 32 bits */
+#define T2T_STATUS_FRAMES_SENT 0x00B21u /* ro, 32 bits */
+#define T2T_STATUS_MESSAGES 0x00B22u /* ro, 32 bits */
+#define T2T_STATUS_BBO_CHANGES 0x00B23u /* ro, 32 bits */
+#define T2T_STATUS_TRIGGERS 0x00B24u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_PASSED 0x00B25u /* ro, 32 bits */
+#define T2T_STATUS_ORDERS_REFUSED 0x00B26u /* ro, 32 bits */
+#define T2T_STATUS_EVENTS_LOST 0x00B27u /* ro, 32 bits */
+#define T2T_STATUS_LOST_AFTER_USE 0x00B28u /* ro, 32 bits */
+#define T2T_STATUS_GAPS 0x00B29u /* ro, 32 bits */
+#define T2T_STATUS_HEARTBEATS 0x00B2Au /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_A 0x00B2Bu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_B 0x00B2Cu /* ro, 32 bits */
+#define T2T_STATUS_DUPLICATES_INJECT 0x00B2Du /* ro, 32 bits */
+#define T2T_STATUS_RECOVERED 0x00B2Eu /* ro, 32 bits */
+#define T2T_STATUS_LIMITS_REFUSED 0x00B2Fu /* ro, 32 bits */
+#define T2T_STATUS_WATCHDOG_EXPIRED 0x00B30u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES 0x00B31u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_LOST 0x00B32u /* ro, 32 bits */
+#define T2T_STATUS_SAMPLES_CUT 0x00B33u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_WRONG_EPOCH 0x00B34u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_INCOMPLETE 0x00B35u /* ro, 32 bits */
+#define T2T_STATUS_ROWS_OUT_OF_TURN 0x00B36u /* ro, 32 bits */
+#define T2T_STATUS_STRUCTURE_REFUSED 0x00B37u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_ABOVE_CEILING 0x00B38u /* ro, 32 bits */
+#define T2T_STATUS_DROP 0x00B40u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
-#define T2T_STATUS_REFUSAL 0x00B40u /* ro, table */
+#define T2T_STATUS_REFUSAL 0x00B80u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 34u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00B80u /* ro, table */
+#define T2T_STATUS_MISS 0x00BC0u /* ro, table */
 #define T2T_STATUS_MISS_ROWS 9u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00B90u /* ro, table */
+#define T2T_STATUS_ALARM 0x00BD0u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 4u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00BA0u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00BE0u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 

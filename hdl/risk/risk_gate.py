@@ -390,16 +390,16 @@ class RiskGate(wiring.Component):
 
     def _ceilings(self, m: Module, row: data.View, judged: Value) -> Signal:
         """Whether a row of limits is above a ceiling, a clock after the row stands; `judged` tells that it is asked for."""
-        names = [column.name for column in CEILINGS.columns]
-        shape = self.ceilings.payload.row.shape()
-        ceilings = Signal(shape, init={name: (1 << len(self.ceilings.payload.row[name])) - 1 for name in names})
+        names = [column.name for column in CEILINGS.columns if column.name in row.shape().members]
+        shape = data.StructLayout({name: len(row[name]) for name in names})
+        ceilings = Signal(shape, init={name: (1 << len(row[name])) - 1 for name in names})
         above = Signal()
         m.d.sync += [
             above.eq(Cat(ceilings[name] < row[name] for name in names).any()),
             self.limits_refused.eq((judged & above) | (self.ceilings.valid & self.ceilings_locked)),
         ]
         with m.If(self.ceilings.valid & ~self.ceilings_locked):
-            m.d.sync += [ceilings.eq(self.ceilings.payload.row), self.ceilings_locked.eq(1)]
+            m.d.sync += [*(ceilings[name].eq(self.ceilings.payload.row[name]) for name in names), self.ceilings_locked.eq(1)]
         return above
 
     def _crossed(self, m: Module) -> Signal:

@@ -339,8 +339,13 @@ RISK = Block(
                 Column("max_short", 31, "see limits"),
                 Column("collar", 32, "see limits"),
                 Column("collar_bps", 14, "see limits"),
+                Column("max_gross", 56, "see the register"),
+                Column("max_net", 56, "see the register"),
+                Column("max_loss", 56, "see the register"),
+                Column("max_open_orders", 16, "see the register"),
+                Column("rate_tokens", 16, "see the register"),
             ),
-            "Highest limits of any slot. The first write after reset locks them; a row of limits above one is not taken over.",
+            "Highest limits. The first write after reset locks them; a row of limits above one is not taken over, nor a register.",
         ),
         Register("pnl", 80, Access.RO, "profit and loss, 1/10000 dollar, signed; longs at the bid, shorts at the ask"),
         Register("gross", 80, Access.RO, "gross notional at the worst, 1/10000 dollar"),
@@ -381,6 +386,12 @@ RISK = Block(
         Register("canary_quantity", 20, Access.RW, "shares of any order at most, at once and whatever its slot's limit, 0: none"),
     ),
 )
+
+_LIMITS, _CEILINGS = (next(table for table in RISK.tables if table.name == name) for name in ("limits", "ceilings"))
+CARD_LIMITS = {
+    column.name: column.bits for column in _CEILINGS.columns if column.name not in {limit.name for limit in _LIMITS.columns}
+}
+"""Registers of the whole card that have a ceiling, and their bits."""
 
 SESSION = Block(
     "session",
@@ -432,6 +443,7 @@ STATUS = Block(
         Register("commits_incomplete", 32, Access.RO, "commits refused: a row was not written since the last one, or was refused"),
         Register("rows_out_of_turn", 32, Access.RO, "rows of a set that were not the next ones, or came while a commit waited"),
         Register("structure_refused", 32, Access.RO, "rows that only a HALTED card takes and that came at another time, or too fast"),
+        Register("commits_above_ceiling", 32, Access.RO, "commits refused: a limit of the whole card was above its ceiling"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

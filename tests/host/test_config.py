@@ -248,19 +248,34 @@ max_long_shares = 10_000
 max_short_shares = 10_000
 collar_usd = 10
 collar_bps = 300
+max_gross_usd = 2_000_000
+max_net_usd = 1_000_000
+max_loss_usd = 5_000
+max_open_orders = 8
+rate_tokens = 50
+"""
+BELOW = """
+[risk]
+max_gross_usd = 2_000_000
+max_net_usd = 1_000_000
+max_loss_usd = 5_000
+max_open_orders = 8
+rate_tokens = 50
 """
 
 
 def test_ceilings_and_what_they_are_held_against_are_the_same_columns(tmp_path: Path) -> None:
-    loaded = load(tmp_path, PAIR + CEILINGS)
+    loaded = load(tmp_path, PAIR + CEILINGS + BELOW)
     assert loaded.ceilings is not None
     row = config.ceilings_row(loaded.ceilings)
-    # Every default is just allowed.
+    # Every default of a symbol is just allowed, and what the file says of the whole card.
     assert row == {
         "max_quantity": 1_000, "max_notional": 5_000_000_000, "max_long": 10_000, "max_short": 10_000,
         "collar": 100_000, "collar_bps": 300,
+        "max_gross": 20_000_000_000, "max_net": 10_000_000_000, "max_loss": 50_000_000, "max_open_orders": 8, "rate_tokens": 50,
     }  # fmt: skip
-    assert row == {name: config.limit_row(loaded.limits["AAPL"])[name] for name in row}
+    held = config.limit_row(loaded.limits["AAPL"]) | config.risk_registers(loaded.risk, LARGE)
+    assert row == {name: held[name] for name in row}
     assert load(tmp_path, PAIR).ceilings is None
 
 
@@ -276,17 +291,41 @@ def test_ceilings_and_what_they_are_held_against_are_the_same_columns(tmp_path: 
     ],
 )
 def test_a_limit_above_its_ceiling_is_refused_with_both(tmp_path: Path, key: str, value: str, allowed: str) -> None:
-    text = f'{PAIR}{CEILINGS}[[limits]]\nsymbol = "MSFT"\n[[limits]]\nsymbol = "AAPL"\n{key} = {value}\n'
+    text = f'{PAIR}{CEILINGS}{BELOW}[[limits]]\nsymbol = "MSFT"\n[[limits]]\nsymbol = "AAPL"\n{key} = {value}\n'
     assert problems(tmp_path, text) == [
         f"limits[1].{key}: {value} was given; allowed are {allowed}, its ceiling in ceilings.{key}"
     ]
 
 
 def test_a_default_above_its_ceiling_is_refused_too(tmp_path: Path) -> None:
-    text = PAIR + CEILINGS.replace("collar_bps = 300", "collar_bps = 200") + '[[limits]]\nsymbol = "MSFT"\ncollar_bps = 200\n'
+    text = PAIR + BELOW + CEILINGS.replace("collar_bps = 300", "collar_bps = 200")
+    text += '[[limits]]\nsymbol = "MSFT"\ncollar_bps = 200\n'
     [problem] = problems(tmp_path, text)
     assert problem.startswith('pairs[0].leg_a: "AAPL" has no limits of its own; of the default collar_bps: 300 was given; ')
     assert problem.endswith("allowed are 0 to 200, its ceiling in ceilings.collar_bps")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "ceiling"),
+    [
+        ("max_gross_usd", "2000000.0001", "2000000"),
+        ("max_net_usd", "1000001", "1000000"),
+        ("max_loss_usd", "5001", "5000"),
+        ("max_open_orders", "9", "8"),
+        ("rate_tokens", "51", "50"),
+    ],
+)
+def test_a_limit_of_the_whole_card_above_its_ceiling_is_refused(tmp_path: Path, key: str, value: str, ceiling: str) -> None:
+    lines = [line for line in BELOW.splitlines() if not line.startswith(key)]
+    text = PAIR + CEILINGS + "\n".join([*lines, f"{key} = {value}"]) + "\n"
+    assert problems(tmp_path, text) == [
+        f"risk.{key}: {value} was given; allowed are 0 to {ceiling}, its ceiling in ceilings.{key}"
+    ]
+
+
+def test_without_a_risk_table_the_defaults_are_held_against_ceilings(tmp_path: Path) -> None:
+    found = problems(tmp_path, PAIR + CEILINGS)
+    assert len(found) == 5 and all(problem.startswith("[risk] is missing; of the default ") for problem in found)
 
 
 def test_ceilings_are_given_whole(tmp_path: Path) -> None:
@@ -416,8 +455,10 @@ def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
     loaded = load(tmp_path, PAIR)
     [pair] = loaded.pairs
     assert config.beyond_a_set(loaded, loaded) == []
-    tuned = pair.model_copy(update={"upper_usd": Decimal(2), "weight_a": Decimal(3), "enabled": False, "max_triggers": 3, "max_rejects": 2})
-    limits = {symbol: limit.model_copy(update={"max_long_shares": 1, "located_shares": 7}) for symbol, limit in loaded.limits.items()}
+    update = {"upper_usd": Decimal(2), "weight_a": Decimal(3), "enabled": False, "max_triggers": 3, "max_rejects": 2}
+    tuned = pair.model_copy(update=update)
+    update = {"max_long_shares": 1, "located_shares": 7}
+    limits = {symbol: limit.model_copy(update=update) for symbol, limit in loaded.limits.items()}
     risk = config.Risk(max_gross_usd=Decimal(5), stale_after_ms=Decimal(1))
     assert config.beyond_a_set(loaded, replace(loaded, pairs=(tuned,), limits=limits, risk=risk)) == []
     for changed, key in (

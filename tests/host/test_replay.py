@@ -375,6 +375,10 @@ WATCHED = """
 [risk]
 watchdog_ms = 1
 stale_after_ms = 1
+max_gross_usd = 100_000
+max_net_usd = 100_000
+max_loss_usd = 100_000
+max_open_orders = 100
 [ceilings]
 max_quantity_shares = 1000
 max_notional_usd = 500000
@@ -382,6 +386,11 @@ max_long_shares = 10000
 max_short_shares = 10000
 collar_usd = 10
 collar_bps = 300
+max_gross_usd = 100_000
+max_net_usd = 100_000
+max_loss_usd = 100_000
+max_open_orders = 100
+rate_tokens = 100
 """
 
 

@@ -64,7 +64,7 @@ def limit_row(rng: random.Random) -> dict[str, int]:
         "reference": rng.choice((0, *(1_000_000,) * 7)),
         "collar": rng.choice((300, *(50_000,) * 7)),
         "collar_bps": rng.choice((5, *(500,) * 7)),
-        "located": rng.choice((500, 2_000, 1 << 23)),
+        "located": rng.choice((100, 500, 1 << 23)),
     }
 
 
@@ -82,8 +82,8 @@ def settings(rng: random.Random) -> dict[str, int]:
         "slot_rate_orders": rng.choice((0, 3)),
         "slot_rate_window": rng.choice((0, 701)),
         "stale_after": rng.choice((0, 30)),
-        "reject_rate_orders": rng.choice((0, 2)),
-        "cancel_rate_orders": rng.choice((0, 3)),
+        "reject_rate_orders": rng.choice((0, 1, 2)),
+        "cancel_rate_orders": rng.choice((0, 1, 2)),
         "report_rate_window": rng.choice((503, 997)),
         "canary_quantity": rng.choice((0, 0, 150)),
         "trading_state": int(TradingState.ACTIVE),
@@ -201,8 +201,8 @@ class Bench(Stepper):
         numbers = [number for number in self.open if number % 11 or rng.random() < 0.05]
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
-        kind = rng.choice("EEEEEEEEC" if rng.random() < 0.995 else "AX")
-        kind = "J" if number in self.fresh and rng.random() < 0.06 else kind
+        kind = rng.choice("EEEEEECC" if rng.random() < 0.995 else "AX")
+        kind = "J" if number in self.fresh and rng.random() < 0.15 else kind
         self.fresh.discard(number)
         quantity = left if rng.random() < 0.8 else rng.randint(1, left)
         given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}

@@ -8,12 +8,15 @@ from typing import Any
 
 from hdl.spec import itch
 from hdl.spec.reasons import Mode
+from hdl.spec.registers import CARD_LIMITS
 from host.config import Configuration, Limit, Pair, Risk, Slot, Strategy
 from host.framing import Feed, Framer
 from host.loader import Loader, OrderSession
 from sim.card import SimulatedCard
 
 DOLLAR = 10_000
+NO_CARD_CEILINGS = {name: (1 << bits) - 1 for name, bits in CARD_LIMITS.items()}
+"""Columns of a row of ceilings that stop nothing."""
 LOCATES = {"AAA": 11, "BBB": 22}
 PAIR = Pair(
     leg_a="AAA",
