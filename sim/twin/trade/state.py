@@ -36,11 +36,11 @@ LIMIT_ROW = (*_columns(RISK, "limits"), "reference")
     MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP, MAX_REJECTS,
 ) = range(len(PAIR_ROW))  # fmt: skip
 (
-    UNITS, ALLOWED, COOLING, STARTED, LEFT, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
-    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, TALLY_REJECTED,
+    UNITS, ALLOWED, COOLING, STARTED, USED_UP, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
+    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED, TALLY_REJECTED,
     REJECTS, TOO_MANY_REJECTS,
-) = range(len(PAIR_ROW), len(PAIR_ROW) + 23)  # fmt: skip
-PAIR_NUMBERS = len(PAIR_ROW) + 23
+) = range(len(PAIR_ROW), len(PAIR_ROW) + 24)  # fmt: skip
+PAIR_NUMBERS = len(PAIR_ROW) + 24
 assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[MAX_REJECTS] == "max_rejects", PAIR_ROW
 
 # Columns of a slot: its limits, then what is remembered.
@@ -52,9 +52,9 @@ assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[
     POSITION, OPEN_BUYS, OPEN_SELLS, ORDERS, CASH,
     KNOWN, KEPT_SIDE, KEPT_QUANTITY, KEPT_PRICE, KEPT_CLOCK, KEPT_COUNT,
     ACTIVE, BID, ASK, PAID, HELD, DIRTY, P_POSITION, P_BUYS, P_SELLS, P_CASH,
-    PART_PNL, PART_LONG, PART_SHORT, PART_GROSS, SHORTS,
-) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 32)  # fmt: skip
-SLOT_NUMBERS = len(LIMIT_ROW) + 32
+    PART_PNL, PART_LONG, PART_SHORT, PART_GROSS, KEPT_SINCE, SHORTS,
+) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 33)  # fmt: skip
+SLOT_NUMBERS = len(LIMIT_ROW) + 33
 assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[LOCATED] == "located", LIMIT_ROW
 
 # Columns of an own order's place.
@@ -66,11 +66,13 @@ SETTINGS = (
     "cooldown", "sample_interval", "mode", "rate_tokens", "rate_interval", "max_gross", "max_net", "max_loss", "max_open_orders",
     "duplicate_window", "slot_rate_orders", "slot_rate_window", "stale_after", "trading_state", "session_up", "market_open",
     "windows_from", "next_user_ref_num", "reject_rate_orders", "cancel_rate_orders", "report_rate_window", "canary_quantity",
+    "reports_from",
 )  # fmt: skip
 (
     COOLDOWN, SAMPLE_INTERVAL, MODE, RATE_TOKENS, RATE_INTERVAL, MAX_GROSS, MAX_NET, MAX_LOSS, MAX_OPEN_ORDERS,
     DUPLICATE_WINDOW, SLOT_RATE_ORDERS, SLOT_RATE_WINDOW, STALE_AFTER, TRADING_STATE, SESSION_UP, MARKET_OPEN,
     WINDOWS_FROM, NEXT_NUMBER, REJECT_RATE_ORDERS, CANCEL_RATE_ORDERS, REPORT_RATE_WINDOW, CANARY_QUANTITY,
+    REPORTS_FROM,
 ) = range(len(SETTINGS))  # fmt: skip
 
 # Scalars behind the settings.
@@ -94,17 +96,20 @@ _SCALARS = len(SETTINGS)
     OUT_AT, TRIGGERS, PASSED, REFUSED, HEARD_AT,
     # what a step found
     FOUND_PAIR, FOUND_CLOCK, FOUND_SELL, FOUND_BUY, FIRE_ACTION,
-    DONE_REJECTED,
+    # sets and orders of the host: evaluations so far, what a request that came back was told of its pair, when a request of the
+    # trigger was offered last, and until when orders of the host are kept out
+    EVALUATED, RETURN_MAY, OFFERED_AT, KEPT_OUT, DONE_MOST, LEFT_TOKENS,
+    DONE_REJECTED, DONE_MOST_REJECTS,
     # of reports that reject, and of those that cancel: how many of the window, the clock of the last, and both before it
     REJECTS_TOLD, REJECT_AT, REJECTS_BEFORE, REJECT_AT_BEFORE, CANCELS_TOLD, CANCEL_AT, CANCELS_BEFORE, CANCEL_AT_BEFORE,
-) = range(_SCALARS, _SCALARS + 81)  # fmt: skip
-SCALARS = _SCALARS + 81
+) = range(_SCALARS, _SCALARS + 88)  # fmt: skip
+SCALARS = _SCALARS + 88
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
-    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD,
+    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD, R_LEGS,
     R_SLOT, R_SIDE, R_QUANTITY, R_PRICE, R_MASK, R_SHORT, R_GROWING, R_WEIGHT,
-) = range(13)  # fmt: skip
+) = range(14)  # fmt: skip
 LEG_NUMBERS = 8
 REQUEST_NUMBERS = R_SLOT + 2 * LEG_NUMBERS
 MOST_REQUESTS = 8
@@ -122,7 +127,7 @@ MOST_ACKS = 64
 
 # What else comes in, beside touches: kind, clock, and up to six numbers.
 (
-    IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_LIMITS,
+    IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_ORDER,
 ) = range(10)  # fmt: skip
 INPUT_NUMBERS = 9
 
@@ -183,7 +188,7 @@ def trading_of(geometry: Geometry) -> Trading:
     numbers[OPEN_ORDERS] = geometry.open_orders
     stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
-    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK]] = LONG_AGO
+    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT]] = LONG_AGO
     numbers[[REJECT_AT, REJECT_AT_BEFORE, CANCEL_AT, CANCEL_AT_BEFORE]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots
