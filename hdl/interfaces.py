@@ -11,7 +11,7 @@ from amaranth.lib import data, enum, stream
 from hdl.spec import events, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Kind, Layout
-from hdl.spec.registers import Table
+from hdl.spec.registers import CARD_LIMITS, Table
 
 
 class Side(enum.Enum, shape=1):
@@ -80,6 +80,11 @@ EVENT_HEADER_FIELDS = ("kind", "words", "lost", "number", "spare")
 def event(layout: Layout) -> data.StructLayout:
     """Body of an event record, as its source makes it; header and padding are added where records are written."""
     return fields(layout, without=EVENT_HEADER_FIELDS)
+
+
+def card_limits() -> data.StructLayout:
+    """Limits of the whole card that have a ceiling."""
+    return data.StructLayout(CARD_LIMITS)
 
 
 def beat(width: int) -> data.StructLayout:

@@ -8,10 +8,13 @@ from hdl import interfaces
 from hdl.control.parameter_sets import ParameterSets
 from hdl.interfaces import Integrity, Mode, OrderReport, TradingState
 from hdl.order.cancel_walker import CancelWalker
+from hdl.risk.card_ceilings import CardCeilings
 from hdl.risk.ledger import INSPECT_BITS, RELOAD, Ledger
 from hdl.risk.loss_limit import LOSS_BITS, LossLimit
 from hdl.risk.market_status import MarketStatus
 from hdl.risk.portfolio import Portfolio, total_bits
+from hdl.risk.report_rates import COUNT_BITS as REPORT_BITS
+from hdl.risk.report_rates import ReportRates
 from hdl.risk.risk_gate import CEILINGS, HOST_ORDER, LIMITS, REFERENCES, RiskGate
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
@@ -21,12 +24,12 @@ from hdl.spec.statistics import COUNT_BITS, MEAN_BITS, VARIANCE_BITS
 from hdl.strategy.spread_statistics import SpreadStatistics
 from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LEGS, PAIR_LISTS, PAIRS, SpreadTrigger
 
-_SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "out_of_turn")
+_SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "above_ceiling", "out_of_turn")
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit` and
-    `CancelWalker`, joined, and `ParameterSets`, which says what set they go by.
+    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit`, `ReportRates`,
+    `CardCeilings` and `CancelWalker`, joined, and `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -55,8 +58,10 @@ class TradingCore(wiring.Component):
         The same, and only where no own order is open and the ledger is at rest.
     structure_refused : Out(1)
         One-clock pulse: one was not.
-    commit, epoch, frozen, swap, wrong_epoch, incomplete, out_of_turn
+    commit, epoch, frozen, swap, wrong_epoch, incomplete, above_ceiling, out_of_turn
         Of `ParameterSets`. Registers that are part of a set change when `swap` says so.
+    staged : In(interfaces.card_limits())
+        Of these, what `CardCeilings` looks at, as they are to be in the next set.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
         A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
         is dropped, Miss.HOST_ORDER.
@@ -83,7 +88,8 @@ class TradingCore(wiring.Component):
         The host wants all that is open canceled, as a kill does.
     cancel : Out(stream.Signature(32))
         Number of an order to cancel, of `CancelWalker`.
-    max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window
+    max_gross, max_net, max_loss, max_open_orders, duplicate_window, slot_rate_orders, slot_rate_window, reject_rate_orders,
+    cancel_rate_orders, report_rate_window, canary_quantity
         Registers of the host.
     rearm_loss : In(1)
         The host forgets that the loss limit was reached.
@@ -142,6 +148,7 @@ class TradingCore(wiring.Component):
                 "commit": always(EPOCH_BITS),
                 "epoch": Out(EPOCH_BITS),
                 **dict.fromkeys(_SETS, Out(1)),
+                "staged": In(interfaces.card_limits()),
                 "ceilings_locked": Out(1),
                 "limits_refused": Out(1),
                 "live": Out(range(geometry.open_orders + 1)),
@@ -171,6 +178,10 @@ class TradingCore(wiring.Component):
                 "duplicate_window": In(32),
                 "slot_rate_orders": In(16),
                 "slot_rate_window": In(32),
+                "reject_rate_orders": In(REPORT_BITS),
+                "cancel_rate_orders": In(REPORT_BITS),
+                "report_rate_window": In(32),
+                "canary_quantity": In(20),
                 **dict.fromkeys(("pnl", "gross", "net_long", "net_short"), Out(signed(total_bits(geometry)))),
                 "now": In(32),
                 "trigger_event": always(interfaces.event(events.TRIGGER), Out),
@@ -210,6 +221,8 @@ class TradingCore(wiring.Component):
         m.submodules.walker = walker = CancelWalker(geometry=self._geometry)
         m.submodules.portfolio = portfolio = Portfolio(geometry=self._geometry)
         m.submodules.loss = loss = LossLimit(bits=total_bits(self._geometry))
+        m.submodules.rates = rates = ReportRates()
+        m.submodules.highest = highest = CardCeilings(geometry=self._geometry)
 
         for target, names in (
             (status, ("decoded",)),
@@ -221,6 +234,8 @@ class TradingCore(wiring.Component):
         ):
             for name in names:
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
+        # Behind the path: a clock later than the ledger tells it.
+        m.d.sync += [rates.rejected.eq(ledger.rejected), rates.canceled.eq(ledger.canceled)]
         dropped = self._requests(m, trigger.request, gate.request, sets.hold)
         connect(m, returned=gate.returned, trigger=trigger.returned)
         connect(m, done=ledger.done, trigger=trigger.done)
@@ -243,6 +258,7 @@ class TradingCore(wiring.Component):
                     "duplicate_window",
                     "slot_rate_orders",
                     "slot_rate_window",
+                    "canary_quantity",
                     "clear",
                     "integrity",
                     "transmitter_ready",
@@ -252,6 +268,7 @@ class TradingCore(wiring.Component):
             ),
             (ledger, ("now",)),
             (walker, ("trading_state", "cancel_all")),
+            (rates, ("reject_rate_orders", "cancel_rate_orders", "report_rate_window")),
         ):
             m.d.comb += [getattr(target, name).eq(getattr(self, name)) for name in names]
         m.d.comb += [
@@ -262,6 +279,12 @@ class TradingCore(wiring.Component):
             gate.market_open.eq(status.market_open),
             gate.stale.eq(status.stale),
             self.ceilings_locked.eq(gate.ceilings_locked),
+            # The gate takes the same stream.
+            highest.ceilings.valid.eq(self.ceilings.valid),
+            highest.ceilings.payload.eq(self.ceilings.payload),
+            highest.locked.eq(gate.ceilings_locked),
+            highest.staged.eq(self.staged),
+            sets.registers_above.eq(highest.above),
             self.limits_refused.eq(gate.limits_refused),
             self.live.eq(ledger.live),
             self.ended.eq((ledger.live == 0) & ~ledger.booking & ~gate.order.valid),
@@ -289,6 +312,8 @@ class TradingCore(wiring.Component):
             loss.max_loss.eq(self.max_loss),
             loss.rearm.eq(self.rearm_loss),
             gate.loss.eq(loss.reached),
+            gate.rejects_reached.eq(rates.rejects_reached),
+            gate.cancels_reached.eq(rates.cancels_reached),
             self.loss_reached.eq(loss.reached),
             gate.ledger_full.eq(ledger.full),
             self.next_user_ref_num.eq(gate.next_user_ref_num),

@@ -203,6 +203,12 @@ class Pair(_Model):
         le=_highest("strategy", "pairs", "max_triggers"),
         description="order pairs that may leave until the pair is latched off, 0: no limit",
     )
+    max_rejects: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("strategy", "pairs", "max_rejects"),
+        description="order pairs in a row of which the exchange rejects an order until the pair is latched off, 0: no limit",
+    )
     thresholds: Literal["static", "adaptive"] = Field(
         default="static", description="static: the four above; adaptive: so many standard deviations off a mean the card keeps"
     )
@@ -247,10 +253,16 @@ class Limit(_Model):
     )
     collar_usd: Price = Field(default=Decimal(10), description="furthest from the reference")
     collar_bps: BasisPoints = Field(default=300, description="furthest from the reference, 1/10000 of it")
+    located_shares: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("risk", "limits", "located"),
+        description="that may be sold short in all, 0: no short sale; what is bought back does not count less",
+    )
 
 
 class Ceilings(_Model):
-    """Highest limits of any symbol, which the card locks until its reset. All or none: a table says each of them."""
+    """Highest limits, which the card locks until its reset. All or none: a table says each of them."""
 
     max_quantity_shares: Quantity = Field(description="see the limit of this name")
     max_notional_usd: Notional = Field(description="see the limit of this name")
@@ -258,6 +270,11 @@ class Ceilings(_Model):
     max_short_shares: Short = Field(description="see the limit of this name")
     collar_usd: Price = Field(description="see the limit of this name")
     collar_bps: BasisPoints = Field(description="see the limit of this name")
+    max_gross_usd: Total = Field(description="see the key of this name in [risk]")
+    max_net_usd: Total = Field(description="see the key of this name in [risk]")
+    max_loss_usd: Total = Field(description="see the key of this name in [risk]")
+    max_open_orders: int = Field(ge=0, le=_highest("risk", "max_open_orders"), description="see the key of this name in [risk]")
+    rate_tokens: int = Field(ge=0, le=_highest("risk", "rate_tokens"), description="see the key of this name in [risk]")
 
 
 class Risk(_Model):
@@ -293,6 +310,25 @@ class Risk(_Model):
         default=0, ge=0, le=_highest("risk", "slot_rate_orders"), description="of one symbol in a window, 0: any number"
     )
     slot_rate_window_us: Window = Field(default=Decimal(1_000), description="of slot_rate_orders, 0: it never ends")
+    reject_rate_orders: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("risk", "reject_rate_orders"),
+        description="orders rejected in a window from which on none leaves, 0: any number",
+    )
+    cancel_rate_orders: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("risk", "cancel_rate_orders"),
+        description="orders canceled in a window, in part or whole, from which on none leaves, 0: any number",
+    )
+    report_rate_window_us: Window = Field(default=Decimal(1_000), description="of these two, 0: it never ends")
+    canary_shares: int = Field(
+        default=0,
+        ge=0,
+        le=_highest("risk", "canary_quantity"),
+        description="an order, of any symbol, at most while the card is tried out, 0: no such limit",
+    )
 
 
 class Strategy(_Model):
@@ -368,7 +404,7 @@ class Configuration:
     strategy : Strategy
         All pairs.
     ceilings : Ceilings, optional
-        Highest limits of any symbol.
+        Highest limits of any symbol, and of all together.
     line_b : LineB, optional
         The feed's second line.
     feed : FeedTable
@@ -540,10 +576,13 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     }
     placed = [(f"{where}.", limit) for where, limit in limits]
     placed += [(where, Limit(symbol=symbol)) for symbol, where in defaults.items()]
+    canary = next((risk.canary_shares for risk in tables["risk"].values()), 0)
     for where, liquidation in tables["liquidation"].items():
-        _check_slices(limits, where, liquidation, problems)
+        _check_slices(limits, where, liquidation, canary, problems)
+    whole = [(f"{where}.", risk) for where, risk in tables["risk"].items()]
     for where, ceilings in tables["ceilings"].items():
         _check_ceilings(placed, where, ceilings, problems)
+        _check_ceilings(whole or [("[risk] is missing; of the default ", Risk())], where, ceilings, problems)
     if problems:
         raise ConfigError(problems)
     trading = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))
@@ -621,18 +660,23 @@ def _check_limits(limits: list[tuple[str, Limit]], known: set[str], problems: li
         seen.add(limit.symbol)
 
 
-def _check_slices(limits: list[tuple[str, Limit]], where: str, terms: Liquidation, problems: list[str]) -> None:
-    for _, limit in limits:
-        if terms.slice_shares > limit.max_quantity_shares:
-            problems.append(
-                f"{where}.slice_shares: {terms.slice_shares} was given; allowed are 1 to {limit.max_quantity_shares}, "
-                f"{limit.symbol}'s max_quantity_shares"
-            )
+def _check_slices(
+    limits: list[tuple[str, Limit]], where: str, terms: Liquidation, canary: int, problems: list[str]
+) -> None:
+    bounds = [(limit.max_quantity_shares, f"{limit.symbol}'s max_quantity_shares") for _, limit in limits]
+    bounds += [(canary, "canary_shares")] if canary else []
+    for most, whose in bounds:
+        if terms.slice_shares > most:
+            problems.append(f"{where}.slice_shares: {terms.slice_shares} was given; allowed are 1 to {most}, {whose}")
 
 
-def _check_ceilings(limits: list[tuple[str, Limit]], ceilings_at: str, ceilings: Ceilings, problems: list[str]) -> None:
+def _check_ceilings(
+    limits: Sequence[tuple[str, Limit | Risk]], ceilings_at: str, ceilings: Ceilings, problems: list[str]
+) -> None:
     for where, limit in limits:
         for key, info in Ceilings.model_fields.items():
+            if key not in type(limit).model_fields:
+                continue
             value, ceiling = getattr(limit, key), getattr(ceilings, key)
             if value > ceiling:
                 low = next(each.ge for each in info.metadata if isinstance(each, Ge))
@@ -698,6 +742,7 @@ def pair_row(pair: Pair) -> dict[str, int]:
         "max_units": pair.max_units,
         "slippage": pair.slippage_ticks,
         "max_triggers": pair.max_triggers,
+        "max_rejects": pair.max_rejects,
         "adaptive": int(pair.adaptive),
         "alpha_shift": pair.alpha_shift or 0,
         "k_entry": factor_units(pair.k_entry or Decimal(0)),
@@ -717,11 +762,27 @@ def pairs_by_slot(rows: Sequence[Mapping[str, int]], geometry: Geometry) -> list
 
 def limit_row(limit: Limit) -> dict[str, int]:
     """A limit as a row of the card's table."""
-    return {"enabled": int(limit.enabled)} | ceilings_row(limit)
+    return {"enabled": int(limit.enabled), "located": limit.located_shares} | _ceiled(limit)
 
 
-def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
-    """Ceilings, or what of a limit is held against them, as a row of the card's table."""
+def ceilings_row(ceilings: Ceilings) -> dict[str, int]:
+    """Ceilings as a row of the card's table."""
+    return _ceiled(ceilings) | _ceiled_registers(ceilings)
+
+
+def _ceiled_registers(limits: Risk | Ceilings) -> dict[str, int]:
+    """Ceilings of the whole card, or what is held against them, as its registers."""
+    return {
+        "max_gross": price_units(limits.max_gross_usd),
+        "max_net": price_units(limits.max_net_usd),
+        "max_loss": price_units(limits.max_loss_usd),
+        "max_open_orders": limits.max_open_orders,
+        "rate_tokens": limits.rate_tokens,
+    }
+
+
+def _ceiled(limits: Limit | Ceilings) -> dict[str, int]:
+    """Ceilings of a symbol, or what of a limit is held against them, as the card's columns."""
     return {
         "max_quantity": limits.max_quantity_shares,
         "max_notional": price_units(limits.max_notional_usd),
@@ -733,18 +794,16 @@ def ceilings_row(limits: Limit | Ceilings) -> dict[str, int]:
 
 
 def risk_registers(risk: Risk, geometry: Geometry) -> dict[str, int]:
-    """What of `[risk]` is part of a set, as the card's registers; watchdog and market hours are not."""
-    return {
-        "rate_tokens": risk.rate_tokens,
+    """What of `[risk]` is part of a set, as the card's registers; watchdog, market hours and canary are not."""
+    return _ceiled_registers(risk) | {
         "rate_interval": clocks(risk.rate_interval_us, geometry),
         "stale_after": clocks(1_000 * risk.stale_after_ms, geometry),
-        "max_gross": price_units(risk.max_gross_usd),
-        "max_net": price_units(risk.max_net_usd),
-        "max_loss": price_units(risk.max_loss_usd),
-        "max_open_orders": risk.max_open_orders,
         "duplicate_window": clocks(risk.duplicate_window_us, geometry),
         "slot_rate_orders": risk.slot_rate_orders,
         "slot_rate_window": clocks(risk.slot_rate_window_us, geometry),
+        "reject_rate_orders": risk.reject_rate_orders,
+        "cancel_rate_orders": risk.cancel_rate_orders,
+        "report_rate_window": clocks(risk.report_rate_window_us, geometry),
     }
 
 
@@ -767,7 +826,7 @@ def beyond_a_set(old: Configuration, new: Configuration) -> list[str]:
     """Keys in which two configurations differ and that no set of parameters and limits can change: what symbols, pairs and units
     are, and what is not the strategy's or the gate's."""
     found = [name for name in ("slots", "feed", "line_b", "ceilings") if getattr(old, name) != getattr(new, name)]
-    fixed = ["mode", "watchdog_ms", "ignore_market_hours"]
+    fixed = ["mode", "watchdog_ms", "ignore_market_hours", "canary_shares"]
     found += [f"[risk] {key}" for key in fixed if getattr(old.risk, key) != getattr(new.risk, key)]
     if len(old.pairs) != len(new.pairs):
         return [*found, f"number of pairs, {len(old.pairs)} and {len(new.pairs)}"]

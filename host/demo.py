@@ -41,6 +41,8 @@ _LATENCY_US = 3
 """The venue's; some messages of the market long, since the day comes at the speed of the line."""
 _SLIPPAGE_TICKS = 5
 _UNITS = 2
+_LOCATED = 1_000_000
+"""Of each symbol: more than a day sells."""
 _FINDINGS, _TOOL, _CARD = 1, 3, 5
 _CEILINGS = Ceilings(
     max_quantity_shares=500,
@@ -49,6 +51,11 @@ _CEILINGS = Ceilings(
     max_short_shares=1_000,
     collar_usd=Decimal(5),
     collar_bps=500,
+    max_gross_usd=Risk().max_gross_usd,
+    max_net_usd=Risk().max_net_usd,
+    max_loss_usd=Risk().max_loss_usd,
+    max_open_orders=65_535,
+    rate_tokens=10,
 )
 
 
@@ -113,6 +120,7 @@ def configuration(market: Market) -> Configuration:
                 reference_usd=Decimal(closes[symbol]) / PRICE_UNITS,
                 collar_usd=Decimal(2),
                 collar_bps=200,
+                located_shares=_LOCATED,
             )
     slots = tuple(Slot(symbol=name) for name in market.names if name != LISTING)
     # A day of hours passes in some 30 ms of the card's time, so rates, rests and silences are short.

@@ -46,6 +46,7 @@ def _table(block: str, table: str) -> Table:
 _COMMIT_REFUSED = {
     "commits_wrong_epoch": "another set was committed meanwhile",
     "commits_incomplete": "a row of the set is missing or was refused",
+    "commits_above_ceiling": "a limit of the whole card is above its ceiling",
 }
 """Counters of commits refused, and what they mean."""
 
@@ -234,6 +235,7 @@ class Loader:
         self.load_slots(configuration)
         self._lock_ceilings(configuration.ceilings)
         self._set("risk", ignore_market_hours=int(configuration.risk.ignore_market_hours))
+        self._set("risk", canary_quantity=configuration.risk.canary_shares)
         self.stage(configuration)
         self.commit()
         # Last: what was sampled of pairs by the rows before is forgotten with their legs.

@@ -69,29 +69,29 @@
 #define T2T_RISK_WATCHDOG 0x00A83u /* rw, 32 bits */
 #define T2T_RISK_STALE_AFTER 0x00A84u /* set, 32 bits */
 #define T2T_RISK_CEILINGS_LOCKED 0x00A85u /* ro, 1 bits */
-#define T2T_RISK_CEILINGS 0x00A88u /* rw, table */
+#define T2T_RISK_CEILINGS 0x00A90u /* rw, table */
 #define T2T_RISK_CEILINGS_ROWS 1u
-#define T2T_RISK_CEILINGS_STRIDE 8u /* words */
-#define T2T_RISK_PNL 0x00A90u /* ro, 80 bits */
-#define T2T_RISK_GROSS 0x00A93u /* ro, 80 bits */
-#define T2T_RISK_NET_LONG 0x00A96u /* ro, 80 bits */
-#define T2T_RISK_NET_SHORT 0x00A99u /* ro, 80 bits */
-#define T2T_RISK_MAX_GROSS 0x00A9Cu /* set, 56 bits */
-#define T2T_RISK_MAX_NET 0x00A9Eu /* set, 56 bits */
-#define T2T_RISK_MAX_LOSS 0x00AA0u /* set, 56 bits */
-#define T2T_RISK_LOSS_REACHED 0x00AA2u /* ro, 1 bits */
-#define T2T_RISK_REARM_LOSS 0x00AA3u /* pulse, 1 bits */
-#define T2T_RISK_MAX_OPEN_ORDERS 0x00AA4u /* set, 16 bits */
-#define T2T_RISK_DUPLICATE_WINDOW 0x00AA5u /* set, 32 bits */
-#define T2T_RISK_SLOT_RATE_ORDERS 0x00AA6u /* set, 16 bits */
-#define T2T_RISK_SLOT_RATE_WINDOW 0x00AA7u /* set, 32 bits */
-#define T2T_RISK_REFERENCES 0x00AB0u /* rw, table */
+#define T2T_RISK_CEILINGS_STRIDE 16u /* words */
+#define T2T_RISK_PNL 0x00AA0u /* ro, 80 bits */
+#define T2T_RISK_GROSS 0x00AA3u /* ro, 80 bits */
+#define T2T_RISK_NET_LONG 0x00AA6u /* ro, 80 bits */
+#define T2T_RISK_NET_SHORT 0x00AA9u /* ro, 80 bits */
+#define T2T_RISK_MAX_GROSS 0x00AACu /* set, 56 bits */
+#define T2T_RISK_MAX_NET 0x00AAEu /* set, 56 bits */
+#define T2T_RISK_MAX_LOSS 0x00AB0u /* set, 56 bits */
+#define T2T_RISK_LOSS_REACHED 0x00AB2u /* ro, 1 bits */
+#define T2T_RISK_REARM_LOSS 0x00AB3u /* pulse, 1 bits */
+#define T2T_RISK_MAX_OPEN_ORDERS 0x00AB4u /* set, 16 bits */
+#define T2T_RISK_DUPLICATE_WINDOW 0x00AB5u /* set, 32 bits */
+#define T2T_RISK_SLOT_RATE_ORDERS 0x00AB6u /* set, 16 bits */
+#define T2T_RISK_SLOT_RATE_WINDOW 0x00AB7u /* set, 32 bits */
+#define T2T_RISK_REFERENCES 0x00AC0u /* rw, table */
 #define T2T_RISK_REFERENCES_ROWS 16u
 #define T2T_RISK_REFERENCES_STRIDE 1u /* words */
-#define T2T_RISK_COMMIT 0x00AC0u /* load, 16 bits */
-#define T2T_RISK_EPOCH 0x00AC1u /* ro, 16 bits */
-#define T2T_RISK_CHECKSUM 0x00AC2u /* ro, 32 bits */
-#define T2T_RISK_ORDER 0x00AC4u /* rw, table */
+#define T2T_RISK_COMMIT 0x00AD0u /* load, 16 bits */
+#define T2T_RISK_EPOCH 0x00AD1u /* ro, 16 bits */
+#define T2T_RISK_CHECKSUM 0x00AD2u /* ro, 32 bits */
+#define T2T_RISK_ORDER 0x00AD4u /* rw, table */
 #define T2T_RISK_ORDER_ROWS 1u
 #define T2T_RISK_ORDER_STRIDE 2u /* words */
 #define T2T_RISK_RELOAD 0x00B00u /* rw, table */
@@ -101,15 +101,19 @@
 #define T2T_RISK_INSPECT_LEDGER_WORD 0x00B81u /* ro, 32 bits */
 #define T2T_RISK_LEDGER_CHANGES 0x00B82u /* ro, 32 bits */
 #define T2T_RISK_CANCEL_ALL 0x00B83u /* pulse, 1 bits */
-#define T2T_SESSION_UP 0x00B84u /* rw, 1 bits */
-#define T2T_SESSION_LOCAL_MAC 0x00B85u /* rw, 48 bits */
-#define T2T_SESSION_PEER_MAC 0x00B87u /* rw, 48 bits */
-#define T2T_SESSION_LOCAL_ADDRESS 0x00B89u /* rw, 32 bits */
-#define T2T_SESSION_PEER_ADDRESS 0x00B8Au /* rw, 32 bits */
-#define T2T_SESSION_LOCAL_PORT 0x00B8Bu /* rw, 16 bits */
-#define T2T_SESSION_PEER_PORT 0x00B8Cu /* rw, 16 bits */
-#define T2T_SESSION_SEND_NEXT 0x00B8Du /* load, 32 bits */
-#define T2T_SESSION_RECEIVE_NEXT 0x00B8Eu /* load, 32 bits */
+#define T2T_RISK_REJECT_RATE_ORDERS 0x00B84u /* set, 12 bits */
+#define T2T_RISK_CANCEL_RATE_ORDERS 0x00B85u /* set, 12 bits */
+#define T2T_RISK_REPORT_RATE_WINDOW 0x00B86u /* set, 32 bits */
+#define T2T_RISK_CANARY_QUANTITY 0x00B87u /* rw, 20 bits */
+#define T2T_SESSION_UP 0x00B88u /* rw, 1 bits */
+#define T2T_SESSION_LOCAL_MAC 0x00B89u /* rw, 48 bits */
+#define T2T_SESSION_PEER_MAC 0x00B8Bu /* rw, 48 bits */
+#define T2T_SESSION_LOCAL_ADDRESS 0x00B8Du /* rw, 32 bits */
+#define T2T_SESSION_PEER_ADDRESS 0x00B8Eu /* rw, 32 bits */
+#define T2T_SESSION_LOCAL_PORT 0x00B8Fu /* rw, 16 bits */
+#define T2T_SESSION_PEER_PORT 0x00B90u /* rw, 16 bits */
+#define T2T_SESSION_SEND_NEXT 0x00B91u /* load, 32 bits */
+#define T2T_SESSION_RECEIVE_NEXT 0x00B92u /* load, 32 bits */
 #define T2T_SESSION_SYMBOLS 0x00BA0u /* rw, table */
 #define T2T_SESSION_SYMBOLS_ROWS 16u
 #define T2T_SESSION_SYMBOLS_STRIDE 2u /* words */
@@ -138,19 +142,20 @@
 #define T2T_STATUS_ROWS_OUT_OF_TURN 0x00BD6u /* ro, 32 bits */
 #define T2T_STATUS_STRUCTURE_REFUSED 0x00BD7u /* ro, 32 bits */
 #define T2T_STATUS_CANCELS_SENT 0x00BD8u /* ro, 32 bits */
+#define T2T_STATUS_COMMITS_ABOVE_CEILING 0x00BD9u /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BE0u /* ro, table */
 #define T2T_STATUS_DROP_ROWS 29u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00C00u /* ro, table */
-#define T2T_STATUS_REFUSAL_ROWS 30u
+#define T2T_STATUS_REFUSAL_ROWS 34u
 #define T2T_STATUS_REFUSAL_STRIDE 1u /* words */
-#define T2T_STATUS_MISS 0x00C20u /* ro, table */
-#define T2T_STATUS_MISS_ROWS 8u
+#define T2T_STATUS_MISS 0x00C40u /* ro, table */
+#define T2T_STATUS_MISS_ROWS 9u
 #define T2T_STATUS_MISS_STRIDE 1u /* words */
-#define T2T_STATUS_ALARM 0x00C28u /* ro, table */
+#define T2T_STATUS_ALARM 0x00C50u /* ro, table */
 #define T2T_STATUS_ALARM_ROWS 5u
 #define T2T_STATUS_ALARM_STRIDE 1u /* words */
-#define T2T_STATUS_ITCH_TYPE 0x00C40u /* ro, table */
+#define T2T_STATUS_ITCH_TYPE 0x00C60u /* ro, table */
 #define T2T_STATUS_ITCH_TYPE_ROWS 23u
 #define T2T_STATUS_ITCH_TYPE_STRIDE 1u /* words */
 
@@ -217,6 +222,10 @@ enum t2t_refusal {
     T2T_REFUSAL_OPEN_ORDERS = 27,
     T2T_REFUSAL_DUPLICATE = 28,
     T2T_REFUSAL_SLOT_RATE = 29,
+    T2T_REFUSAL_REJECT_RATE = 30,
+    T2T_REFUSAL_CANCEL_RATE = 31,
+    T2T_REFUSAL_LOCATE = 32,
+    T2T_REFUSAL_CANARY = 33,
 };
 
 enum t2t_miss {
@@ -228,6 +237,7 @@ enum t2t_miss {
     T2T_MISS_GATE_BUSY = 5,
     T2T_MISS_ALLOWANCE = 6,
     T2T_MISS_HOST_ORDER = 7,
+    T2T_MISS_REJECTS = 8,
 };
 
 enum t2t_integrity {
@@ -364,23 +374,23 @@ enum t2t_pair_outcome {
 #define T2T_EVENT_CANCEL_SENT_USER_REF_NUM 12u /* 4 bytes */
 
 #define T2T_EVENT_VERDICT 'V'
-#define T2T_EVENT_VERDICT_SIZE 44u /* bytes */
+#define T2T_EVENT_VERDICT_SIZE 48u /* bytes */
 #define T2T_EVENT_VERDICT_KIND 0u /* 1 bytes */
 #define T2T_EVENT_VERDICT_WORDS 1u /* 1 bytes */
 #define T2T_EVENT_VERDICT_LOST 2u /* 2 bytes */
 #define T2T_EVENT_VERDICT_NUMBER 4u /* 4 bytes */
 #define T2T_EVENT_VERDICT_SEQUENCE 8u /* 8 bytes */
 #define T2T_EVENT_VERDICT_CYCLE 16u /* 4 bytes */
-#define T2T_EVENT_VERDICT_REFUSALS 20u /* 4 bytes */
-#define T2T_EVENT_VERDICT_USER_REF_NUM 24u /* 4 bytes */
-#define T2T_EVENT_VERDICT_PRICE 28u /* 4 bytes */
-#define T2T_EVENT_VERDICT_QUANTITY 32u /* 4 bytes */
-#define T2T_EVENT_VERDICT_SLOT 36u /* 2 bytes */
-#define T2T_EVENT_VERDICT_PAIR 38u /* 2 bytes */
-#define T2T_EVENT_VERDICT_SIDE 40u /* 1 bytes */
-#define T2T_EVENT_VERDICT_LEG 41u /* 1 bytes */
-#define T2T_EVENT_VERDICT_MODE 42u /* 1 bytes */
-#define T2T_EVENT_VERDICT_EPOCH 43u /* 1 bytes */
+#define T2T_EVENT_VERDICT_REFUSALS 20u /* 8 bytes */
+#define T2T_EVENT_VERDICT_USER_REF_NUM 28u /* 4 bytes */
+#define T2T_EVENT_VERDICT_PRICE 32u /* 4 bytes */
+#define T2T_EVENT_VERDICT_QUANTITY 36u /* 4 bytes */
+#define T2T_EVENT_VERDICT_SLOT 40u /* 2 bytes */
+#define T2T_EVENT_VERDICT_PAIR 42u /* 2 bytes */
+#define T2T_EVENT_VERDICT_SIDE 44u /* 1 bytes */
+#define T2T_EVENT_VERDICT_LEG 45u /* 1 bytes */
+#define T2T_EVENT_VERDICT_MODE 46u /* 1 bytes */
+#define T2T_EVENT_VERDICT_EPOCH 47u /* 1 bytes */
 
 #define T2T_EVENT_TRIGGER 'T'
 #define T2T_EVENT_TRIGGER_SIZE 32u /* bytes */

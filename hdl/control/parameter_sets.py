@@ -13,8 +13,9 @@ class ParameterSets(wiring.Component):
 
     Rows of `limits` and then of `pairs` are taken in order, each table from row 0 on. Row 0 of `limits` begins a set anew, row
     0 of `pairs` that table; whatever else comes is `out_of_turn` and not taken. A commit asks for an epoch. It is refused where
-    that is not the one behind the epoch in force (`wrong_epoch`), and where not every row of both tables was taken since the
-    last change, or one of them was refused behind this component (`incomplete`). So a set is only ever in force whole, and one
+    that is not the one behind the epoch in force (`wrong_epoch`), where not every row of both tables was taken since the
+    last change, or one of them was refused behind this component (`incomplete`), and where a register is above its ceiling
+    (`above_ceiling`); the first that holds is told. So a set is only ever in force whole, and one
     that was begun and given up is written over. Registers that belong to a set are not counted: the host reads them back.
 
     A change waits for nothing but what is under way: from `hold` on nothing is evaluated anew, what was begun leads to its
@@ -45,6 +46,8 @@ class ParameterSets(wiring.Component):
         A row of limits that was taken is not in its bank yet.
     limits_refused : In(1)
         It was above a ceiling.
+    registers_above : In(1)
+        What was written of a set's registers is above a ceiling, as of one clock before.
     judging : In(1)
         A request is being judged, from the clock after it was taken on.
     commit : In(stream.Signature(EPOCH_BITS, always_ready=True))
@@ -59,7 +62,7 @@ class ParameterSets(wiring.Component):
         No evaluation may be begun: no request is offered later than `DRAIN` clocks after this came.
     swap : Out(1)
         The last clock of the old set.
-    wrong_epoch, incomplete, out_of_turn : Out(1)
+    wrong_epoch, incomplete, above_ceiling, out_of_turn : Out(1)
         One-clock pulses.
     """
 
@@ -77,6 +80,7 @@ class ParameterSets(wiring.Component):
                 "take_limits": Out(1),
                 "limits_waiting": In(1),
                 "limits_refused": In(1),
+                "registers_above": In(1),
                 "judging": In(1),
                 "commit": In(stream.Signature(EPOCH_BITS, always_ready=True)),
                 "epoch": Out(EPOCH_BITS),
@@ -86,6 +90,7 @@ class ParameterSets(wiring.Component):
                 "swap": Out(1),
                 "wrong_epoch": Out(1),
                 "incomplete": Out(1),
+                "above_ceiling": Out(1),
                 "out_of_turn": Out(1),
             }
         )
@@ -115,6 +120,7 @@ class ParameterSets(wiring.Component):
             complete.eq((pairs == self._geometry.pairs) & (limits == self._geometry.slots) & ~broken),
             self.wrong_epoch.eq(decide & ~is_next),
             self.incomplete.eq(decide & is_next & ~complete),
+            self.above_ceiling.eq(decide & is_next & complete & self.registers_above),
         ]
         with m.If(self.commit.valid):
             m.d.sync += [asked.eq(1), wanted.eq(self.commit.payload)]
@@ -126,7 +132,7 @@ class ParameterSets(wiring.Component):
             held.eq(Cat(self.hold, held) & ~self.swap.replicate(len(held))),
             self.swap.eq(held[-1] & ~self.judging & ~self.swap),
         ]
-        with m.If(decide & is_next & complete):
+        with m.If(decide & is_next & complete & ~self.registers_above):
             m.d.sync += self.hold.eq(1)
         with m.If(self.swap):
             m.d.sync += [

@@ -11,7 +11,9 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.registers import (
     ADDRESS_BITS,
     BLOCKS,
+    CARD_LIMITS,
     CHECKSUM_TAPS,
+    RISK,
     STATUS,
     WORD,
     Access,
@@ -119,6 +121,8 @@ class RegisterFile(wiring.Component):
     frozen : In(1)
         What SET registers were written stands as it is; `refused` tells that one was written all the same.
     refused : Out(1)
+    staged : Out(interfaces.card_limits())
+        Some SET registers as they were written.
     checksum : Out(32)
         See `hdl.spec.registers.checksum`.
 
@@ -139,6 +143,7 @@ class RegisterFile(wiring.Component):
                 "swap": In(1),
                 "frozen": In(1),
                 "refused": Out(1),
+                "staged": Out(interfaces.card_limits()),
                 "checksum": Out(WORD),
                 **{block.name: Out(block_signature(block, geometry)) for block in BLOCKS},
             }
@@ -205,6 +210,7 @@ class RegisterFile(wiring.Component):
                 with m.If(hit):
                     m.d.sync += port.eq(value)
         m.d.comb += self.refused.eq(self.frozen & Cat(staging).any())
+        m.d.comb += [self.staged[name].eq(self._staged[RISK.name, name]) for name in CARD_LIMITS]
 
     def _is_highest_word(self, place: Place, address: Signal) -> Value:
         entry = place.entry

@@ -13,7 +13,7 @@ from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm
-from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, VIEW_WORDS, WORD, Table
+from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, SHORT_BITS, VIEW_WORDS, WORD, Table
 
 RELOAD = next(table for table in RISK.tables if table.name == "reload")
 INSPECT_BITS = next(register.bits for register in RISK.registers if register.name == "inspect_ledger")
@@ -37,12 +37,14 @@ class OrderState(enum.Enum, shape=3):
 
 
 class Exposure(data.Struct):
-    """What a slot holds and what is on its way, shares; and how many orders are open."""
+    """What a slot holds and what is on its way, shares; how many orders are open; and the shares of orders marked short that were
+    filled or are open."""
 
     position: signed(32)
     open_buys: 32
     open_sells: 32
     orders: 16
+    shorts: SHORT_BITS
 
 
 class Entry(data.Struct):
@@ -89,8 +91,8 @@ def is_open(order) -> Value:
 
 
 def pair_done(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair ended."""
-    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
+    """Both orders of a pair ended; `rejected`: the exchange rejected one at least."""
+    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
 
 
 class Ledger(wiring.Component):
@@ -108,7 +110,8 @@ class Ledger(wiring.Component):
     switched) is such a type.
 
     A report is booked in one write, so worst-case exposure never shows a state that was not: a fill moves shares from open to
-    position in the same clock. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
+    position in the same clock. Shares of orders marked short count from then on, but for those that end unfilled: what was bought
+    back since was located once all the same. `booked` tells of it once all of it stands: a fill's cash comes with its shares.
 
     Timing: a pair is booked 5 to 12 clocks after `sent`, a single order two earlier; `booking` is high meanwhile, and the gate
     waits for it. A report that does not wait is booked six clocks after it came, seven where the gate looks up exposures in the
@@ -177,6 +180,8 @@ class Ledger(wiring.Component):
         Clock count.
     done : Out(stream.Signature(pair_done(geometry), always_ready=True))
         Both orders of a pair ended, and how. Not of single orders.
+    rejected, canceled : Out(1)
+        One-clock pulses: a report was booked by which the exchange rejected an order, or canceled one in part or whole.
     fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
         Records for the host.
     alarm : Out(len(Alarm))
@@ -211,6 +216,8 @@ class Ledger(wiring.Component):
                 "shown": Out(stream.Signature(shown(), always_ready=True)),
                 "now": In(32),
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
+                "rejected": Out(1),
+                "canceled": Out(1),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
                 "order_state_event": Out(stream.Signature(interfaces.event(events.ORDER_STATE), always_ready=True)),
                 "alarm_event": Out(stream.Signature(interfaces.event(events.ALARM), always_ready=True)),
@@ -239,7 +246,7 @@ class Ledger(wiring.Component):
         )
         # Of the last fill of each order first its number, then how much it was.
         fill_layout = data.UnionLayout({"match_number": 64, "much": data.StructLayout({"quantity": 32, "price": 32})})
-        tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1})
+        tally_layout = data.StructLayout({"orders": 2, "all_full": 1, "none_filled": 1, "rejected": 1})
 
         # A row is read for a report, two clocks before one may be written: the memory need not say what a read gives then.
         attributes = {"ram_style": "block", "no_rw_check": 1}
@@ -348,7 +355,7 @@ class Ledger(wiring.Component):
         followed = (open_now | (outliving & (order.state != OrderState.FREE))) & (order.user_ref_num == report.user_ref_num)
         fresh = order.state == OrderState.SENT
         known_type, unknown, overfill, possible = Signal(), Signal(), Signal(), Signal()
-        fill, back, all_ends, some_canceled = Signal(), Signal(), Signal(), Signal()
+        fill, back, all_ends, some_canceled, refused = Signal(), Signal(), Signal(), Signal(), Signal()
         # A broken trade is told by its number alone: how much it was is fetched before it is judged.
         recalled, same_octets, same_fill = Signal(), Signal(8), Signal()
         m.d.sync += same_fill.eq(same_octets.all())
@@ -518,6 +525,7 @@ class Ledger(wiring.Component):
                     tally_write.data.orders.eq(2),
                     tally_write.data.all_full.eq(1),
                     tally_write.data.none_filled.eq(1),
+                    tally_write.data.rejected.eq(0),
                     tally_write.en.eq(~sent.single),
                 ]
                 with m.If(leg.side == Side.SELL):
@@ -526,6 +534,7 @@ class Ledger(wiring.Component):
                     m.d.comb += exposure_write.data.open_buys.eq(held.open_buys + leg.quantity)
                 m.d.comb += [
                     exposure_write.data.orders.eq(held.orders + 1),
+                    exposure_write.data.shorts.eq(held.shorts + Mux(leg.short, leg.quantity, 0)),
                     self.booked.valid.eq(1),
                     told.slot.eq(leg.slot),
                     told.exposure.eq(exposure_write.data),
@@ -572,6 +581,7 @@ class Ledger(wiring.Component):
                     fill.eq(executed),
                     back.eq(broken),
                     some_canceled.eq(whole | canceled),
+                    refused.eq(whole),
                     # Of a broken trade it is what goes back.
                     ended.eq(Mux(stays & ~broken, 0, Mux(whole, order.open, report.quantity))),
                     left.eq(Mux(stays, order.open, Mux(whole, 0, order.open - report.quantity))),
@@ -596,6 +606,8 @@ class Ledger(wiring.Component):
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
                         self.booked.valid.eq(~traded),
+                        self.rejected.eq(refused),
+                        self.canceled.eq(some_canceled & ~refused),
                         told.slot.eq(order.slot),
                         told.exposure.eq(still),
                     ]
@@ -643,6 +655,7 @@ class Ledger(wiring.Component):
             still.open_sells.eq(Mux(selling & ~back, held.open_sells - ended, held.open_sells)),
             still.position.eq(held.position + minus_if(falls, Mux(traded, ended, 0), 32)),
             still.orders.eq(held.orders - all_ends),
+            still.shorts.eq(held.shorts - Mux(order.short & ~traded, ended, 0)),
             after.eq(order),
             after.open.eq(left),
             after.any_filled.eq(order.any_filled | fill),
@@ -659,7 +672,9 @@ class Ledger(wiring.Component):
             outcome.orders.eq(tally.orders - 1),
             outcome.all_full.eq(tally.all_full & ~after.any_ended),
             outcome.none_filled.eq(tally.none_filled & ~after.any_filled),
+            outcome.rejected.eq(tally.rejected | refused),
             self.done.payload.pair.eq(order.pair),
+            self.done.payload.rejected.eq(outcome.rejected),
             self.done.payload.outcome.eq(
                 Mux(outcome.all_full, PairOutcome.FILLED, Mux(outcome.none_filled, PairOutcome.NOTHING, PairOutcome.LEGGED))
             ),

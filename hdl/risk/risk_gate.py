@@ -68,7 +68,10 @@ class RiskGate(wiring.Component):
     that of `references` until one comes. ``LONG_LIMIT`` (buys): position + open buys + quantity up to max_long. ``SHORT_LIMIT``
     (sells): position - open sells - quantity not below -max_short. ``REDUCE_ONLY``: a sale must leave position - open sells -
     quantity at 0 or above, a buy position + open buys + quantity at 0 or below: then the position shrinks whatever fills. A
-    sale of more than position - open sells is short. ``SHORT_SALE``: no short sale at all while the slot is restricted.
+    sale of more than position - open sells is short, all of it. ``SHORT_SALE``: no short sale at all while the slot is
+    restricted. ``LOCATE``: shares of short sales that were filled or are open, with this one's, up to `located`. ``CANARY``:
+    quantity up to `canary_quantity`, where that is not 0. ``REJECT_RATE``, ``CANCEL_RATE``: none while `rejects_reached`, or
+    `cancels_reached`, is high three clocks after the request was taken.
     ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
     ``OFF_TICK``: from a dollar on, a price is a multiple of 100. A single order is of no pair: neither ``PAIR_DISABLED`` nor
@@ -161,6 +164,10 @@ class RiskGate(wiring.Component):
         Registers.
     loss : In(1)
         The loss limit was reached.
+    rejects_reached, cancels_reached : In(1)
+        Of `ReportRates`.
+    canary_quantity : In(20)
+        Register.
     ledger_full : In(1)
         To and from `Ledger`.
     now : In(32)
@@ -220,6 +227,9 @@ class RiskGate(wiring.Component):
                 "max_gross": In(56),
                 "max_net": In(56),
                 "loss": In(1),
+                "rejects_reached": In(1),
+                "cancels_reached": In(1),
+                "canary_quantity": In(20),
                 "max_open_orders": In(16),
                 "duplicate_window": In(32),
                 "slot_rate_orders": In(16),
@@ -380,16 +390,16 @@ class RiskGate(wiring.Component):
 
     def _ceilings(self, m: Module, row: data.View, judged: Value) -> Signal:
         """Whether a row of limits is above a ceiling, a clock after the row stands; `judged` tells that it is asked for."""
-        names = [column.name for column in CEILINGS.columns]
-        shape = self.ceilings.payload.row.shape()
-        ceilings = Signal(shape, init={name: (1 << len(self.ceilings.payload.row[name])) - 1 for name in names})
+        names = [column.name for column in CEILINGS.columns if column.name in row.shape().members]
+        shape = data.StructLayout({name: len(row[name]) for name in names})
+        ceilings = Signal(shape, init={name: (1 << len(row[name])) - 1 for name in names})
         above = Signal()
         m.d.sync += [
             above.eq(Cat(ceilings[name] < row[name] for name in names).any()),
             self.limits_refused.eq((judged & above) | (self.ceilings.valid & self.ceilings_locked)),
         ]
         with m.If(self.ceilings.valid & ~self.ceilings_locked):
-            m.d.sync += [ceilings.eq(self.ceilings.payload.row), self.ceilings_locked.eq(1)]
+            m.d.sync += [*(ceilings[name].eq(self.ceilings.payload.row[name]) for name in names), self.ceilings_locked.eq(1)]
         return above
 
     def _crossed(self, m: Module) -> Signal:
@@ -450,12 +460,14 @@ class RiskGate(wiring.Component):
         asked_sale = asked.side == Side.SELL
         held, opened = Signal(signed(32), name=f"{limit}_held"), Signal(32, name=f"{limit}_opened")
         orders = Signal(16, name=f"{limit}_orders")
+        shorts = Signal(len(exposure.shorts), name=f"{limit}_shorts")
         quantity = Signal(signed(33), name=f"{limit}_quantity")
         m.d.comb += self.lookup[index].eq(asked.slot)
         m.d.sync += [
             held.eq(exposure.position ^ asked_sale.replicate(32)),
             opened.eq(Mux(asked_sale, exposure.open_sells, exposure.open_buys)),
             orders.eq(exposure.orders),
+            shorts.eq(exposure.shorts),
             quantity.eq(asked.quantity - (asked.side == Side.BUY)),
         ]
         m.submodules[f"notional_{index}"] = notional = Product(a=32, b=32)
@@ -509,6 +521,7 @@ class RiskGate(wiring.Component):
         grows = delayed((~worst[-1] | nothing) & present, 1, "grows")
         is_short = delayed(selling & ~worst[-1], 1, "is_short")
         worst, distance = delayed(worst, 1, "worst").as_signed(), delayed(distance, 1, "distance")
+        borrowed = delayed(delayed(shorts, 1, "shorts") + leg.quantity, 1, "borrowed")
 
         # Clock 3: the rows are in registers; the last carry chains; everything comes together.
         room = (
@@ -523,6 +536,10 @@ class RiskGate(wiring.Component):
         reasons[Refusal.COLLAR] = ~no_reference & ((row.collar < distance) | (room < 0))
         reasons[Refusal.NOTIONAL] = row.max_notional < notional.product
         reasons[Refusal.SHORT_SALE] = restricted & is_short
+        reasons[Refusal.LOCATE] = is_short & (row.located < borrowed)
+        reasons[Refusal.CANARY] = (self.canary_quantity != 0) & (self.canary_quantity < leg.quantity)
+        reasons[Refusal.REJECT_RATE] = self.rejects_reached
+        reasons[Refusal.CANCEL_RATE] = self.cancels_reached
         reasons[Refusal.RATE] = lacks_token
         reasons[Refusal.LEDGER_FULL] = self.ledger_full
         m.d.sync += [mask.eq(0), *(mask[kind].eq(value) for kind, value in reasons.items())]

@@ -76,7 +76,7 @@ VERDICT = _record(
     "The gate decided on one order.",
     _SEQUENCE,
     _CYCLE,
-    uint("refusals", 4, "bit mask by Refusal, 0 where the order passed"),
+    uint("refusals", 8, "bit mask by Refusal, 0 where the order passed"),
     uint("user_ref_num", 4, "number the order bears, 0 where it was refused or not sent"),
     price("price", 4, "limit"),
     uint("quantity", 4, "shares"),

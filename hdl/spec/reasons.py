@@ -135,6 +135,14 @@ class Refusal(enum.IntEnum):
     """The slot's last order, of this side, price and quantity, left less than `duplicate_window` clocks ago."""
     SLOT_RATE = 29
     """As many orders of the slot left in this window as may."""
+    REJECT_RATE = 30
+    """The exchange rejected as many orders in this window as it may."""
+    CANCEL_RATE = 31
+    """The exchange canceled as many orders in this window, in part or whole, as it may."""
+    LOCATE = 32
+    """A sale would be short, and short sales of the slot would come to more shares than are located."""
+    CANARY = 33
+    """Shares are above the most any order of the card may have for now."""
 
 
 class Miss(enum.IntEnum):
@@ -157,6 +165,8 @@ class Miss(enum.IntEnum):
     HOST_ORDER = 7
     """The host wrote an order while the gate was at work on another one, in the clock of a trigger, which goes
     first, or while sets change; or for no slot of this card."""
+    REJECTS = 8
+    """The exchange rejected orders of the pair `max_rejects` times in a row: it is off until the host writes its legs."""
 
 
 class Integrity(enum.IntEnum):

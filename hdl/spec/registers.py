@@ -180,6 +180,9 @@ ADDRESS_BITS = 20
 
 EPOCH_BITS = 16
 
+SHORT_BITS = 24
+"""Bits of the shares of a slot that are located, and of those sold short."""
+
 CHECKSUM_TAPS = 0x04C11DB7
 """Where the bit that leaves the checksum's shift register is fed back: the polynomial of CRC-32."""
 
@@ -317,6 +320,7 @@ STRATEGY = Block(
                 Column("k_entry", 8, "upper and lower lie so many standard deviations off the mean, unsigned Q4.4"),
                 Column("k_exit", 8, "the same for exit_short and exit_long"),
                 Column("warmup", statistics.COUNT_BITS, "samples until adaptive thresholds may fire"),
+                Column("max_rejects", 8, "order pairs in a row with a rejected order until the pair is latched off, 0: no limit"),
             ),
             "Parameters of each pair, written row by row from 0 on.",
             Access.SET,
@@ -368,6 +372,7 @@ RISK = Block(
                 Column("max_short", 31, "shares below zero, worst case with open sells"),
                 Column("collar", 32, "furthest from the reference, 1/10000 dollar"),
                 Column("collar_bps", 14, "furthest from the reference, 1/10000 of it"),
+                Column("located", SHORT_BITS, "shares that may be sold short in all"),
             ),
             "Limits of each slot, written row by row from 0 on.",
             Access.SET,
@@ -388,8 +393,13 @@ RISK = Block(
                 Column("max_short", 31, "see limits"),
                 Column("collar", 32, "see limits"),
                 Column("collar_bps", 14, "see limits"),
+                Column("max_gross", 56, "see the register"),
+                Column("max_net", 56, "see the register"),
+                Column("max_loss", 56, "see the register"),
+                Column("max_open_orders", 16, "see the register"),
+                Column("rate_tokens", 16, "see the register"),
             ),
-            "Highest limits of any slot. The first write after reset locks them; a row of limits above one is not taken over.",
+            "Highest limits. The first write after reset locks them; a row of limits above one is not taken over, nor a register.",
         ),
         Register("pnl", 80, Access.RO, "profit and loss, 1/10000 dollar, signed; longs at the bid, shorts at the ask"),
         Register("gross", 80, Access.RO, "gross notional at the worst, 1/10000 dollar"),
@@ -443,8 +453,18 @@ RISK = Block(
         Register("inspect_ledger_word", WORD, Access.RO, "the word"),
         Register("ledger_changes", WORD, Access.RO, "times something was booked, modulo 2**32"),
         Register("cancel_all", 1, Access.PULSE, "cancel every own order that is open, in any state"),
+        Register("reject_rate_orders", 12, Access.SET, "rejected orders in a window from which on none leaves, 0: any number"),
+        Register("cancel_rate_orders", 12, Access.SET, "canceled orders in a window from which on none leaves, 0: any number"),
+        Register("report_rate_window", 32, Access.SET, "clocks of a window of these two, 0: it never ends"),
+        Register("canary_quantity", 20, Access.RW, "shares of any order at most, at once and whatever its slot's limit, 0: none"),
     ),
 )
+
+_LIMITS, _CEILINGS = (next(table for table in RISK.tables if table.name == name) for name in ("limits", "ceilings"))
+CARD_LIMITS = {
+    column.name: column.bits for column in _CEILINGS.columns if column.name not in {limit.name for limit in _LIMITS.columns}
+}
+"""Registers of the whole card that have a ceiling, and their bits."""
 
 SESSION = Block(
     "session",
@@ -497,6 +517,7 @@ STATUS = Block(
         Register("rows_out_of_turn", 32, Access.RO, "rows of a set that were not the next ones, or came while a commit waited"),
         Register("structure_refused", 32, Access.RO, "rows only a HALTED card takes that came at another time or too fast, rows of reload beside what is open"),
         Register("cancels_sent", 32, Access.RO, "cancels of own orders that left"),
+        Register("commits_above_ceiling", 32, Access.RO, "commits refused: a limit of the whole card was above its ceiling"),
         _counters("drop", _names(Drop), "Items not used, by cause."),
         _counters("refusal", _names(Refusal), "Refused orders by reason; an order counts under each that applies."),
         _counters("miss", _names(Miss), "Thresholds reached or evaluations due that made no order request, by cause."),

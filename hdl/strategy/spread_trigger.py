@@ -28,8 +28,10 @@ _KEPT = ("enabled", "weight_a", "weight_b", "size_a", "size_b", "max_units", "sl
 """What of a row is looked up with every evaluation, beside the legs and the thresholds."""
 _NEVER = {"upper": HIGHEST_SPREAD, "lower": ~HIGHEST_SPREAD, "exit_short": ~HIGHEST_SPREAD, "exit_long": HIGHEST_SPREAD}
 """Thresholds no spread reaches."""
-_MOST_USED = (1 << next(column.bits for column in PAIRS.columns if column.name == "max_triggers")) - 2
-"""Triggers counted; one more would be no limit."""
+_MOST_USED, _MOST_REJECTS = (
+    (1 << next(column.bits for column in PAIRS.columns if column.name == name)) - 2 for name in ("max_triggers", "max_rejects")
+)
+"""Triggers, and rejects in a row, counted; one more would be no limit."""
 
 
 class SpreadTrigger(wiring.Component):
@@ -50,9 +52,10 @@ class SpreadTrigger(wiring.Component):
     An action fires on its edge: it disarms itself and is armed again by an evaluation in which its threshold is not reached,
     or when its request was `returned`; one that was dropped here counts as never made. The re-arm on return leaves out a pair
     that is not `allowed`: it would keep the gate from the others at every change.
-    What else stands in the way is a miss, one per evaluation, and leaves the action armed: ALLOWANCE, PENDING, COOLDOWN,
+    What else stands in the way is a miss, one per evaluation, and leaves the action armed: ALLOWANCE, REJECTS, PENDING, COOLDOWN,
     MAX_UNITS (entries), SIZE, in this order. The allowance is used up when the orders of the `max_triggers`-th request that left,
-    or of a later one, have ended; nothing but a restart gives another.
+    or of a later one, have ended; nothing but a restart gives another. REJECTS is told from the end of the `max_rejects`-th
+    request in a row on, or a later one, of which an order was rejected, until a restart.
 
     Two sets. Rows of `pairs` lie in two banks: pairs are evaluated by those of `bank`, rows of the host go to the other. While
     `hold` is high no evaluation is begun; the list under way begins anew behind it. The last request by the old set is offered
@@ -106,8 +109,8 @@ class SpreadTrigger(wiring.Component):
         Forget all touches.
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         State of each slot's book.
-    done : In(stream.Signature(StructLayout({"pair", "outcome": PairOutcome}), always_ready=True))
-        Both orders of a pair ended: FILLED moves its units, LEGGED latches it off.
+    done : In(stream.Signature(StructLayout({"pair", "outcome": PairOutcome, "rejected"}), always_ready=True))
+        Both orders of a pair ended: FILLED moves its units, LEGGED latches it off; whether one was rejected.
     returned : In(stream.Signature(StructLayout({"pair", "allowed"}), always_ready=True))
         A request that was taken did not leave; what `allowed` said of it.
     now : In(32)
@@ -135,7 +138,7 @@ class SpreadTrigger(wiring.Component):
     def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         returned = data.StructLayout({"pair": geometry.pair_bits, "allowed": 1})
-        done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome})
+        done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
         sample = data.StructLayout({"pair": geometry.pair_bits, "sell": signed(SAMPLE_BITS), "buy": signed(SAMPLE_BITS)})
 
         def write(table):
@@ -472,6 +475,7 @@ class SpreadTrigger(wiring.Component):
                     "usable": 1,
                     "sound": 1,
                     "spent": 1,
+                    "refused": 1,
                     "covers_sale": 1,
                     "covers_purchase": 1,
                     "short": 1,
@@ -514,6 +518,7 @@ class SpreadTrigger(wiring.Component):
             third.cheap.eq(second.cheap),
             third.sound.eq(second.sound),
             third.spent.eq(second.state.spent),
+            third.refused.eq(second.state.refused),
             # What was decided on a pair in this clock and the last one is not written yet.
             third.usable.eq(
                 second.usable
@@ -544,9 +549,10 @@ class SpreadTrigger(wiring.Component):
         return data.StructLayout(dict(self._hot_layout().members) | dict(thresholds().members) | legs)
 
     def _ended_layout(self) -> data.StructLayout:
-        """What ends of orders leave: units held, whether the allowance is used up, and two bits that differ from their like in
-        `_fired_layout` for "ended" and "came back" to be seen without either side writing the other's memory."""
-        return data.StructLayout({"units": signed(9), "ended": 1, "returns": 1, "spent": 1})
+        """What ends of orders leave: units held, whether the allowance is used up, whether too much was rejected, and two bits
+        that differ from their like in `_fired_layout` for "ended" and "came back" to be seen without either side writing the
+        other's memory."""
+        return data.StructLayout({"units": signed(9), "ended": 1, "returns": 1, "spent": 1, "refused": 1})
 
     def _fired_layout(self) -> data.StructLayout:
         """What evaluations leave: actions disarmed, the last action, ``sent`` (differs from ``ended`` while its orders live) and
@@ -567,10 +573,11 @@ class SpreadTrigger(wiring.Component):
         m.submodules.cooling = cooling = Memory(shape=1, depth=depth, init=[])
         m.submodules.started = started = Memory(shape=32, depth=depth, init=[])
         written = self.pairs.payload
-        m.submodules.used = used = Memory(shape=len(written.row.max_triggers), depth=depth, init=[])
+        counted = data.StructLayout({"triggers": len(written.row.max_triggers), "rejects": len(written.row.max_rejects)})
+        m.submodules.used = used = Memory(shape=counted, depth=depth, init=[])
         # One less than the row's, so that 0, no limit, is more than `used` ever comes to.
         attributes = {"ram_style": "block", "no_rw_check": 1}
-        m.submodules.most = most = Memory(shape=used.shape, depth=2 << geometry.pair_bits, init=[], attrs=attributes)
+        m.submodules.most = most = Memory(shape=counted, depth=2 << geometry.pair_bits, init=[], attrs=attributes)
         m.submodules.fired = fired = Memory(shape=self._fired_layout(), depth=depth, init=[])
         ended_read, ended_own, ended_write = ended.read_port(domain="comb"), ended.read_port(domain="comb"), ended.write_port()
         latched_read, latched_write = latched.read_port(domain="comb"), latched.write_port()
@@ -593,6 +600,7 @@ class SpreadTrigger(wiring.Component):
                     "may": 1,
                     "pair": geometry.pair_bits,
                     "outcome": PairOutcome,
+                    "rejected": 1,
                     "cycle": 32,
                 }
             )
@@ -617,6 +625,7 @@ class SpreadTrigger(wiring.Component):
             end.pair.eq(next_pair),
             end.may.eq(came_back_of.allowed),
             end.outcome.eq(self.done.payload.outcome),
+            end.rejected.eq(self.done.payload.rejected),
             end.cycle.eq(self.now),
         ]
 
@@ -624,15 +633,16 @@ class SpreadTrigger(wiring.Component):
         late = Signal(end.shape())
         before = Signal(layout)
         had, own = Signal(self._fired_layout()), fired_own.data
-        sold, so_far, at_most = Signal(), Signal(used.shape), Signal(used.shape)
+        sold, so_far, at_most = Signal(), Signal(counted), Signal(counted)
         # What comes out of block RAM comes late: fetched a clock before all else.
-        most_word = Signal(used.shape, reset_less=True)
+        most_word = Signal(counted, reset_less=True)
         m.d.sync += most_word.eq(most_read.data)
         m.d.comb += [port.addr.eq(end.pair) for port in (ended_own, fired_own, used_own)]
         m.d.comb += [
             most_read.addr.eq(Cat(next_pair, self.bank)),
             most_write.addr.eq(Cat(written.index, ~self.bank)),
-            most_write.data.eq(written.row.max_triggers - 1),
+            most_write.data.triggers.eq(written.row.max_triggers - 1),
+            most_write.data.rejects.eq(written.row.max_rejects - 1),
             most_write.en.eq(self.pairs.valid),
         ]
 
@@ -654,9 +664,11 @@ class SpreadTrigger(wiring.Component):
         after, place = Signal(layout), Mux(sweeping, self._swept, late.pair)
         m.d.comb += after.eq(before)
         with m.If(late.rewritten):
-            m.d.comb += [after.units.eq(0), after.spent.eq(0)]
-        with m.If(late.done & (so_far >= at_most)):
+            m.d.comb += [after.units.eq(0), after.spent.eq(0), after.refused.eq(0)]
+        with m.If(late.done & (so_far.triggers >= at_most.triggers)):
             m.d.comb += after.spent.eq(1)
+        with m.If(late.done & late.rejected & (so_far.rejects >= at_most.rejects)):
+            m.d.comb += after.refused.eq(1)
         with m.If(late.done & (late.outcome == PairOutcome.FILLED)):
             m.d.comb += after.units.eq(before.units + Mux(sold, -1, 1))
         with m.If(late.done | late.returned):
@@ -682,8 +694,7 @@ class SpreadTrigger(wiring.Component):
             fired_write.data.eq(Mux(self._decided.valid, self._decided.state, Mux(sweeping, 0, had))),
             fired_write.en.eq(self._decided.valid | sweeping | late.rewritten),
             used_write.addr.eq(place),
-            used_write.data.eq(Mux(late.done & ~sweeping, so_far + 1, 0)),
-            used_write.en.eq(sweeping | late.rewritten | (late.done & (so_far != _MOST_USED))),
+            used_write.en.eq(sweeping | late.rewritten | late.done),
             started_write.addr.eq(late.pair),
             started_write.data.eq(late.cycle),
             started_write.en.eq(late.done),
@@ -693,6 +704,10 @@ class SpreadTrigger(wiring.Component):
             latched_read.addr.eq(self.request.payload.pair),
             self.allowed.eq(self._enabled & ~latched_read.data),
         ]
+        with m.If(late.done & ~sweeping):
+            m.d.comb += used_write.data.triggers.eq(so_far.triggers + (so_far.triggers != _MOST_USED))
+            with m.If(late.rejected):
+                m.d.comb += used_write.data.rejects.eq(so_far.rejects + (so_far.rejects != _MOST_REJECTS))
         with m.If(~self._decided.valid):
             m.d.comb += fired_write.data.disarmed.eq(0)
         return ended_read.data, cooling_read.data, started_read.data
@@ -729,6 +744,7 @@ class SpreadTrigger(wiring.Component):
         covered = Mux(selling, spread.covers_sale, spread.covers_purchase)
         causes = {
             Miss.ALLOWANCE: spread.spent,
+            Miss.REJECTS: spread.refused,
             Miss.PENDING: spread.pending,
             Miss.COOLDOWN: spread.resting,
             Miss.MAX_UNITS: at_most,

@@ -11,7 +11,7 @@ from hdl.control.parameter_sets import ParameterSets
 from hdl.spec.registers import RISK, STRATEGY, Access
 from hdl.spec.statistics import HIGHEST_SPREAD
 from sim.twin.trade import state as at
-from sim.twin.trade.gate import VERDICT, same_window, tokens_used
+from sim.twin.trade.gate import REPORT_COUNTED, VERDICT, count_report, report_window, same_window, tokens_used
 from sim.twin.trade.pairs import LEAD
 from sim.twin.trade.portfolio import STANDS, bring, sum_at, too_much
 
@@ -102,10 +102,15 @@ class Change:
         bring(state, last + 1)
         self._tokens(last)
         self._windows(last)
+        counts = self._reports(last)
         for name, value in self.wanted.settings.items():
             if name in at.SETTINGS:
                 numbers[at.SETTINGS.index(name)] = value
         self._loss(last)
+        for kind, told in counts.items():
+            if told:
+                # It counts by the new window already.
+                count_report(numbers, kind, last)
         for slot, limits in self.wanted.limits.items():
             state.slots[slot, : len(limits)] = [limits[name] for name in at.LIMIT_ROW[: len(limits)]]
         for number, row in self.wanted.pairs.items():
@@ -167,8 +172,22 @@ class Change:
                 slot[at.KEPT_SINCE] = last + 1
             else:
                 slot[at.KEPT_COUNT] = 0
-        counted = 1 + ((last + 1 - int(numbers[at.WINDOWS_FROM])) % old if old else 0)
-        numbers[at.WINDOWS_FROM] = last + 2 - (counted if counted < new else 0)
+        numbers[at.WINDOWS_FROM] = _windows_from(int(numbers[at.WINDOWS_FROM]), old, new, last)
+
+    def _reports(self, last: int) -> dict[int, bool]:
+        """And those of the window of rejects and cancels. What was told in the last clock is taken out: whether there was some,
+        by where the kind's numbers begin."""
+        numbers = self._state.numbers
+        told = {}
+        for kind in (at.REJECTS_TOLD, at.CANCELS_TOLD):
+            told[kind] = bool(numbers[kind + 1] == last)
+            count, clock = numbers[kind + 2 : kind + 4] if told[kind] else numbers[kind : kind + 2]
+            same = report_window(numbers, clock + REPORT_COUNTED) == report_window(numbers, last + 1)
+            # As of the new set's first clock.
+            numbers[kind], numbers[kind + 1] = count if same else 0, last + 1 - REPORT_COUNTED
+        old, new = int(numbers[at.REPORT_RATE_WINDOW]), self.wanted.settings["report_rate_window"]
+        numbers[at.REPORTS_FROM] = _windows_from(int(numbers[at.REPORTS_FROM]), old, new, last)
+        return told
 
     def _loss(self, last: int) -> None:
         """The new limit looks at every sum from the next clock on."""
@@ -181,6 +200,12 @@ class Change:
             numbers[at.LOSS_FROM] = last + 3
         elif too_much(numbers):
             numbers[at.LOSS_FROM] = max(last + 3, numbers[at.P_JOB] + STANDS)
+
+
+def _windows_from(begin: int, old: int, new: int, last: int) -> int:
+    """From when windows of the new length count: the clocks of the one under way count on."""
+    counted = 1 + ((last + 1 - begin) % old if old else 0)
+    return last + 2 - (counted if counted < new else 0)
 
 
 _ENDED = 3

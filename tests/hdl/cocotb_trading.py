@@ -45,6 +45,7 @@ LIMITS = {
     "max_short": 250,
     "collar": 50_000,
     "collar_bps": 500,
+    "located": 1 << 20,
 }
 REFERENCE = 1_000_000
 NARROW = Touch(1_000_000, 500, 1_000_100, 500)
@@ -473,7 +474,9 @@ async def random_trading_keeps_every_limit(dut):
     bench = Bench(dut)
     seen: Counter = Counter()
     for _ in range(5):
-        await bench.start()
+        # What was sold short before outlives a reset.
+        shorts = max(bench.accounts.exposure(slot)["shorts"] for slot in range(GEOMETRY.slots))
+        await bench.start(located=shorts + rng.choice((300, 4_000)))
         await bench.open_market()
         bench.refresh()
         numbers: dict[int, list[int]] = {}
@@ -511,6 +514,7 @@ async def random_trading_keeps_every_limit(dut):
             bench.seen["order"].clear()
             for slot in bench.world.slots.values():
                 assert slot.position + slot.open_buys <= slot.max_long and slot.position - slot.open_sells >= -slot.max_short
+                assert slot.shorts <= slot.located
             for order in [order for order in bench.accounts.orders.values() if not order.ended]:
                 if rng.random() < 0.6:
                     if order.state == OrderState.SENT:
@@ -545,6 +549,54 @@ async def random_trading_keeps_every_limit(dut):
     assert all(
         seen[reason] for reason in (Refusal.LONG_LIMIT, Refusal.SHORT_LIMIT, Refusal.REDUCE_ONLY, Refusal.COLLAR, Refusal.CROSSED)
     ), seen
+    assert seen[Refusal.LOCATE] > 5, seen
+
+
+@cocotb.test()
+async def nothing_leaves_while_too_much_is_rejected_or_canceled(dut):
+    """From the clock on in which that shows, until the window ends."""
+    bench = Bench(dut)
+    window = 4_000
+    for kind, register, reason in (
+        ("J", "reject_rate_orders", Refusal.REJECT_RATE),
+        ("D", "reject_rate_orders", Refusal.REJECT_RATE),
+        ("C", "cancel_rate_orders", Refusal.CANCEL_RATE),
+    ):
+        await bench.start(max_long=10_000, max_short=10_000)
+        await bench.open_market()
+        await bench.change(1, NARROW)
+        # What ended as the bench began is of another window.
+        bench.set("report_rate_window", 1)
+        await bench.step(3)
+        bench.set("report_rate_window", window)
+        began = bench.cycle
+        bench.set(register, 3)
+        for attempt in range(2):
+            await bench.change(0, NARROW)
+            await bench.change(0, HIGH)
+            [(_, pair)] = bench.book_sent()
+            first, second = (bench.accounts.orders[leg["user_ref_num"]] for leg in pair["legs"])
+            # Both of the first pair, and of the second pair one; there canceled in part.
+            part = 1 if kind == "C" and attempt else first.sent
+            for order, quantity in ((first, part),) if attempt else ((first, first.sent), (second, second.sent)):
+                await bench.report("A" if kind == "D" else kind, order, quantity, order_state="D" if kind == "D" else "L")
+            for order in (first, second):
+                if not order.ended:
+                    await bench.report("E", order, order.open)
+        await bench.step(SETTLED)
+        await bench.change(2, NARROW)
+        for expected in (1 << reason, 0):
+            bench.taken("verdict_event")
+            await bench.change(2, HIGH)
+            found = {verdict["refusals"] & ~(1 << Refusal.OTHER_LEG) for _, verdict in bench.taken("verdict_event")}
+            assert found == {expected}, (kind, found)
+            assert len(bench.book_sent()) == (not expected)
+            await bench.change(2, NARROW)
+            if expected:
+                assert bench.cycle - began < window
+                await bench.step(began + window - bench.cycle)
+        bench.set(register, 0)
+        bench.set("report_rate_window", 0)
 
 
 @cocotb.test()

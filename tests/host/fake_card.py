@@ -8,6 +8,7 @@ from typing import Any
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import TradingState
 from hdl.spec.registers import (
+    CARD_LIMITS,
     LEDGER_VIEWS,
     REARM_KEYS,
     VIEW_WORDS,
@@ -74,6 +75,9 @@ class FakeCard:
     def _commit(self, wanted: int) -> None:
         if wanted != self.read("risk", "epoch") + 1:
             return self._refuse("commits_wrong_epoch")
+        ceilings = self.rows.get(("risk", "ceilings", 0), {})
+        if any(self.read("risk", name) > ceilings.get(name, 1 << 64) for name in CARD_LIMITS):
+            return self._refuse("commits_above_ceiling")
         if self._broken or self._fresh != {"pairs": self.geometry.pairs, "limits": self.geometry.slots}:
             return self._refuse("commits_incomplete")
         self.registers["risk", "epoch"] = wanted
@@ -126,7 +130,7 @@ class FakeCard:
                 self._fresh["pairs"] = 0
             self._broken &= table != "limits" or row != 0
         ceilings = self.rows.get(("risk", "ceilings", 0), {})
-        above = table == "limits" and any(columns[name] > ceiling for name, ceiling in ceilings.items())
+        above = table == "limits" and any(columns.get(name, 0) > ceiling for name, ceiling in ceilings.items())
         if above or (table == "ceilings" and ceilings):
             self._broken |= table == "limits"
             return self._refuse("limits_refused")

@@ -188,6 +188,14 @@ DAYS = {
         | {"collar_usd": USD("0.2"), "collar_bps": 40},
     ),
     "no reference": Day(brings="no_reference", limits={"reference_usd": USD(0)}, risk={"ignore_market_hours": True}),
+    "locates": Day(brings="locate", limits={"located_shares": 200}, pairs={"max_units": 5}),
+    "rejects": Day(
+        brings="reject_rate cancel_rate rejects",
+        moods=Moods(reject=250, dead=150, part=100),
+        pairs={"max_units": 40, "max_rejects": 2}, limits=WIDE,
+        risk={"reject_rate_orders": 3, "cancel_rate_orders": 2, "report_rate_window_us": USD(300)},
+    ),
+    "canary": Day(brings="canary", risk={"canary_shares": 100}),
     "loss": Day(brings="loss reduce_only", risk={"max_loss_usd": USD(1)}),
     "unkind": Day(
         brings="pair_disabled",

@@ -56,7 +56,7 @@ def test_pair_becomes_device_integers(tmp_path: Path) -> None:
     assert row == {
         "enabled": 1, "weight_a": 4096, "weight_b": 6144,
         "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
-        "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0,
+        "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0, "max_rejects": 0,
         "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0,
     }  # fmt: skip
     assert loaded.mode is Mode.LIVE
@@ -161,7 +161,7 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
             (
                 "pairs[0].colour: unknown key; allowed are name, leg_a, leg_b, enabled, weight_a, weight_b, upper_usd, "
                 "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks, "
-                "max_triggers, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
+                "max_triggers, max_rejects, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
             ),
         ),
     ],
@@ -248,19 +248,34 @@ max_long_shares = 10_000
 max_short_shares = 10_000
 collar_usd = 10
 collar_bps = 300
+max_gross_usd = 2_000_000
+max_net_usd = 1_000_000
+max_loss_usd = 5_000
+max_open_orders = 8
+rate_tokens = 50
+"""
+BELOW = """
+[risk]
+max_gross_usd = 2_000_000
+max_net_usd = 1_000_000
+max_loss_usd = 5_000
+max_open_orders = 8
+rate_tokens = 50
 """
 
 
 def test_ceilings_and_what_they_are_held_against_are_the_same_columns(tmp_path: Path) -> None:
-    loaded = load(tmp_path, PAIR + CEILINGS)
+    loaded = load(tmp_path, PAIR + CEILINGS + BELOW)
     assert loaded.ceilings is not None
     row = config.ceilings_row(loaded.ceilings)
-    # Every default is just allowed.
+    # Every default of a symbol is just allowed, and what the file says of the whole card.
     assert row == {
         "max_quantity": 1_000, "max_notional": 5_000_000_000, "max_long": 10_000, "max_short": 10_000,
         "collar": 100_000, "collar_bps": 300,
+        "max_gross": 20_000_000_000, "max_net": 10_000_000_000, "max_loss": 50_000_000, "max_open_orders": 8, "rate_tokens": 50,
     }  # fmt: skip
-    assert row == {name: config.limit_row(loaded.limits["AAPL"])[name] for name in row}
+    held = config.limit_row(loaded.limits["AAPL"]) | config.risk_registers(loaded.risk, LARGE)
+    assert row == {name: held[name] for name in row}
     assert load(tmp_path, PAIR).ceilings is None
 
 
@@ -276,17 +291,41 @@ def test_ceilings_and_what_they_are_held_against_are_the_same_columns(tmp_path: 
     ],
 )
 def test_a_limit_above_its_ceiling_is_refused_with_both(tmp_path: Path, key: str, value: str, allowed: str) -> None:
-    text = f'{PAIR}{CEILINGS}[[limits]]\nsymbol = "MSFT"\n[[limits]]\nsymbol = "AAPL"\n{key} = {value}\n'
+    text = f'{PAIR}{CEILINGS}{BELOW}[[limits]]\nsymbol = "MSFT"\n[[limits]]\nsymbol = "AAPL"\n{key} = {value}\n'
     assert problems(tmp_path, text) == [
         f"limits[1].{key}: {value} was given; allowed are {allowed}, its ceiling in ceilings.{key}"
     ]
 
 
 def test_a_default_above_its_ceiling_is_refused_too(tmp_path: Path) -> None:
-    text = PAIR + CEILINGS.replace("collar_bps = 300", "collar_bps = 200") + '[[limits]]\nsymbol = "MSFT"\ncollar_bps = 200\n'
+    text = PAIR + BELOW + CEILINGS.replace("collar_bps = 300", "collar_bps = 200")
+    text += '[[limits]]\nsymbol = "MSFT"\ncollar_bps = 200\n'
     [problem] = problems(tmp_path, text)
     assert problem.startswith('pairs[0].leg_a: "AAPL" has no limits of its own; of the default collar_bps: 300 was given; ')
     assert problem.endswith("allowed are 0 to 200, its ceiling in ceilings.collar_bps")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "ceiling"),
+    [
+        ("max_gross_usd", "2000000.0001", "2000000"),
+        ("max_net_usd", "1000001", "1000000"),
+        ("max_loss_usd", "5001", "5000"),
+        ("max_open_orders", "9", "8"),
+        ("rate_tokens", "51", "50"),
+    ],
+)
+def test_a_limit_of_the_whole_card_above_its_ceiling_is_refused(tmp_path: Path, key: str, value: str, ceiling: str) -> None:
+    lines = [line for line in BELOW.splitlines() if not line.startswith(key)]
+    text = PAIR + CEILINGS + "\n".join([*lines, f"{key} = {value}"]) + "\n"
+    assert problems(tmp_path, text) == [
+        f"risk.{key}: {value} was given; allowed are 0 to {ceiling}, its ceiling in ceilings.{key}"
+    ]
+
+
+def test_without_a_risk_table_the_defaults_are_held_against_ceilings(tmp_path: Path) -> None:
+    found = problems(tmp_path, PAIR + CEILINGS)
+    assert len(found) == 5 and all(problem.startswith("[risk] is missing; of the default ") for problem in found)
 
 
 def test_ceilings_are_given_whole(tmp_path: Path) -> None:
@@ -306,6 +345,10 @@ def test_ceilings_are_given_whole(tmp_path: Path) -> None:
         ("slot_rate_window_us = -1", "slot_rate_window_us: -1 was given; allowed are 0 to 27487790 in steps of 0.1"),
         ("slot_rate_orders = 65536", "slot_rate_orders: 65536 was given; allowed are 0 to 65535"),
         ("max_open_orders = -1", "max_open_orders: -1 was given; allowed are 0 to 65535"),
+        ("reject_rate_orders = 4096", "reject_rate_orders: 4096 was given; allowed are 0 to 4095"),
+        ("cancel_rate_orders = -1", "cancel_rate_orders: -1 was given; allowed are 0 to 4095"),
+        ("report_rate_window_us = 0.05", "report_rate_window_us: 0.05 was given; allowed are 0 to 27487790 in steps of 0.1"),
+        ("canary_shares = 1048576", "canary_shares: 1048576 was given; allowed are 0 to 1048575"),
         *(
             (
                 f"max_{name}_usd = {value}",
@@ -329,7 +372,7 @@ def test_the_longest_times_are_clocks_a_register_holds(tmp_path: Path, preset: s
     assert max(found) < 1 << 32
     # What is not 0 never becomes it.
     assert config.risk_registers(config.Risk(stale_after_ms=Decimal("0.001")), geometry)["stale_after"] > 0
-    for name in ("duplicate_window", "slot_rate_window"):
+    for name in ("duplicate_window", "slot_rate_window", "report_rate_window"):
         for text in ("0.1", "27487790"):
             register = config.risk_registers(config.Risk(**{f"{name}_us": Decimal(text)}), geometry)[name]
             assert 0 < register < 1 << 32
@@ -338,6 +381,7 @@ def test_the_longest_times_are_clocks_a_register_holds(tmp_path: Path, preset: s
 def test_limits_of_all_symbols_reach_the_registers(tmp_path: Path) -> None:
     text = "max_gross_usd = 1_000_000\nmax_net_usd = 250_000.5\nmax_loss_usd = 0\nmax_open_orders = 0\n"
     text += "duplicate_window_us = 0.2\nslot_rate_orders = 5\nslot_rate_window_us = 10\n"
+    text += "reject_rate_orders = 3\ncancel_rate_orders = 4095\nreport_rate_window_us = 2\n"
     registers = config.risk_registers(load(tmp_path, f"[risk]\n{text}").risk, PRESETS["versa"])
     assert registers.items() >= {
         "max_gross": 10_000_000_000,
@@ -347,6 +391,9 @@ def test_limits_of_all_symbols_reach_the_registers(tmp_path: Path) -> None:
         "duplicate_window": 25,
         "slot_rate_orders": 5,
         "slot_rate_window": 1_250,
+        "reject_rate_orders": 3,
+        "cancel_rate_orders": 4_095,
+        "report_rate_window": 250,
     }.items()
 
 
@@ -355,6 +402,25 @@ def test_a_file_that_says_nothing_stops_nothing_more_than_before(tmp_path: Path)
     registers = config.risk_registers(load(tmp_path, "[risk]\n").risk, PRESETS["versa"])
     assert all(registers[name] > 1_024 * 10_000 * 1_999_999_900 for name in ("max_gross", "max_net", "max_loss"))
     assert (registers["max_open_orders"], registers["duplicate_window"], registers["slot_rate_orders"]) == (65_535, 0, 0)
+    assert (registers["reject_rate_orders"], registers["cancel_rate_orders"], config.Risk().canary_shares) == (0, 0, 0)
+
+
+def test_nothing_is_located_that_no_file_says(tmp_path: Path) -> None:
+    """The one limit that is none by default: a short sale needs somebody who said so."""
+    loaded = load(tmp_path, PAIR)
+    assert {config.limit_row(limit)["located"] for limit in loaded.limits.values()} == {0}
+    given = load(tmp_path, PAIR + '[[limits]]\nsymbol = "AAPL"\nlocated_shares = 16_777_215\n')
+    assert config.limit_row(given.limits["AAPL"])["located"] == (1 << 24) - 1
+    text = PAIR + '[[limits]]\nsymbol = "AAPL"\nlocated_shares = 16_777_216\n'
+    assert problems(tmp_path, text) == ["limits[0].located_shares: 16777216 was given; allowed are 0 to 16777215"]
+
+
+def test_slices_of_a_liquidation_are_no_more_than_a_canary_lets_through(tmp_path: Path) -> None:
+    text = PAIR + "[risk]\ncanary_shares = 9\n[liquidation]\nslice_shares = "
+    assert load(tmp_path, text + "9\n").risk.canary_shares == 9
+    assert problems(tmp_path, text + "10\n") == [
+        "liquidation.slice_shares: 10 was given; allowed are 1 to 9, canary_shares"
+    ]
 
 
 def test_line_b_is_a_group_and_a_port(tmp_path: Path) -> None:
@@ -389,8 +455,10 @@ def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
     loaded = load(tmp_path, PAIR)
     [pair] = loaded.pairs
     assert config.beyond_a_set(loaded, loaded) == []
-    tuned = pair.model_copy(update={"upper_usd": Decimal(2), "weight_a": Decimal(3), "enabled": False, "max_triggers": 3})
-    limits = {symbol: limit.model_copy(update={"max_long_shares": 1}) for symbol, limit in loaded.limits.items()}
+    update = {"upper_usd": Decimal(2), "weight_a": Decimal(3), "enabled": False, "max_triggers": 3, "max_rejects": 2}
+    tuned = pair.model_copy(update=update)
+    update = {"max_long_shares": 1, "located_shares": 7}
+    limits = {symbol: limit.model_copy(update=update) for symbol, limit in loaded.limits.items()}
     risk = config.Risk(max_gross_usd=Decimal(5), stale_after_ms=Decimal(1))
     assert config.beyond_a_set(loaded, replace(loaded, pairs=(tuned,), limits=limits, risk=risk)) == []
     for changed, key in (
@@ -400,6 +468,7 @@ def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
         (replace(loaded, slots=loaded.slots[:1]), "slots"),
         (replace(loaded, limits={}), "[[limits]]: symbols"),
         (replace(loaded, risk=config.Risk(watchdog_ms=5)), "[risk] watchdog_ms"),
+        (replace(loaded, risk=config.Risk(canary_shares=5)), "[risk] canary_shares"),
         (
             replace(loaded, limits={**loaded.limits, "AAPL": config.Limit(symbol="AAPL", reference_usd=Decimal(9))}),
             "[[limits]] AAPL: reference_usd",

@@ -132,6 +132,11 @@ CEILINGS = config.Ceilings(
     max_short_shares=10_000,
     collar_usd=Decimal(10),
     collar_bps=300,
+    max_gross_usd=config.Risk().max_gross_usd,
+    max_net_usd=config.Risk().max_net_usd,
+    max_loss_usd=config.Risk().max_loss_usd,
+    max_open_orders=65_535,
+    rate_tokens=100,
 )
 
 
@@ -166,6 +171,14 @@ def test_a_row_of_limits_the_card_refuses_is_an_error_that_names_the_symbol(conf
     limits = dict(configuration.limits) | {"IBM": config.Limit(symbol="IBM", max_long_shares=10_001)}
     with pytest.raises(CardError, match="refused the limits of IBM: they are above its ceilings"):
         Loader(card).load(replace(configuration, limits=limits, ceilings=CEILINGS), Feed(), OrderSession())
+    assert card.registers["risk", "trading_state"] == TradingState.HALTED
+
+
+def test_a_limit_of_the_whole_card_that_it_refuses_is_an_error(configuration: config.Configuration) -> None:
+    card = FakeCard()
+    risk = configuration.risk.model_copy(update={"rate_tokens": 101})
+    with pytest.raises(CardError, match="did not begin epoch 1, it is at 0: a limit of the whole card is above its ceiling"):
+        Loader(card).load(replace(configuration, risk=risk, ceilings=CEILINGS), Feed(), OrderSession())
     assert card.registers["risk", "trading_state"] == TradingState.HALTED
 
 

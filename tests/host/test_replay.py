@@ -251,9 +251,11 @@ slippage_ticks = 1
 [[limits]]
 symbol = "AAA"
 reference_usd = 20
+located_shares = 5000
 [[limits]]
 symbol = "BBB"
 reference_usd = 19
+located_shares = 5000
 [strategy]
 cooldown_us = 1
 """
@@ -374,6 +376,10 @@ WATCHED = """
 [risk]
 watchdog_ms = 1
 stale_after_ms = 1
+max_gross_usd = 100_000
+max_net_usd = 100_000
+max_loss_usd = 100_000
+max_open_orders = 100
 [ceilings]
 max_quantity_shares = 1000
 max_notional_usd = 500000
@@ -381,6 +387,11 @@ max_long_shares = 10000
 max_short_shares = 10000
 collar_usd = 10
 collar_bps = 300
+max_gross_usd = 100_000
+max_net_usd = 100_000
+max_loss_usd = 100_000
+max_open_orders = 100
+rate_tokens = 100
 """
 
 

@@ -55,6 +55,7 @@ def pair_row(rng: random.Random) -> dict[str, int]:
         "max_units": rng.choice((1, 3, 50)),
         "slippage": rng.choice((0, 1, 3)),
         "max_triggers": rng.choice((0, 0, 4)),
+        "max_rejects": rng.choice((0, 1, 2)),
     }
 
 
@@ -68,6 +69,7 @@ def limit_row(rng: random.Random) -> dict[str, int]:
         "reference": rng.choice((0, *(1_000_000,) * 7)),
         "collar": rng.choice((300, *(50_000,) * 7)),
         "collar_bps": rng.choice((5, *(500,) * 7)),
+        "located": rng.choice((100, 500, 1 << 23)),
     }
 
 
@@ -85,6 +87,10 @@ def settings(rng: random.Random) -> dict[str, int]:
         "slot_rate_orders": rng.choice((0, 3)),
         "slot_rate_window": rng.choice((0, 701)),
         "stale_after": rng.choice((0, 30)),
+        "reject_rate_orders": rng.choice((0, 1, 2)),
+        "cancel_rate_orders": rng.choice((0, 1, 2)),
+        "report_rate_window": rng.choice((503, 997)),
+        "canary_quantity": rng.choice((0, 0, 150)),
         "trading_state": int(TradingState.ACTIVE),
         "session_up": 1,
     }
@@ -133,6 +139,8 @@ class Bench(Stepper):
         self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
         self.open: dict[int, int] = {}
         self.matches: dict[int, int] = {}
+        self.fresh: set[int] = set()
+        """Orders no report has told of."""
         self.free_from = 0
         await self._load()
 
@@ -282,8 +290,10 @@ class Bench(Stepper):
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
         kind = rng.choice("EEEEEEEECDPIRT" if rng.random() < 0.995 else "AMXJB")
+        kind = "J" if number in self.fresh and rng.random() < 0.15 else kind
         if number in self.matches and rng.random() < (0.05 if number in self.open else 0.99):
             kind = rng.choice("IB")
+        self.fresh.discard(number)
         quantity = left if rng.random() < 0.8 else rng.randint(1, left)
         given = {"type": ord(kind), "user_ref_num": number, "quantity": quantity, "price": 1_000_000 + 100 * rng.randrange(-3, 4)}
         given |= {"match_number": rng.getrandbits(40), "reason": rng.getrandbits(8), "order_state": ord(rng.choice("LLLD"))}
@@ -301,7 +311,9 @@ class Bench(Stepper):
         for at, order in self.seen["order"]:
             if at == now - 1:
                 self.free_from = at + (SINGLE_CLOCKS if order["single"] else ORDER_CLOCKS)
-                self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"][: 2 - order["single"]]}
+                legs = order["legs"][: 2 - order["single"]]
+                self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in legs}
+                self.fresh |= {leg["user_ref_num"] for leg in legs}
         self.set("transmitter_ready", int(self.free_from <= now))
         for at, state in self.seen["order_state_event"]:
             if at == now - 1 and state["user_ref_num"] in self.open:

@@ -4,9 +4,9 @@ from hdl.trading import TradingCore
 from tests.sim.cocotb_trading_twin import GEOMETRY
 from tests.support.bench import run_cocotb
 
-BRINGS = {0: "integrity stale off_tick", 1: "duplicate short_limit", 3: "integrity", 7: "cooldown long_limit"}
+BRINGS = {0: "cancel_rate locate off_tick", 1: "locate slot_rate stale", 2: "cancel_rate rejects", 3: "integrity off_tick"}
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 5: "host_order slot_rate"}
+BRINGS_WITH_SETS = {4: "host_order canary duplicate long_limit", 5: "host_order reject_rate cancel_rate locate rejects"}
 """The same of rounds in which sets change and the host gives orders."""
 
 

@@ -8,12 +8,15 @@ from typing import Any
 
 from hdl.spec import itch
 from hdl.spec.reasons import Mode
+from hdl.spec.registers import CARD_LIMITS
 from host.config import Configuration, Limit, Pair, Risk, Slot, Strategy
 from host.framing import Feed, Framer
 from host.loader import Loader, OrderSession
 from sim.card import SimulatedCard
 
 DOLLAR = 10_000
+NO_CARD_CEILINGS = {name: (1 << bits) - 1 for name, bits in CARD_LIMITS.items()}
+"""Columns of a row of ceilings that stop nothing."""
 LOCATES = {"AAA": 11, "BBB": 22}
 PAIR = Pair(
     leg_a="AAA",
@@ -32,7 +35,8 @@ PAIR = Pair(
 
 def limit(symbol: str, **changes: Any) -> Limit:
     """Limits wide enough for the pair, changed as given."""
-    return Limit(**{"symbol": symbol, "reference_usd": {"AAA": Decimal(100), "BBB": Decimal(50)}[symbol]} | changes)
+    reference = {"AAA": Decimal(100), "BBB": Decimal(50)}[symbol]
+    return Limit(**{"symbol": symbol, "reference_usd": reference, "located_shares": 1_000_000} | changes)
 
 
 @dataclass

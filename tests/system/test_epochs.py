@@ -16,7 +16,7 @@ from host.config import Configuration
 from host.framing import Feed
 from host.loader import Loader, OrderSession
 from sim.card import SimulatedCard
-from tests.support.desk import CONFIGURATION, Desk
+from tests.support.desk import CONFIGURATION, DOLLAR, NO_CARD_CEILINGS, Desk
 
 PUSH_CLOCKS = 16_700
 """Of a set of 512 pairs and 128 symbols, written, checked and in force; 50 ms are 6,250,000."""
@@ -143,8 +143,8 @@ def test_a_row_above_a_ceiling_keeps_the_whole_set_out(card: SimulatedCard) -> N
     desk = Desk(card)
     desk.touch()
     row = config.limit_row(desk.configuration.limits["AAA"])
-    del row["enabled"]
-    card.write_row("risk", "ceilings", 0, **row)
+    del row["enabled"], row["located"]
+    card.write_row("risk", "ceilings", 0, **row, **NO_CARD_CEILINGS)
     higher = desk.configuration.limits["BBB"].model_copy(update={"max_long_shares": row["max_long"] + 1})
     with pytest.raises(CardError, match="the card refused the limits of BBB"):
         desk.loader.push(replace(tuned(desk.configuration, enabled=False), limits={**desk.configuration.limits, "BBB": higher}))
@@ -154,6 +154,25 @@ def test_a_row_above_a_ceiling_keeps_the_whole_set_out(card: SimulatedCard) -> N
     card.run(300)
     assert card.read("status", "commits_incomplete") == 1
     assert rise(desk, 6) == 1
+
+
+def test_a_limit_of_the_whole_card_above_its_ceiling_keeps_the_set_out(card: SimulatedCard) -> None:
+    desk = Desk(card)
+    desk.touch()
+    row = config.limit_row(desk.configuration.limits["AAA"])
+    del row["enabled"], row["located"]
+    card.write_row("risk", "ceilings", 0, **row, **NO_CARD_CEILINGS | {"max_gross": 500_000 * DOLLAR})
+    for gross, taken in ((500_001, False), (500_000, True), (500_001, False)):
+        risk = desk.configuration.risk.model_copy(update={"max_gross_usd": Decimal(gross)})
+        before = desk.loader.epoch
+        if taken:
+            assert desk.loader.push(replace(desk.configuration, risk=risk)) == before + 1
+        else:
+            with pytest.raises(CardError, match="a limit of the whole card is above its ceiling"):
+                desk.loader.push(replace(desk.configuration, risk=risk))
+            assert desk.loader.epoch == before
+    assert card.read("status", "commits_above_ceiling") == 2
+    assert card.read("status", "commits_incomplete") == 0
 
 
 def test_a_push_of_512_pairs_takes_little_of_the_cards_time() -> None:

@@ -21,6 +21,11 @@ CEILINGS = Ceilings(
     max_short_shares=10_000,
     collar_usd=Decimal(10),
     collar_bps=300,
+    max_gross_usd=Risk().max_gross_usd,
+    max_net_usd=Risk().max_net_usd,
+    max_loss_usd=Risk().max_loss_usd,
+    max_open_orders=65_535,
+    rate_tokens=100,
 )
 
 

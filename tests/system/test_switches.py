@@ -13,7 +13,7 @@ from host.card import CardError
 from host.exposure import read_sums
 from sim.card import SimulatedCard
 from sim.tcp import Connection, Endpoint
-from tests.support.desk import Desk
+from tests.support.desk import NO_CARD_CEILINGS, Desk
 
 
 def state(card: SimulatedCard) -> TradingState:
@@ -91,7 +91,7 @@ def test_a_limit_above_its_ceiling_is_not_taken_over(card: SimulatedCard) -> Non
     desk = Desk(card)
     desk.touch()
     row = {"max_quantity": 1_000, "max_notional": 10**12, "max_long": 10_000, "max_short": 10_000}
-    row |= {"collar": 100_000, "collar_bps": 1_000}
+    row |= {"collar": 100_000, "collar_bps": 1_000} | NO_CARD_CEILINGS
     card.write_row("risk", "ceilings", 0, **row)
     assert card.read("risk", "ceilings_locked") == 1
     limits = dict(desk.configuration.limits)

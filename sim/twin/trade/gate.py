@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hdl.order.order_transmitter import FORM_BYTES, ORDER_BYTES
 from hdl.order.segment_template import Form
+from hdl.risk.report_rates import COUNT_BITS
 from hdl.spec import network
 from hdl.spec.events import NO_PAIR
 from hdl.spec.reasons import Miss, Mode, Refusal
@@ -29,6 +30,9 @@ BARE_CLOCKS = _AROUND + max(FORM_BYTES[Form.BARE], network.MINIMUM_FRAME)
 _GATE_BUSY, _HOST_ORDER = int(Miss.GATE_BUSY), int(Miss.HOST_ORDER)
 _LIVE, _SHADOW = int(Mode.LIVE), int(Mode.SHADOW)
 _MOST_COUNT = 0xFFFF
+_MOST_REPORTS = (1 << COUNT_BITS) - 1
+REPORT_COUNTED, _REPORT_SEEN = 2, 3
+"""Clocks from a report's booking to the one whose window it counts in, and to the first in which the gate sees the count."""
 
 _R = {reason.name: 1 << reason for reason in Refusal}
 _KILLED, _HALTED, _REDUCE_ONLY, _MODE_OFF = _R["KILLED"], _R["HALTED"], _R["REDUCE_ONLY"], _R["MODE_OFF"]
@@ -39,7 +43,8 @@ _STOCK_HALTED, _MARKET_CLOSED, _CROSSED = _R["STOCK_HALTED"], _R["MARKET_CLOSED"
 _TRANSMITTER_BUSY, _SESSION_DOWN, _LEDGER_FULL = _R["TRANSMITTER_BUSY"], _R["SESSION_DOWN"], _R["LEDGER_FULL"]
 _OTHER_LEG, _SHORT_SALE, _STALE, _OFF_TICK = _R["OTHER_LEG"], _R["SHORT_SALE"], _R["STALE"], _R["OFF_TICK"]
 _GROSS, _NET, _LOSS, _OPEN_ORDERS = _R["GROSS"], _R["NET"], _R["LOSS"], _R["OPEN_ORDERS"]
-_DUPLICATE, _SLOT_RATE = _R["DUPLICATE"], _R["SLOT_RATE"]
+_DUPLICATE, _SLOT_RATE, _LOCATE, _CANARY = _R["DUPLICATE"], _R["SLOT_RATE"], _R["LOCATE"], _R["CANARY"]
+_REJECT_RATE, _CANCEL_RATE = _R["REJECT_RATE"], _R["CANCEL_RATE"]
 _REASONS = len(Refusal)
 
 
@@ -160,6 +165,8 @@ def look(state, asked, at, clock, shared):
     growing = worst >= 0 or quantity == 0
     if short and slot[s.RESTRICTED]:
         mask |= _SHORT_SALE
+    if short and slot[s.SHORTS] + quantity > slot[s.LOCATED]:
+        mask |= _LOCATE
     if slot[s.ORDERS] >= numbers[s.MAX_OPEN_ORDERS]:
         mask |= _OPEN_ORDERS
     if slot[s.INTEGRITY] != s.EXACT:
@@ -227,8 +234,14 @@ def same_window(numbers, sent, clock):
 
 @part
 def look_around(state, asked, clock):
-    """Tokens and what all slots come to, three clocks after the request was taken."""
+    """Tokens, what all slots come to and what holds for the whole card, three clocks after the request was taken."""
     numbers = state.numbers
+    whole = 0
+    if reports_reached(numbers, s.REJECTS_TOLD, numbers[s.REJECT_RATE_ORDERS], clock):
+        whole |= _REJECT_RATE
+    if reports_reached(numbers, s.CANCELS_TOLD, numbers[s.CANCEL_RATE_ORDERS], clock):
+        whole |= _CANCEL_RATE
+    canary = numbers[s.CANARY_QUANTITY]
     used = tokens_used(numbers, clock - 1)
     bring(state, clock)
     added = bought = sold = 0
@@ -236,6 +249,9 @@ def look_around(state, asked, clock):
         at = leg * s.LEG_NUMBERS
         weight = asked[s.R_WEIGHT + at]
         added += weight
+        asked[s.R_MASK + at] |= whole
+        if canary and asked[s.R_QUANTITY + at] > canary:
+            asked[s.R_MASK + at] |= _CANARY
         if asked[s.R_SIDE + at]:
             sold += weight
         else:
@@ -250,6 +266,31 @@ def look_around(state, asked, clock):
         if asked[s.R_GROWING + at]:
             asked[s.R_MASK + at] |= _GROSS if too_gross else 0
             asked[s.R_MASK + at] |= _NET if (too_short if asked[s.R_SIDE + at] else too_long) else 0
+
+
+@part
+def report_window(numbers, clock):
+    """Number of the window a clock lies in; one of them begins with `reports_from`."""
+    window = numbers[s.REPORT_RATE_WINDOW]
+    return 0 if window == 0 else (clock - numbers[s.REPORTS_FROM]) // window
+
+
+@part
+def count_report(numbers, at, clock):
+    """A report of a kind was booked; `at` is where the kind's numbers begin."""
+    count, last = numbers[at], numbers[at + 1]
+    again = report_window(numbers, last + REPORT_COUNTED) == report_window(numbers, clock + REPORT_COUNTED)
+    numbers[at + 2], numbers[at + 3] = count, last
+    numbers[at], numbers[at + 1] = min(count + 1, _MOST_REPORTS) if again else 1, clock
+
+
+@part
+def reports_reached(numbers, at, most, clock):
+    """As many reports of a kind as may were booked in the window of the clock before."""
+    # Reports are further apart than it takes to see one.
+    seen = at if numbers[at + 1] + _REPORT_SEEN <= clock else at + 2
+    same = report_window(numbers, numbers[seen + 1] + REPORT_COUNTED) == report_window(numbers, clock - 1)
+    return most != 0 and same and numbers[seen] >= most
 
 
 @part

@@ -8,7 +8,7 @@ from hdl.spec.reasons import Alarm, PairAction, PairOutcome
 from hdl.spec.registers import STRATEGY
 from sim.compiled import apart, part
 from sim.twin.trade import state as s
-from sim.twin.trade.gate import emit, side_code
+from sim.twin.trade.gate import count_report, emit, side_code
 from sim.twin.trade.portfolio import tell
 
 _DONE = 2
@@ -38,8 +38,8 @@ _UNKNOWN_ORDER, _OVERFILL, _UNHANDLED = int(Alarm.UNKNOWN_ORDER), int(Alarm.OVER
 _BROKEN_TRADE = int(Alarm.BROKEN_TRADE)
 _FINE = -1
 _FULL, _NOTHING, _LEGGED = int(PairOutcome.FILLED), int(PairOutcome.NOTHING), int(PairOutcome.LEGGED)
-_ALLOWANCE = next(column for table in STRATEGY.tables for column in table.columns if column.name == "max_triggers")
-_MOST_USED = (1 << _ALLOWANCE.bits) - 2
+_BITS = {column.name: column.bits for table in STRATEGY.tables for column in table.columns}
+_MOST_USED, _MOST_REJECTS = (1 << _BITS["max_triggers"]) - 2, (1 << _BITS["max_rejects"]) - 2
 _SELLING = (1 << int(PairAction.SELL_SPREAD)) | (1 << int(PairAction.SELL_OUT))
 
 
@@ -62,11 +62,12 @@ def enter(state):
         slot = state.slots[row[s.SLOT]]
         slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] += quantity
         slot[s.ORDERS] += 1
+        slot[s.SHORTS] += quantity if row[s.SHORT] else 0
         numbers[s.LIVE] += 1
         told(state, written, s.ENTERED_B if leg else s.ENTERED_A, row[s.SLOT], asked[s.R_PRICE + at])
     if asked[s.R_PAIR] != NO_PAIR:
         pair = state.pairs[asked[s.R_PAIR]]
-        pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE] = 2, 1, 1
+        pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE], pair[s.TALLY_REJECTED] = 2, 1, 1, 0
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
     numbers[s.BUSY_UNTIL] = numbers[s.FSM_FREE] = begin + 1 + 2 * legs
 
@@ -120,7 +121,14 @@ def report(state, clock, given, out):
         alarm(state, clock, number, cause, kind, out)
         return
     traded = kind in (_EXECUTED, _BROKEN)
-    ends = is_open(row) and move(row, kind, given[4], given[6] == _DEAD, state.slots[row[s.SLOT]])
+    rejected = kind == _REJECTED or (kind == _ACCEPTED and given[6] == _DEAD)
+    ends = is_open(row) and move(row, kind, given[4], rejected, state.slots[row[s.SLOT]])
+    if rejected:
+        if row[s.PAIR] != NO_PAIR:
+            state.pairs[row[s.PAIR], s.TALLY_REJECTED] = 1
+        count_report(numbers, s.REJECTS_TOLD, clock)
+    elif kind in (_CANCELED, _SELF_MATCH):
+        count_report(numbers, s.CANCELS_TOLD, clock)
     record = emit(numbers, out, s.OUT_STATE, clock)
     record[2], record[3], record[4], record[5] = number, row[s.OPEN], row[s.SLOT], row[s.PAIR]
     record[6], record[7], record[8] = row[s.STATE], kind, given[7]
@@ -155,10 +163,10 @@ def reload(state, clock, given):
 
 
 @part
-def move(row, kind, quantity, dead, slot):
+def move(row, kind, quantity, rejected, slot):
     """Shares of an open order that are open no more; whether it ended."""
     ended = 0
-    if kind == _REJECTED or (kind == _ACCEPTED and dead):
+    if rejected:
         ended = row[s.OPEN]
     elif kind in (_EXECUTED, _CANCELED, _SELF_MATCH):
         ended = quantity
@@ -171,6 +179,8 @@ def move(row, kind, quantity, dead, slot):
         row[s.STATE] = s.FILLED_ORDER if kind == _EXECUTED else (s.REJECTED if kind == _REJECTED else s.CANCELED)
     slot[s.OPEN_SELLS if row[s.SIDE] else s.OPEN_BUYS] -= ended
     slot[s.ORDERS] -= ends
+    if row[s.SHORT] and kind != _EXECUTED:
+        slot[s.SHORTS] -= ended
     return ends
 
 
@@ -208,8 +218,10 @@ def end(state, row, clock):
     if pair[s.TALLY_ORDERS] == 0:
         outcome = _FULL if pair[s.TALLY_FULL] else (_NOTHING if pair[s.TALLY_NONE] else _LEGGED)
         numbers[s.DONE_CLOCK], numbers[s.DONE_PAIR], numbers[s.DONE_OUTCOME] = clock + _DONE, row[s.PAIR], outcome
-        # The allowance is that of the set in force now.
-        numbers[s.LAST_DONE], numbers[s.DONE_MOST] = clock, pair[s.MAX_TRIGGERS]
+        numbers[s.DONE_REJECTED] = pair[s.TALLY_REJECTED]
+        # The allowance, and the rejects allowed, are those of the set in force now.
+        numbers[s.DONE_MOST], numbers[s.DONE_MOST_REJECTS] = pair[s.MAX_TRIGGERS], pair[s.MAX_REJECTS]
+        numbers[s.LAST_DONE] = clock
 
 
 @apart
@@ -233,6 +245,10 @@ def ended(state):
     if most and row[s.USED_UP] >= most - 1:
         row[s.SPENT] = 1
     row[s.USED_UP] = min(row[s.USED_UP] + 1, _MOST_USED)
+    most = numbers[s.DONE_MOST_REJECTS]
+    if most and numbers[s.DONE_REJECTED] and row[s.REJECTS] >= most - 1:
+        row[s.TOO_MANY_REJECTS] = 1
+    row[s.REJECTS] = min(row[s.REJECTS] + 1, _MOST_REJECTS) if numbers[s.DONE_REJECTED] else 0
     if outcome == _FULL:
         row[s.UNITS] += -1 if _SELLING >> row[s.ACTION] & 1 else 1
     if outcome == _LEGGED:

@@ -19,6 +19,7 @@ _HIGHEST = ouch.HIGHEST_PRICE
 _SELL_SPREAD, _BUY_SPREAD, _BUY_BACK, _SELL_OUT = (int(action) for action in PairAction)
 _PENDING, _COOLDOWN = int(Miss.PENDING), int(Miss.COOLDOWN)
 _SIZE, _MAX_UNITS, _OVERRUN, _ALLOWANCE = int(Miss.SIZE), int(Miss.MAX_UNITS), int(Miss.OVERRUN), int(Miss.ALLOWANCE)
+_REJECTS = int(Miss.REJECTS)
 
 
 # What runs with every change takes pointers: to hand arrays on counts references, which costs more than the rest.
@@ -124,6 +125,8 @@ def judge(state):
     shown_a, shown_b = (a[1], b[3]) if selling else (a[3], b[1])
     if row[s.SPENT]:
         misses[_ALLOWANCE] += 1
+    elif row[s.TOO_MANY_REJECTS]:
+        misses[_REJECTS] += 1
     elif row[s.PENDING]:
         misses[_PENDING] += 1
     elif row[s.COOLING] and clock + 1 - row[s.STARTED] < numbers[s.COOLDOWN]:

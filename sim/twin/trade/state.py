@@ -33,27 +33,30 @@ LIMIT_ROW = (*_columns(RISK, "limits"), "reference")
 # Columns of a pair: its row as the host writes it, then what is remembered.
 (
     SLOT_A, SLOT_B, ENABLED, WEIGHT_A, WEIGHT_B, UPPER, LOWER, EXIT_SHORT, EXIT_LONG, SIZE_A, SIZE_B, MAX_UNITS, SLIPPAGE,
-    MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP,
+    MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP, MAX_REJECTS,
 ) = range(len(PAIR_ROW))  # fmt: skip
 (
     UNITS, ALLOWED, COOLING, STARTED, USED_UP, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
-    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED,
-) = range(len(PAIR_ROW), len(PAIR_ROW) + 21)  # fmt: skip
-PAIR_NUMBERS = len(PAIR_ROW) + 21
-assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[WARMUP] == "warmup", PAIR_ROW
+    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED, TALLY_REJECTED,
+    REJECTS, TOO_MANY_REJECTS,
+) = range(len(PAIR_ROW), len(PAIR_ROW) + 24)  # fmt: skip
+PAIR_NUMBERS = len(PAIR_ROW) + 24
+assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[MAX_REJECTS] == "max_rejects", PAIR_ROW
 
 # Columns of a slot: its limits, then what is remembered.
-(SLOT_ENABLED, MAX_QUANTITY, MAX_NOTIONAL, MAX_LONG, MAX_SHORT, COLLAR, COLLAR_BPS, REFERENCE) = range(len(LIMIT_ROW))
+(SLOT_ENABLED, MAX_QUANTITY, MAX_NOTIONAL, MAX_LONG, MAX_SHORT, COLLAR, COLLAR_BPS, LOCATED, REFERENCE) = range(
+    len(LIMIT_ROW)
+)
 (
     INTEGRITY, HALTED, RESTRICTED, CROSSED, CROSSED_FROM, CROSSED_BEFORE,
     POSITION, OPEN_BUYS, OPEN_SELLS, ORDERS, CASH,
     KNOWN, KEPT_SIDE, KEPT_QUANTITY, KEPT_PRICE, KEPT_CLOCK, KEPT_COUNT,
     ACTIVE, BID, ASK, PAID, HELD, DIRTY, P_POSITION, P_BUYS, P_SELLS, P_CASH,
     PART_PNL, PART_LONG, PART_SHORT, PART_GROSS, KEPT_SINCE,
-    ENTRY_SHARES, ENTRY_NOTIONAL,
-) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 34)  # fmt: skip
-SLOT_NUMBERS = len(LIMIT_ROW) + 34
-assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[COLLAR_BPS] == "collar_bps", LIMIT_ROW
+    ENTRY_SHARES, ENTRY_NOTIONAL, SHORTS,
+) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 35)  # fmt: skip
+SLOT_NUMBERS = len(LIMIT_ROW) + 35
+assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[LOCATED] == "located", LIMIT_ROW
 
 # Columns of an own order's place.
 (
@@ -67,12 +70,14 @@ ORDER_NUMBERS = 15
 SETTINGS = (
     "cooldown", "sample_interval", "mode", "rate_tokens", "rate_interval", "max_gross", "max_net", "max_loss", "max_open_orders",
     "duplicate_window", "slot_rate_orders", "slot_rate_window", "stale_after", "trading_state", "session_up", "market_open",
-    "windows_from", "next_user_ref_num",
+    "windows_from", "next_user_ref_num", "reject_rate_orders", "cancel_rate_orders", "report_rate_window", "canary_quantity",
+    "reports_from",
 )  # fmt: skip
 (
     COOLDOWN, SAMPLE_INTERVAL, MODE, RATE_TOKENS, RATE_INTERVAL, MAX_GROSS, MAX_NET, MAX_LOSS, MAX_OPEN_ORDERS,
     DUPLICATE_WINDOW, SLOT_RATE_ORDERS, SLOT_RATE_WINDOW, STALE_AFTER, TRADING_STATE, SESSION_UP, MARKET_OPEN,
-    WINDOWS_FROM, NEXT_NUMBER,
+    WINDOWS_FROM, NEXT_NUMBER, REJECT_RATE_ORDERS, CANCEL_RATE_ORDERS, REPORT_RATE_WINDOW, CANARY_QUANTITY,
+    REPORTS_FROM,
 ) = range(len(SETTINGS))  # fmt: skip
 
 # Scalars behind the settings.
@@ -99,8 +104,11 @@ _SCALARS = len(SETTINGS)
     # sets and orders of the host: evaluations so far, what a request that came back was told of its pair, when a request of the
     # trigger was offered last, and until when orders of the host are kept out
     EVALUATED, RETURN_MAY, OFFERED_AT, KEPT_OUT, DONE_MOST, LEFT_TOKENS,
-) = range(_SCALARS, _SCALARS + 78)  # fmt: skip
-SCALARS = _SCALARS + 78
+    DONE_REJECTED, DONE_MOST_REJECTS,
+    # of reports that reject, and of those that cancel: how many of the window, the clock of the last, and both before it
+    REJECTS_TOLD, REJECT_AT, REJECTS_BEFORE, REJECT_AT_BEFORE, CANCELS_TOLD, CANCEL_AT, CANCELS_BEFORE, CANCEL_AT_BEFORE,
+) = range(_SCALARS, _SCALARS + 88)  # fmt: skip
+SCALARS = _SCALARS + 88
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
@@ -187,6 +195,7 @@ def trading_of(geometry: Geometry) -> Trading:
     stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
     numbers[[WALK_END, LAST_DONE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT]] = LONG_AGO
+    numbers[[REJECT_AT, REJECT_AT_BEFORE, CANCEL_AT, CANCEL_AT_BEFORE]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots
     numbers[P_JOB] = LONG_AGO

@@ -23,7 +23,7 @@ GEOMETRY = Geometry(slots=3, pairs=5)
 PROVED = Geometry(slots=2, pairs=3)
 JUDGED = Geometry(slots=2, pairs=1)
 """A set of three rows, for proofs that begin with a whole one."""
-PULSES = ("wrong_epoch", "incomplete", "out_of_turn", "swap")
+PULSES = ("wrong_epoch", "incomplete", "above_ceiling", "out_of_turn", "swap")
 
 
 class Bench:
@@ -162,6 +162,20 @@ def test_a_row_above_a_ceiling_spoils_the_set_until_limits_begin_anew() -> None:
     run(story)
 
 
+def test_a_register_above_its_ceiling_keeps_the_set_out_and_spoils_nothing() -> None:
+    async def story(bench: Bench) -> None:
+        bench.ctx.set(bench.sets.registers_above, 1)
+        assert await bench.commit(1) == {"incomplete": 1}
+        await bench.write()
+        assert await bench.commit(2) == {"wrong_epoch": 1}
+        assert await bench.commit(1) == {"above_ceiling": 1}
+        assert bench.state == (0, 0)
+        bench.ctx.set(bench.sets.registers_above, 0)
+        assert await bench.commit(1) == {"swap": 1}
+
+    run(story)
+
+
 def test_nothing_is_taken_while_a_commit_waits() -> None:
     async def story(bench: Bench) -> None:
         for gap in range(16):
@@ -279,8 +293,12 @@ class SetsProof(wiring.Component):
         with m.Elif(sets.take_limits & (self.limits.payload.row == 0)):
             m.d.sync += self._spoiled.eq(0)
         bank, switched, begun = Signal(), Signal(), Signal()
-        m.d.sync += [bank.eq(sets.bank), switched.eq(sets.swap), begun.eq(1)]
+        held, above = Signal(), Signal()
+        m.d.sync += [bank.eq(sets.bank), switched.eq(sets.swap), begun.eq(1), held.eq(sets.hold), above.eq(self.registers_above)]
         m.d.comb += [
+            # It begins to hold with nothing above a ceiling; from then on `frozen` keeps what is written as it is.
+            Assert(~(begun & sets.hold & ~held) | ~above),
+            Assert(~sets.hold | sets.frozen),
             Assert(~sets.swap | (self._written[0] & self._written[1] & ~self._spoiled & ~self.limits_waiting)),
             Assert(~begun | ((bank ^ sets.bank) == switched)),
             # Nothing goes into the bank that is about to be in force.
@@ -302,6 +320,7 @@ def test_a_half_written_set_is_never_in_force() -> None:
 
 
 FAULTS = [
+    ("& complete & ~self.registers_above):", "& complete):"),
     ("& ~broken", ""),
     ("(pairs == self._geometry.pairs) & ", "(pairs != 0) & "),
     ("(limits == self._geometry.slots)", "(limits != 0)"),

@@ -31,6 +31,7 @@ class Own:
     """Match number, shares and price of the last fill, unless it was taken back."""
     broken: int = 0
     """Shares that were filled and taken back."""
+    rejected: bool = False
 
     @property
     def open(self) -> int:
@@ -92,6 +93,7 @@ class Accounts:
             "open_buys": sum(order.open for order in buys if not order.ended),
             "open_sells": sum(order.open for order in sells if not order.ended),
             "orders": sum(not order.ended for order in buys + sells),
+            "shorts": sum(order.filled + order.open for order in buys + sells if order.short),
         }
 
     def outcome(self, pair: int, numbers: tuple[int, int]) -> PairOutcome | None:
@@ -148,6 +150,7 @@ class Accounts:
             order.removed += quantity
         if kind == "J" or (kind == "A" and order_state == "D"):
             order.removed += order.open
+            order.rejected = True
         if order.open:
             order.state = OrderState.LIVE
         else:

@@ -27,7 +27,7 @@ class Bench(Stepper):
             dut,
             Ledger(geometry=GEOMETRY),
             collect=("done", "fill_event", "order_state_event", "alarm_event", "booked", "shown"),
-            pulses=("alarm", "halt"),
+            pulses=("alarm", "halt", "rejected", "canceled"),
             levels=("exposure", "booking", "full", "live", "inspected", "inspected_word", "changes", "reload__ready"),
         )
 
@@ -102,7 +102,7 @@ class Bench(Stepper):
             for event in taken[name]:
                 event.pop("cycle")
         if alarm is not None or kind == "S":
-            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked"))
+            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked", "rejected", "canceled"))
             if alarm is None:
                 assert not taken["alarm"] and not taken["halt"]
                 return None
@@ -144,8 +144,14 @@ class Bench(Stepper):
         assert (told["entered"], told["filled"]) == (0, int(kind in "EB"))
         if kind in "EB":
             assert (told["cash"], told["price"]) == (self.accounts.cash[order.slot], price)
+        rejected = kind == "J" or (kind == "A" and state == "D")
+        assert (taken["rejected"], taken["canceled"]) == ([1] * rejected, [1] * (kind in "CD")), (kind, state)
         outcome = None if had_ended else self.outcome(order)
-        assert taken["done"] == ([] if outcome is None else [{"pair": order.pair, "outcome": outcome}])
+        done = []
+        if outcome is not None:
+            told = any(self.accounts.orders[each].rejected for each in self.pairs[order.pair])
+            done.append({"pair": order.pair, "outcome": outcome, "rejected": int(told)})
+        assert taken["done"] == done
         return None
 
     def outcome(self, order: Own) -> PairOutcome | None:

@@ -18,7 +18,7 @@ from tests.hdl.risk.rules import BUY, SELL, Order, Slot, World, grows, is_short,
 from tests.support.stepper import Stepper
 
 GEOMETRY = Geometry()
-LIMIT_COLUMNS = ("enabled", "max_quantity", "max_notional", "max_long", "max_short", "collar", "collar_bps")
+LIMIT_COLUMNS = ("enabled", "max_quantity", "max_notional", "max_long", "max_short", "collar", "collar_bps", "located")
 EPOCH = 201
 LATENCY = 5
 SHARED = (
@@ -36,6 +36,9 @@ SHARED = (
     "max_open_orders",
     "duplicate_window",
     "slot_rate_orders",
+    "rejects_reached",
+    "cancels_reached",
+    "canary_quantity",
 )
 """Inputs that are of the world's name and value."""
 
@@ -126,7 +129,7 @@ class Bench(Stepper):
         self.set("allowed", world.allowed)
         single = len(orders) == 1
         exposure = [
-            {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells", "orders")}
+            {name: getattr(world.slots[order.slot], name) for name in ("position", "open_buys", "open_sells", "orders", "shorts")}
             for order in orders
         ]
         sequence = random.getrandbits(64)
@@ -381,6 +384,32 @@ EDGES = (
     (Refusal.DUPLICATE, (1,), on_world(), both(on_world(duplicate_window=1 << 31), on_order(0, price=999_800))),
     # The slot of leg b before is that of leg a now.
     (Refusal.DUPLICATE, (0,), on_world(), both(on_world(duplicate_window=1 << 31), swapped, on_order(1, quantity=99))),
+    (Refusal.REJECT_RATE, (0, 1), on_world(), on_world(rejects_reached=1)),
+    (Refusal.CANCEL_RATE, (0, 1), on_world(), on_world(cancels_reached=1)),
+    # All of a short sale counts, and only of one.
+    (Refusal.LOCATE, (0,), on_slot(0, located=100), on_slot(0, located=99)),
+    (Refusal.LOCATE, (0,), on_slot(0, located=500, shorts=400), on_slot(0, located=500, shorts=401)),
+    (Refusal.LOCATE, (0,), on_slot(0, located=0, position=100), on_slot(0, located=99, position=99)),
+    (
+        Refusal.LOCATE,
+        (0,),
+        both(on_slot(0, located=99, position=150, open_sells=50), on_slot(1, located=0)),
+        on_slot(0, located=99, position=150, open_sells=51),
+    ),
+    (
+        Refusal.LOCATE,
+        (0,),
+        on_slot(0, located=(1 << 24) - 1, shorts=(1 << 24) - 101),
+        on_slot(0, located=(1 << 24) - 1, shorts=(1 << 24) - 100),
+    ),
+    (Refusal.LOCATE, (0,), on_world(), on_slot(0, located=0, shorts=(1 << 24) - 1)),
+    (Refusal.CANARY, (0, 1), on_world(canary_quantity=100), on_world(canary_quantity=99)),
+    (
+        Refusal.CANARY,
+        (1,),
+        both(on_order(1, quantity=5), on_order(0, quantity=5), on_world(canary_quantity=5)),
+        both(on_order(1, quantity=6), on_order(0, quantity=5), on_world(canary_quantity=5)),
+    ),
     # More than one left of each by now.
     (Refusal.SLOT_RATE, (0, 1), on_world(), on_world(slot_rate_orders=1)),
 )
@@ -493,6 +522,9 @@ def draw(rng: random.Random, again: list[Order], count: int) -> tuple[list[Order
                 max(price * 10_000 // (10_000 + rng.choice((bps, -bps)) or 1) + rng.choice((-1, 0, 1)), 1), (1 << 32) - 1
             )
         distance = abs(price - reference)
+        most = (1 << 24) - 1
+        shorts = rng.choice((0, 0, quantity, rng.randrange(1 << 24))) & most
+        located = near(rng, shorts + quantity, 0, most) if rng.random() < 0.3 else most
         slot = Slot(
             enabled=int(not chance()),
             max_quantity=near(rng, quantity, 0, (1 << 20) - 1),
@@ -507,6 +539,8 @@ def draw(rng: random.Random, again: list[Order], count: int) -> tuple[list[Order
             open_sells=open_sells,
             orders=rng.choice((0, 1, 255, 256)) if not chance() else 0xFFFF,
             integrity=Integrity.EXACT if not chance() else rng.choice(list(Integrity)),
+            located=located,
+            shorts=shorts,
             halted=int(chance()),
             restricted=int(rng.random() < 0.2),
             bid=999_900 if not chance() else rng.choice((0, 1_000_100, 1_000_099)),
@@ -525,6 +559,9 @@ def draw(rng: random.Random, again: list[Order], count: int) -> tuple[list[Order
     world.max_open_orders = max(near(rng, max(slot.orders for slot in world.slots.values()) + 1, 0, 0xFFFF), int(not chance()))
     world.duplicate_window = rng.choice((0, rng.randrange(1, 60), 1 << 31))
     world.slot_rate_orders = rng.choice((0, 0xFFFF, rng.randrange(40, 60))) if not chance() else rng.randrange(1, 40)
+    world.rejects_reached, world.cancels_reached = int(chance()), int(chance())
+    if rng.random() < 0.1:
+        world.canary_quantity = near(rng, rng.choice(orders).quantity, 0, (1 << 20) - 1)
     draw_portfolio(rng, orders[:count], world, trouble)
     return orders, world
 

@@ -26,6 +26,9 @@ class Slot:
     open_buys: int = 0
     open_sells: int = 0
     orders: int = 0
+    located: int = 1 << 23
+    shorts: int = 0
+    """Shares of short sales that were filled or are open."""
     integrity: Integrity = Integrity.EXACT
     halted: int = 0
     restricted: int = 0
@@ -67,6 +70,9 @@ class World:
     max_gross: int = (1 << 56) - 1
     max_net: int = (1 << 56) - 1
     loss: int = 0
+    rejects_reached: int = 0
+    cancels_reached: int = 0
+    canary_quantity: int = 0
     max_open_orders: int = 0xFFFF
     duplicate_window: int = 0
     slot_rate_orders: int = 0
@@ -125,6 +131,10 @@ def alone(order: Order, leg: int, world: World, *, of_pair: bool) -> set[Refusal
     refuse_if(not world.session_up, Refusal.SESSION_DOWN)
     refuse_if(bool(world.ledger_full), Refusal.LEDGER_FULL)
     refuse_if(bool(slot.restricted) and is_short(order, slot), Refusal.SHORT_SALE)
+    refuse_if(is_short(order, slot) and slot.shorts + order.quantity > slot.located, Refusal.LOCATE)
+    refuse_if(0 < world.canary_quantity < order.quantity, Refusal.CANARY)
+    refuse_if(bool(world.rejects_reached), Refusal.REJECT_RATE)
+    refuse_if(bool(world.cancels_reached), Refusal.CANCEL_RATE)
     refuse_if(slot.orders + 1 > world.max_open_orders, Refusal.OPEN_ORDERS)
     same = slot.last == (order.side, order.quantity, order.price)
     refuse_if(same and slot.last_ago < world.duplicate_window, Refusal.DUPLICATE)

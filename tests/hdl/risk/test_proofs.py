@@ -201,11 +201,15 @@ class GateProof(wiring.Component):
         ]
 
     def _limits(self, m: Module, kept: Kept) -> None:
-        """No order above the limits of its slot leaves."""
+        """No order above the limits of its slot leaves, nor a short sale above what is located, nor one above a canary's cap."""
+        canary = as_of(m, kept.story[RiskGate.LATENCY - 2], self.gate.canary_quantity)
         for number, leg in enumerate(kept.request.legs):
             row, held, passes = kept.limits[number], kept.exposure[number], kept.passes[number]
             m.d.comb += Assert(~passes | ((leg.quantity != 0) & (leg.quantity <= row.max_quantity)))
             m.d.comb += Assert(~passes | (kept.products[number] <= row.max_notional))
+            m.d.comb += Assert(~passes | (canary == 0) | (leg.quantity <= canary))
+            short = (leg.side == Side.SELL) & (leg.quantity > held.position - held.open_sells)
+            m.d.comb += Assert(~(passes & short) | (held.shorts + leg.quantity <= row.located))
             worst = Signal(signed(40), name=f"worst_{number}")
             with m.If(leg.side == Side.BUY):
                 m.d.comb += worst.eq(held.position + held.open_buys + leg.quantity)
@@ -254,8 +258,13 @@ class GateProof(wiring.Component):
             ]
 
     def _recent(self, m: Module, kept: Kept) -> None:
-        """No order leaves that `RecentOrders` said is a duplicate, or one too many, in the clock in which it says so; and none of
-        a slot that has as many open orders as it may."""
+        """No order leaves that `RecentOrders` said is a duplicate, or one too many, in the clock in which it says so; none of a
+        slot that has as many open orders as it may; and none while too much is rejected or canceled."""
+        too_much = self.gate.rejects_reached | self.gate.cancels_reached
+        reached = Signal()
+        with m.If(kept.story[RiskGate.LATENCY - 2]):
+            m.d.sync += reached.eq(too_much)
+        m.d.comb += Assert(~kept.leaves | ~reached)
         answers = as_of(m, kept.story[RecentOrders.LATENCY], self.answers)
         most_orders = as_of(m, kept.story[1], self.gate.max_open_orders)
         for number, (passes, held) in enumerate(zip(kept.passes, kept.exposure, strict=True)):
@@ -309,6 +318,9 @@ def test_rules_of_the_portfolio_hold() -> None:
     [
         ("portfolio", "gross_room < added,", "gross_room + 1 < added,"),
         ("recent", "orders >= self.max_open_orders", "self.max_open_orders < orders"),
+        ("recent", "[Refusal.CANCEL_RATE] = self.cancels_reached", "[Refusal.CANCEL_RATE] = self.rejects_reached"),
+        ("limits", "is_short & (row.located < borrowed)", "is_short & (row.located + 1 < borrowed)"),
+        ("limits", "(self.canary_quantity < leg.quantity)", "(self.canary_quantity + 1 < leg.quantity)"),
         ("recent", "[Refusal.DUPLICATE].eq(recent.duplicate[index])", "[Refusal.DUPLICATE].eq(recent.duplicate[0])"),
         ("reduces", "~((reducing | self.loss) & growing.any())", "~(reducing & growing.any())"),
         ("switches", "(self.trading_state == TradingState.KILLED)", "(0)"),

@@ -35,6 +35,7 @@ ROW = {
     "max_units": 2,
     "slippage": 3,
     "max_triggers": 0,
+    "max_rejects": 0,
     "adaptive": 0,
 }
 NARROW = Touch(1_000_000, 500, 1_000_100, 500)
@@ -196,9 +197,22 @@ class Bench(Stepper):
         assert self.get("thresholds__ready")
         self.pairs[number].found = thresholds
 
-    async def done(self, number: int, outcome: PairOutcome) -> None:
-        self.offer("done", {"pair": number, "outcome": outcome})
-        self.pairs[number].ended(outcome, self.cycle, self.cooldown)
+    async def done(self, number: int, outcome: PairOutcome, *, rejected: int = 0) -> None:
+        self.offer("done", {"pair": number, "outcome": outcome, "rejected": rejected})
+        self.pairs[number].ended(outcome, self.cycle, self.cooldown, rejected)
+        await self.step()
+
+    async def retune(self, **changes: int) -> None:
+        """Pair 5 by another set."""
+        pair = self.pairs[5]
+        pair.row = pair.row | changes
+        for _ in range(2):
+            self.offer("pairs", {"index": 5, "row": {name: value for name, value in pair.row.items() if name not in LEGS}})
+            self.set("hold", 1)
+            await self.step(SpreadTrigger.DRAIN + 1)
+            self.bank ^= 1
+            self.set("bank", self.bank)
+            self.set("hold", 0)
         await self.step()
 
     async def give_back(self, number: int) -> None:
@@ -478,35 +492,22 @@ async def every_request_is_of_one_set(dut):
 async def what_is_remembered_of_a_pair_outlives_its_set(dut):
     """Units, latch, allowance used and the edge; `enabled`, the size and the allowance itself are the set's."""
     bench = Bench(dut)
-
-    async def retune(**changes: int) -> None:
-        pair = bench.pairs[5]
-        pair.row = pair.row | changes
-        for _ in range(2):
-            bench.offer("pairs", {"index": 5, "row": {name: value for name, value in pair.row.items() if name not in LEGS}})
-            bench.set("hold", 1)
-            await bench.step(SpreadTrigger.DRAIN + 1)
-            bench.bank ^= 1
-            bench.set("bank", bench.bank)
-            bench.set("hold", 0)
-        await bench.step()
-
     await bench.start()
     pair = await bench.one_pair(max_units=3)
     await bench.change(1, NARROW)
     assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
-    await retune(upper=150 << 12)
+    await bench.retune(upper=150 << 12)
     assert await bench.change(0, HIGH) == [], "the edge, and its orders are still out"
     await bench.done(5, PairOutcome.FILLED)
     await bench.change(0, NARROW)
-    await retune(exit_short=150 << 12, enabled=0)
+    await bench.retune(exit_short=150 << 12, enabled=0)
     assert pair.units == -1
     assert await bench.change(0, NARROW._replace(ask_price=1_000_050)) == [(5, PairAction.BUY_BACK)]
     await bench.give_back(5)
-    await retune(enabled=1, max_triggers=3)
+    await bench.retune(enabled=1, max_triggers=3)
     # Not allowed when it came back, so it is not armed again but by a change that does not reach the threshold.
     assert await bench.change(0, NARROW._replace(ask_price=1_000_050)) == []
-    await retune(exit_short=-(100 << 12))
+    await bench.retune(exit_short=-(100 << 12))
     await bench.change(0, NARROW)
     for outcome in (PairOutcome.NOTHING, PairOutcome.NOTHING):
         assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
@@ -514,7 +515,7 @@ async def what_is_remembered_of_a_pair_outlives_its_set(dut):
         await bench.change(0, NARROW)
     assert await bench.change(0, HIGH) == []
     assert bench.misses[Miss.ALLOWANCE] == 1, "three ended, the first of them under another set"
-    await retune(max_triggers=9)
+    await bench.retune(max_triggers=9)
     pair.fires = 9
     assert await bench.change(0, HIGH) == []
     assert bench.misses[Miss.ALLOWANCE] == 2, "used up is used up"
@@ -522,7 +523,7 @@ async def what_is_remembered_of_a_pair_outlives_its_set(dut):
     assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
     await bench.done(5, PairOutcome.LEGGED)
     await bench.change(0, NARROW)
-    await retune(size_a=60)
+    await bench.retune(size_a=60)
     # It asks, and is not allowed: asserted in `change`.
     assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
 
@@ -623,6 +624,56 @@ async def an_allowance_used_up_stops_the_pair(dut):
 
 
 @cocotb.test()
+async def rejects_in_a_row_stop_the_pair(dut):
+    bench = Bench(dut)
+    await bench.start()
+    await bench.one_pair(max_rejects=3, max_units=255)
+    await bench.change(1, NARROW)
+
+    async def attempt(rejected: int, outcome: PairOutcome = PairOutcome.NOTHING) -> None:
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        await bench.done(5, outcome, rejected=rejected)
+        await bench.change(0, NARROW)
+
+    # Any other end begins the count anew; what did not leave is no end.
+    for rejected in (1, 1, 0, 1, 1):
+        await attempt(rejected, PairOutcome.NOTHING if rejected else PairOutcome.FILLED)
+        assert await bench.change(0, HIGH) == [(5, PairAction.SELL_SPREAD)]
+        await bench.give_back(5)
+        await bench.change(0, NARROW)
+    assert not bench.misses
+    await attempt(1)
+    for _ in range(2):
+        assert await bench.change(0, HIGH) == []
+        assert await bench.change(0, LOW) == []
+    assert bench.misses == {Miss.REJECTS: 4}
+    # Another set opens nothing; the pair's legs do, and the count begins anew.
+    await bench.retune(max_rejects=0)
+    assert await bench.change(0, HIGH) == []
+    await bench.write_pair(5, ROW | {"max_rejects": 2})
+    await bench.change(0, NARROW)
+    await attempt(1)
+    await attempt(1)
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses == {Miss.REJECTS: 6}
+    # Of both causes the allowance is told. Without a limit any number may come.
+    await bench.write_pair(5, ROW | {"max_rejects": 1, "max_triggers": 1})
+    await bench.change(0, NARROW)
+    await attempt(1)
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses == {Miss.REJECTS: 6, Miss.ALLOWANCE: 1}
+    await bench.write_pair(5, dict(ROW))
+    await bench.change(0, NARROW)
+    for _ in range(260):
+        await attempt(1)
+    # The count stands still at the highest limit's.
+    await bench.retune(max_rejects=255)
+    await attempt(1)
+    assert await bench.change(0, HIGH) == []
+    assert bench.misses[Miss.REJECTS] == 7
+
+
+@cocotb.test()
 async def legs_and_an_end_that_meet_both_count(dut):
     """The legs of a pair whose orders live are written around the clock in which they end, or come back."""
     bench = Bench(dut)
@@ -710,6 +761,7 @@ def random_row(rng: random.Random, pools: list[list[Touch]]) -> dict[str, int]:
         row[name] = min(max(value, -(1 << 51)), (1 << 51) - 1)
     row["size_a"], row["size_b"] = (rng.choice((1, 100, 200, (1 << 20) - 1 if rng.random() < 0.1 else 100)) for _ in range(2))
     row["max_triggers"] = rng.choice((0, 0, 0, 3, 9, 65_535))
+    row["max_rejects"] = rng.choice((0, 0, 1, 2, 255))
     row["adaptive"] = int(rng.random() < 0.3)
     row["max_units"], row["slippage"] = rng.choice((0, 1, 2, 3, 255)), rng.choice((0, 1, 9, 255))
     return row
@@ -753,9 +805,9 @@ async def random_markets_agree_with_the_rules(dut):
                     if rng.random() < 0.2:
                         await bench.give_back(number)
                     else:
-                        await bench.done(
-                            number, rng.choice((PairOutcome.FILLED,) * 5 + (PairOutcome.NOTHING, PairOutcome.LEGGED))
-                        )
+                        outcome = rng.choice((PairOutcome.FILLED,) * 5 + (PairOutcome.NOTHING, PairOutcome.LEGGED))
+                        rejected = int(outcome != PairOutcome.FILLED and rng.random() < 0.5)
+                        await bench.done(number, outcome, rejected=rejected)
             if rng.random() < 0.02:
                 number = rng.choice([number for number, pair in bench.pairs.items() if not pair.pending])
                 row = random_row(rng, pools) | {name: bench.pairs[number].row[name] for name in ("slot_a", "slot_b")}

@@ -61,6 +61,10 @@ class Pair:
     armed: set[PairAction] = field(default_factory=lambda: set(PairAction))
     fires: int = 0
     """Requests of this row whose orders ended."""
+    rejects: int = 0
+    """Requests in a row of which the exchange rejected an order."""
+    refused: bool = False
+    """Latched off for them."""
     found: dict[str, int] = field(default_factory=dict)
     """Adaptive thresholds, where some came."""
 
@@ -104,6 +108,8 @@ class Pair:
             return None
         if 0 < self.row["max_triggers"] <= self.fires:
             return Miss.ALLOWANCE
+        if self.refused:
+            return Miss.REJECTS
         if self.pending:
             return Miss.PENDING
         if now < self.rests_until:
@@ -144,8 +150,10 @@ class Pair:
         if self.allowed:
             self.armed.add(self.fired)
 
-    def ended(self, outcome: PairOutcome, now: int, cooldown: int) -> None:
-        """Both orders ended."""
+    def ended(self, outcome: PairOutcome, now: int, cooldown: int, rejected: int = 0) -> None:
+        """Both orders ended; whether one was rejected."""
+        self.rejects = self.rejects + 1 if rejected else 0
+        self.refused |= 0 < self.row["max_rejects"] <= self.rejects
         self.pending = False
         self.fires += 1
         self.rests_until = now + cooldown
@@ -158,3 +166,4 @@ class Pair:
         """The host wrote the row."""
         self.row, self.units, self.latched, self.rests_until, self.armed = row, 0, False, -1, set(PairAction)
         self.fires, self.found = 0, {}
+        self.rejects, self.refused = 0, False
