@@ -63,6 +63,7 @@ def _reload_row(slot: SlotLedger) -> dict[str, int]:
         "cash": slot.cash,
         "entry_notional": slot.entry_notional,
         "entry_shares": slot.entry_shares,
+        "shorts": slot.shorts,
     }
 
 
@@ -342,7 +343,7 @@ class Loader:
         for symbol, slot in self.slots.items():
             wanted = _reload_row(rows[slot]) if slot in rows else _zeros("risk", "reload")
             found = self.ledger(symbol)
-            for name in ("position", "cash", "entry_notional", "entry_shares"):
+            for name in ("position", "cash", "entry_notional", "entry_shares", "shorts"):
                 if found[name] != wanted[name]:
                     raise CardError(f"{symbol}: {name} was set to {wanted[name]} and reads {found[name]}")
 

@@ -51,6 +51,8 @@ class SlotLedger(_Model):
         Shares of the fills that made the position greater since it was 0, and these times their prices; 0 where it is 0.
     mark : int
         Price at which it counts until the feed shows one, 1/10000 dollar.
+    shorts : int
+        Shares sold short that count against those located for the day.
     open_buys, open_sells, orders : int
         Open shares, and orders.
     """
@@ -61,6 +63,7 @@ class SlotLedger(_Model):
     entry_shares: Annotated[int, _range(_COLUMNS["entry_shares"])]
     entry_notional: Annotated[int, _range(_COLUMNS["entry_notional"])]
     mark: Annotated[int, _range(_COLUMNS["price"])]
+    shorts: Annotated[int, _range(_COLUMNS["shorts"])] = 0
     open_buys: _Count = 0
     open_sells: _Count = 0
     orders: _Count = 0

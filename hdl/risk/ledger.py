@@ -369,7 +369,7 @@ class Ledger(wiring.Component):
         selling = order.side == Side.SELL
         slot_words = words_of(
             LEDGER_SLOT,
-            {name: held[name] for name in ("position", "open_buys", "open_sells", "orders")}
+            {name: held[name] for name in ("position", "open_buys", "open_sells", "orders", "shorts")}
             | {"cash": money_read.data, "entry_notional": entry_read.data.notional, "entry_shares": entry_read.data.shares},
         )
         order_words = words_of(LEDGER_ORDER, {column.name: order[column.name] for column in LEDGER_ORDER.columns})
@@ -442,6 +442,7 @@ class Ledger(wiring.Component):
                         order.slot.eq(self.reload.payload.index),
                         held.eq(0),
                         held.position.eq(row_given.position),
+                        held.shorts.eq(row_given.shorts),
                         cash.eq(row_given.cash),
                         report.price.eq(row_given.price),
                         entry_slot.eq(self.reload.payload.index),

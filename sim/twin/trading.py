@@ -317,7 +317,7 @@ class TradingTwin:
         return found | {"single": int(single), "pair": 0 if single else found["pair"]}
 
     def holding(self, slot: int) -> dict[str, int]:
-        """Position, open shares and orders, cash and entry figures of a slot."""
+        """Position, open shares and orders, cash, entry figures and shares sold short of a slot."""
         row = self._state.slots[slot]
         names = {
             "position": at.POSITION,
@@ -327,5 +327,6 @@ class TradingTwin:
             "cash": at.CASH,
             "entry_shares": at.ENTRY_SHARES,
             "entry_notional": at.ENTRY_NOTIONAL,
+            "shorts": at.SHORTS,
         }
         return {name: int(row[column]) for name, column in names.items()}

@@ -20,7 +20,7 @@ from host.snapshot import OpenOrder, SlotLedger, Snapshot
 from host.tally import Tally
 from tests.host.fake_card import SMALL, FakeCard
 
-HELD = SlotLedger(symbol="AAA", position=-30, cash=77, entry_shares=50, entry_notional=5_000, mark=99)
+HELD = SlotLedger(symbol="AAA", position=-30, cash=77, entry_shares=50, entry_notional=5_000, mark=99, shorts=40)
 FLAT = SlotLedger(symbol="BBB", position=0, cash=-12, entry_shares=0, entry_notional=0, mark=0)
 NOON = Snapshot(next_user_ref_num=40, trading_state="active", slots=(HELD, FLAT))
 CONFIGURATION = Configuration(slots=(Slot(symbol="BBB", locate=2), Slot(symbol="AAA", locate=1)))
@@ -142,7 +142,8 @@ def test_a_reload_is_read_back_and_the_number_goes_on() -> None:
     card = FakeCard()
     loader = loaded(card)
     loader.reload(NOON)
-    assert card.views["ledger_slot", 1] == {"position": -30, "cash": 77, "entry_notional": 5_000, "entry_shares": 50}
+    entry = {"entry_notional": 5_000, "entry_shares": 50}
+    assert card.views["ledger_slot", 1] == {"position": -30, "cash": 77, "shorts": 40} | entry
     assert card.views["ledger_slot", 0]["cash"] == -12
     assert [entry for entry in card.log if entry[:3] == ("row", "risk", "reload")] == [
         ("row", "risk", "reload", slot) for slot in range(SMALL.slots)

@@ -180,7 +180,7 @@ class Bench(Stepper):
         position, price = rng.choice((0, 100, -100, 250, -400)), 1_000_000 + rng.randrange(-300, 300)
         shares = abs(position) + rng.choice((0, 70)) if position else 0
         row = {"position": position, "price": price, "cash": -position * 1_000_000 + rng.randrange(-9_999, 9_999)}
-        row |= {"entry_notional": 1_000_000 * shares, "entry_shares": shares}
+        row |= {"entry_notional": 1_000_000 * shares, "entry_shares": shares, "shorts": rng.choice((0, 300))}
         self.offer("reload", {"index": slot, "row": row})
         # It is told in the clock behind.
         self.inputs.append((IN_RELOAD, self.cycle + 1, slot, *row.values()))

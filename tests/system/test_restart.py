@@ -106,7 +106,7 @@ def test_two_half_days_make_a_whole_one(card: SimulatedCard, tmp_path: Path) -> 
 def test_a_ledger_is_reloaded_only_at_rest(card: SimulatedCard) -> None:
     desk = Desk(card)
     desk.touch()
-    row = {"position": 5, "price": 1, "cash": 2, "entry_notional": 3, "entry_shares": 5}
+    row = {"position": 5, "price": 1, "cash": 2, "entry_notional": 3, "entry_shares": 5, "shorts": 6}
 
     def refused() -> int:
         before = desk.loader._count("structure_refused")

@@ -153,10 +153,12 @@ def entered(slot, shares, price):
 
 @apart
 def reload(state, clock, given):
-    """A slot goes on from what the host gives: position, price, cash, entry notional and shares; told as a fill is."""
+    """A slot goes on from what the host gives: position, price, cash, entry notional and shares, shares sold short; told as a
+    fill is."""
     slot = state.slots[given[2]]
     slot[s.POSITION], slot[s.CASH] = given[3], given[5]
     slot[s.ENTRY_NOTIONAL], slot[s.ENTRY_SHARES] = given[6], given[7]
+    slot[s.SHORTS] = given[8]
     slot[s.ACTIVE] = 1
     state.numbers[s.FSM_FREE] = clock + 1
     told(state, clock, s.FILLED, given[2], given[4])

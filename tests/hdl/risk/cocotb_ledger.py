@@ -197,6 +197,7 @@ class Bench(Stepper):
         """Give a slot something to go on from; it has to be taken at once, and told a clock later as a fill is."""
         self.accounts.reload(slot, position, cash, entries)
         row = {"position": position, "cash": cash, "price": price} | self.accounts.entry(slot)
+        row |= {"shorts": self.accounts.exposure(slot)["shorts"]}
         # What the last fill does to the entry figures goes first; the bus brings a row no sooner.
         await self.step(RELOAD.words - 2)
         self.taken("booked")

@@ -52,10 +52,10 @@ class Harness(wiring.Component):
             m.d.sync += given.eq(self.reload.payload)
         before, changes = Signal(), Signal(32)
         m.d.sync += [before.eq(ledger.booked.valid), changes.eq(ledger.changes)]
-        begun, reloaded, position = Signal(), Signal(), Signal(32)
+        begun, reloaded, whole = Signal(), Signal(), Signal(ledger.exposure[0].shape())
         looks = ledger.looking & (ledger.lookup[0] == given.index)
         m.d.sync += reloaded.eq(reloads)
-        m.d.comb += position.eq(given.row.position)
+        m.d.comb += [whole.position.eq(given.row.position), whole.shorts.eq(given.row.shorts)]
         m.d.sync += begun.eq(1)
         m.d.comb += [
             # The count it goes by is that of orders entered and not ended.
@@ -63,10 +63,10 @@ class Harness(wiring.Component):
             Assert(~taken | ((followed == 0) & ~ledger.booking)),
             # What is told of a row is that row, a clock later and never else; nothing is open then.
             Assert(reloads == was_taken),
-            Assert(~reloads | (told.exposure.as_value() == position)),
+            Assert(~reloads | (told.exposure.as_value() == whole.as_value())),
             Assert(~reloads | ((told.cash == given.row.cash) & (told.slot == given.index) & (told.price == given.row.price))),
             # And it is what the gate finds from then on.
-            Assert(~(reloaded & looks) | (ledger.exposure[0].as_value() == position)),
+            Assert(~(reloaded & looks) | (ledger.exposure[0].as_value() == whole.as_value())),
             # No change is missed by who reads.
             Assert(~begun | (ledger.changes == (changes + before)[:32])),
         ]
