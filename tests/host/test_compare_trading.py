@@ -191,9 +191,9 @@ DAYS = {
     "locates": Day(brings="locate", limits={"located_shares": 200}, pairs={"max_units": 5}),
     "rejects": Day(
         brings="reject_rate cancel_rate rejects",
-        moods=Moods(reject=250, dead=150, part=100),
-        pairs={"max_units": 40, "max_rejects": 2}, limits=WIDE,
-        risk={"reject_rate_orders": 3, "cancel_rate_orders": 2, "report_rate_window_us": USD(300)},
+        hubs=30, moods=Moods(reject=60, dead=40, part=150),
+        pairs={"max_units": 40, "max_rejects": 1}, limits=WIDE,
+        risk={"reject_rate_orders": 1, "cancel_rate_orders": 1, "report_rate_window_us": USD(200)},
     ),
     "canary": Day(brings="canary", risk={"canary_shares": 100}),
     "loss": Day(brings="loss reduce_only", risk={"max_loss_usd": USD(1)}),

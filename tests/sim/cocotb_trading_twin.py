@@ -165,7 +165,7 @@ class Bench(Stepper):
             await self.step(4)
         self.commit(first)
         await self.step(ParameterSets.LATENCY_BUSY + 1)
-        for slot in range(0, GEOMETRY.slots, 2):
+        for slot in range(0, 0 if SETS else GEOMETRY.slots, 2):
             self.reload(slot)
             await self.step(8)
         self.set("trading_state", self.settings["trading_state"])

@@ -324,6 +324,35 @@ async def fills_through_zero_behind_each_other(dut):
 
 
 @cocotb.test()
+async def what_is_read_around_a_fill_through_zero_is_before_it_or_after(dut):
+    """Asked for in any clock around it: shares and notional change together."""
+    bench = Bench(dut)
+    first = await bench.start()
+    await bench.reload(2, 0, 0, [])
+    await bench.send(NO_PAIR, [(2, BUY, 0, 10_000)])
+    await bench.send(NO_PAIR, [(2, SELL, 0, 10_000)])
+    bench.tell("E", first, 3, price=9)
+    bench.accounts.book("E", first, 3, 9, "L")
+    await bench.step(20)
+
+    def word() -> int:
+        """With the upper bits of the notional, and lower ones of the shares."""
+        row = bench.accounts.exposure(2) | {"cash": bench.accounts.cash[2]} | bench.accounts.entry(2)
+        return LEDGER_SLOT.pack(**row)[7]
+
+    for early in range(20):
+        before, number = word(), first + 1 - early % 2
+        bench.tell("E", number, 8 + early, price=(1 << 32) - 1 - early)
+        assert bench.accounts.book("E", number, 8 + early, (1 << 32) - 1 - early, "L") is None
+        await bench.step(early)
+        bench.offer("inspect", inspected(LEDGER_SLOT, 2, 7))
+        await bench.step(30)
+        assert bench.get("inspected") == inspected(LEDGER_SLOT, 2, 7)
+        assert bench.get("inspected_word") in (before, word()) and before != word(), early
+        await bench.check_slot(2)
+
+
+@cocotb.test()
 async def the_host_reads_while_reports_come(dut):
     """Whatever is asked for and when, reports and orders are held up by four clocks at most, and what was read is of one moment
     where nothing was booked meanwhile."""
