@@ -322,6 +322,7 @@ def geometry_of(geometry: Geometry) -> dict[str, int]:
         "open_orders": geometry.open_orders,
         "ring_messages": geometry.ring_messages,
         "adaptive": int(geometry.adaptive),
+        "repair": int(geometry.repair),
     }
 
 
