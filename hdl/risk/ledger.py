@@ -352,6 +352,7 @@ class Ledger(wiring.Component):
                     leg_told.side.eq(leg.side),
                     leg_told.quantity.eq(leg.quantity),
                     leg_told.entered.eq(1),
+                    leg_told.ended.eq(0),
                 ]
                 with m.If(selling):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
