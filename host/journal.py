@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.control.parameter_sets import ParameterSets
 from hdl.spec import events, itch, moldudp64, network, ouch
 from hdl.spec.geometry import Geometry
+from hdl.spec.registers import RISK, STRATEGY, Access
 from sim import card as simulated
 from sim.twin import ROW
+from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
 from sim.twin.trade.state import (
     IN_ALARM,
     IN_INTEGRITY,
+    IN_ORDER,
     IN_REARM_LOSS,
     IN_REPORT,
     IN_SEGMENT,
     IN_SETTING,
     IN_TRADE,
     SETTINGS,
-    WINDOWS_FROM,
 )  # fmt: skip
 
 Record = Mapping[str, Any]
@@ -49,6 +50,8 @@ _TOUCH = {True: 6, False: 7}
 was not at hand."""
 _NEXT = {True: 13, False: 9}
 """To the entry of the next one: behind replacements, and behind others."""
+_WRITTEN = 2
+"""From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _REBUILD = 64
 """A rebuild takes longer than that."""
 _ADDS = "AF"
@@ -64,13 +67,21 @@ class RecordingCard(simulated.SimulatedCard):
     given : list of bytes
         Frames by number.
     settings : list of Input
-        Registers that were written, with the clock before they read so.
+        Registers and orders that were written, with the clock before they are seen.
+    sets : list of ParameterSet
+        Sets that were committed.
     """
 
     def __init__(self, geometry: Geometry, **options: Any) -> None:
         super().__init__(geometry, **options)
         self.given: list[bytes] = []
         self.settings: list[Input] = []
+        self.sets: list[ParameterSet] = []
+        blocks = (RISK, STRATEGY)
+        self._registers = {entry.name: entry.reset for block in blocks for entry in block.registers if entry.name in REGISTERS}
+        self._rows: dict[str, dict[int, Mapping[str, int]]] = {
+            entry.name: {} for block in blocks for entry in block.tables if entry.access is Access.SET
+        }
 
     def send(self, frame: bytes, *, at: int | None = None, fcs: int | None = None) -> int:
         """Queue a frame, see `SimulatedCard.send`."""
@@ -80,20 +91,32 @@ class RecordingCard(simulated.SimulatedCard):
     def write(self, block: str, name: str, value: int) -> None:
         """Set a register, see `SimulatedCard.write`."""
         super().write(block, name, value)
+        clock = self.cycle + _WRITTEN
         setting = "session_up" if (block, name) == ("session", "up") else name
-        if setting in SETTINGS:
-            # The session's state passes a register on its way to the gate.
-            clock = self.cycle - (setting != "session_up")
-            self.settings.append((IN_SETTING, clock, SETTINGS.index(setting), value))
+        if name in self._registers:
+            self._registers[name] = value
+        elif setting in SETTINGS:
+            # Of these the gate hears a clock later than of the others.
+            late = setting in ("session_up", "trading_state")
+            self.settings.append((IN_SETTING, clock - (not late), SETTINGS.index(setting), value))
         if (block, name) == ("risk", "commit"):
-            # Windows count from the clock in which the set comes into force.
-            self.settings.append((IN_SETTING, self.cycle - 1, WINDOWS_FROM, self.cycle + ParameterSets.LATENCY))
+            pairs, limits = (dict(self._rows[table]) for table in ("pairs", "limits"))
+            self.sets.append(ParameterSet(clock, value, pairs=pairs, limits=limits, settings=dict(self._registers)))
+
+    def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+        """Write one row of a table, see `SimulatedCard.write_row`."""
+        super().write_row(block, table, row, **columns)
+        if table in self._rows:
+            self._rows[table][row] = columns
+        if (block, table) == ("risk", "order"):
+            given = (columns[name] for name in ("slot", "side", "quantity", "price"))
+            self.settings.append((IN_ORDER, self.cycle + _WRITTEN, *given))
 
     def pulse(self, block: str, name: str) -> None:
         """Do once what the register stands for, see `SimulatedCard.pulse`."""
         super().pulse(block, name)
         if (block, name) == ("risk", "rearm_loss"):
-            self.settings.append((IN_REARM_LOSS, self.cycle - 1))
+            self.settings.append((IN_REARM_LOSS, self.cycle + _WRITTEN))
 
 
 @dataclass
@@ -110,6 +133,8 @@ class Journal:
         Clocks in which messages were decoded.
     inputs : list of Input
         All else, in order of clocks.
+    sets : list of ParameterSet
+        Sets that were committed.
     messages : dict of int to bytes
         Messages of the feed by number.
     """
@@ -119,6 +144,7 @@ class Journal:
     leads: NDArray[np.int64]
     heard: NDArray[np.int64]
     inputs: list[Input]
+    sets: list[ParameterSet] = field(default_factory=list)
     messages: dict[int, bytes] = field(default_factory=dict)
 
     @property
@@ -161,6 +187,7 @@ def journal(
         leads=np.array([clock - entered[sequence] - 1 for sequence, clock in touched.items()], np.int64),
         heard=np.array(sorted(clock for clock, _ in heard.values()), np.int64),
         inputs=inputs,
+        sets=list(card.sets),
         messages={sequence: message for sequence, (_, message) in heard.items()},
     )
 
