@@ -10,9 +10,8 @@ from sim.compiled import apart, part
 from sim.twin.trade import state as s
 from sim.twin.trade.gate import emit, side_code
 from sim.twin.trade.portfolio import tell
+from sim.twin.trade.repair import DONE, repairable
 
-_DONE = 2
-"""Clocks until evaluations see that a pair's orders ended."""
 _ACCEPTED, _EXECUTED, _CANCELED, _REJECTED, _SYSTEM = (
     ord(layout.code)
     for layout in (ouch.ORDER_ACCEPTED, ouch.ORDER_EXECUTED, ouch.ORDER_CANCELED, ouch.REJECTED, ouch.SYSTEM_EVENT)
@@ -42,14 +41,19 @@ def enter(state):
         row[s.STATE], row[s.NUMBER], row[s.SLOT], row[s.PAIR] = s.SENT, number, asked[s.R_SLOT + at], asked[s.R_PAIR]
         row[s.SIDE], row[s.SHORT], row[s.OPEN], row[s.ANY_FILLED], row[s.ANY_ENDED] = sale, asked[s.R_SHORT + at], quantity, 0, 0
         row[s.TAKEN], row[s.TAKEN_FROM] = 1, written + 1
+        row[s.LEG], row[s.REPAIR] = leg + asked[s.R_LEG], asked[s.R_REPAIR]
         slot = state.slots[row[s.SLOT]]
         slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] += quantity
         slot[s.ORDERS] += 1
         numbers[s.LIVE] += 1
         told(state, written, s.ENTERED_B if leg else s.ENTERED_A, row[s.SLOT], asked[s.R_PRICE + at])
-    if asked[s.R_PAIR] != NO_PAIR:
+    if legs == 2:
         pair = state.pairs[asked[s.R_PAIR]]
         pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE] = 2, 1, 1
+        for leg in range(2):
+            at, to = leg * s.LEG_NUMBERS, leg * s.LEG_COLUMNS
+            pair[s.L_SLOT + to], pair[s.L_SIDE + to] = asked[s.R_SLOT + at], asked[s.R_SIDE + at]
+            pair[s.L_SIZE + to], pair[s.L_HELD + to] = asked[s.R_QUANTITY + at], 0
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
     numbers[s.BUSY_UNTIL] = numbers[s.FSM_FREE] = begin + 1 + 2 * legs
 
@@ -108,6 +112,9 @@ def report(state, clock, given, out):
         slot[s.POSITION] += -quantity if sale else quantity
         slot[s.CASH] += quantity * price if sale else -quantity * price
         numbers[s.FSM_FREE] = clock + 2
+        if row[s.PAIR] != NO_PAIR:
+            pair, to = state.pairs[row[s.PAIR]], row[s.LEG] * s.LEG_COLUMNS
+            pair[s.L_HELD + to] += quantity if sale == pair[s.L_SIDE + to] else -quantity
     record = emit(numbers, out, s.OUT_STATE, clock)
     record[2], record[3], record[4], record[5] = number, row[s.OPEN], row[s.SLOT], row[s.PAIR]
     record[6], record[7], record[8] = row[s.STATE], kind, given[7]
@@ -129,15 +136,24 @@ def end(state, row, clock):
     numbers[s.LIVE] -= 1
     if row[s.PAIR] == NO_PAIR:
         return
+    if row[s.REPAIR]:
+        tell_on(state, clock, row[s.PAIR], _LEGGED, s.REPAIR_ENDED)
+        return
     pair = state.pairs[row[s.PAIR]]
     pair[s.TALLY_ORDERS] -= 1
     pair[s.TALLY_FULL] &= not row[s.ANY_ENDED]
     pair[s.TALLY_NONE] &= not row[s.ANY_FILLED]
     if pair[s.TALLY_ORDERS] == 0:
         outcome = _FULL if pair[s.TALLY_FULL] else (_NOTHING if pair[s.TALLY_NONE] else _LEGGED)
-        numbers[s.DONE_CLOCK], numbers[s.DONE_PAIR], numbers[s.DONE_OUTCOME] = clock + _DONE, row[s.PAIR], outcome
-        # The allowance is that of the set in force now.
-        numbers[s.LAST_DONE], numbers[s.DONE_MOST] = clock, pair[s.MAX_TRIGGERS]
+        wanted = outcome == _LEGGED and repairable(numbers, pair)
+        tell_on(state, clock, row[s.PAIR], outcome, s.LEGGED if wanted else s.ORDERS_ENDED)
+
+
+@part
+def tell_on(state, clock, pair, outcome, kind):
+    """What the ledger told is heard a clock later."""
+    numbers = state.numbers
+    numbers[s.TOLD_CLOCK], numbers[s.TOLD_PAIR], numbers[s.TOLD_OUTCOME], numbers[s.TOLD_KIND] = clock + 1, pair, outcome, kind
 
 
 @apart
@@ -156,7 +172,7 @@ def ended(state):
     numbers = state.numbers
     row = state.pairs[numbers[s.DONE_PAIR]]
     outcome = numbers[s.DONE_OUTCOME]
-    row[s.PENDING], row[s.COOLING], row[s.STARTED] = 0, 1, numbers[s.DONE_CLOCK] - _DONE
+    row[s.PENDING], row[s.COOLING], row[s.STARTED] = 0, 1, numbers[s.DONE_CLOCK] - DONE
     most = numbers[s.DONE_MOST]
     if most and row[s.USED_UP] >= most - 1:
         row[s.SPENT] = 1
@@ -165,4 +181,6 @@ def ended(state):
         row[s.UNITS] += -1 if _SELLING >> row[s.ACTION] & 1 else 1
     if outcome == _LEGGED:
         row[s.ALLOWED], row[s.LATCHED] = 0, 1
-    numbers[s.DONE_CLOCK] = s.FAR
+    for index in range(3):
+        numbers[s.DONE_CLOCK + index] = numbers[s.NEXT_CLOCK + index]
+    numbers[s.DONE_MOST], numbers[s.NEXT_CLOCK] = numbers[s.NEXT_MOST], s.FAR
