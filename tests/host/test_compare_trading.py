@@ -54,6 +54,8 @@ class Day:
     orders: int = 0
     """Orders of the host, at random."""
     preset: str = "versa"
+    becomes: str = ""
+    """What becomes of pairs that are legged, among others."""
     brings: str = ""
     """Names of the reasons and misses it brings about, among others."""
 
@@ -209,6 +211,22 @@ DAYS = {
         risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
     ),
     "adaptive sets": Day(messages=12_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
+    "completed": Day(
+        becomes="completed stopped",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        pairs={"policy": "complete", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40},
+    ),
+    "unwound": Day(
+        becomes="unwound stopped",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        pairs={"policy": "unwind", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40}, orders=200,
+    ),
+    "policies change": Day(
+        becomes="unwound completed stopped",
+        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="repair", orders=100,
+        pairs={"policy": "unwind", "leg_tries": 15, "max_units": 40},
+        changes=({"pairs": {"policy": "complete"}}, {"pairs": {"leg_tries": 2}, "strategy": {"cooldown_us": USD(5)}}, {}) * 10,
+    ),
     "the host acts": Day(
         brings="killed mode_off session_down reduce_only",
         pairs={"max_units": 40},
@@ -236,6 +254,7 @@ def test_equal(name: str) -> None:
     assert found.equal, found
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
+    assert set(day.becomes.split()) <= {legged.outcome for legged in summary.legged}, summary.legged
     if summary.events_lost == 0:
         assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
 

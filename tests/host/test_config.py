@@ -57,7 +57,7 @@ def test_pair_becomes_device_integers(tmp_path: Path) -> None:
         "enabled": 1, "weight_a": 4096, "weight_b": 6144,
         "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
         "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0,
-        "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0,
+        "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0, "policy": 0, "leg_tries": 3,
     }  # fmt: skip
     assert loaded.mode is Mode.LIVE
     assert set(loaded.limits) == {"AAPL", "MSFT"}

@@ -6,11 +6,11 @@ from tests.support.bench import run_cocotb
 
 BRINGS = {0: "integrity stale off_tick", 1: "duplicate short_limit", 2: "rate long_limit", 3: "integrity"}
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 5: "host_order rate slot_rate"}
+BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 9: "host_order slot_rate stale"}
 """The same of rounds in which sets change and the host gives orders."""
 
 
-BRINGS_WITH_LEGS = {6: "integrity pending", 7: "host_order pending", 8: "host_order pending"}
+BRINGS_WITH_LEGS = {6: "integrity pending", 8: "host_order pending"}
 """The same of rounds in which pairs are completed and unwound, the first one without other sets and orders of the host."""
 
 
