@@ -39,13 +39,13 @@ _WRAP = 1 << 32
 _UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
 _LENGTH = 2
-_DECODED = 2
+DECODED = 2
 """Clocks from a message's last byte to the decoder's answer, at a byte a clock."""
 _QUEUED = 3
 """Clocks in the book's queue, at least."""
-_SALE = 7
+SALE = 7
 """Clocks from a message's entry into the book to the sale it tells."""
-_TOUCH = {True: 6, False: 7}
+TOUCHES = {True: 6, False: 7}
 """To the touch it changes, where no window is rebuilt: of messages that add an order, and of others; a clock more where the slot
 was not at hand."""
 _NEXT = {True: 13, False: 9}
@@ -54,27 +54,23 @@ _WRITTEN = 2
 """From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _REBUILD = 64
 """A rebuild takes longer than that."""
-_ADDS = "AF"
+ADDS = "AF"
 _USED = itch.BOOK_TYPES + itch.TRADE.code
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 
 
-class RecordingCard(simulated.SimulatedCard):
-    """The simulated card; keeps what it was given.
+class Writings:
+    """What a host wrote, as the trading twin wants it.
 
     Attributes
     ----------
-    given : list of bytes
-        Frames by number.
     settings : list of Input
-        Registers and orders that were written, with the clock before they are seen.
+        Registers and orders, with the clock before they are seen.
     sets : list of ParameterSet
         Sets that were committed.
     """
 
-    def __init__(self, geometry: Geometry, **options: Any) -> None:
-        super().__init__(geometry, **options)
-        self.given: list[bytes] = []
+    def __init__(self) -> None:
         self.settings: list[Input] = []
         self.sets: list[ParameterSet] = []
         blocks = (RISK, STRATEGY)
@@ -83,15 +79,9 @@ class RecordingCard(simulated.SimulatedCard):
             entry.name: {} for block in blocks for entry in block.tables if entry.access is Access.SET
         }
 
-    def send(self, frame: bytes, *, at: int | None = None, fcs: int | None = None) -> int:
-        """Queue a frame, see `SimulatedCard.send`."""
-        self.given.append(frame)
-        return super().send(frame, at=at, fcs=fcs)
-
-    def write(self, block: str, name: str, value: int) -> None:
-        """Set a register, see `SimulatedCard.write`."""
-        super().write(block, name, value)
-        clock = self.cycle + _WRITTEN
+    def register(self, block: str, name: str, value: int, cycle: int) -> None:
+        """A register was written, with its last word in the clock before `cycle`."""
+        clock = cycle + _WRITTEN
         setting = "session_up" if (block, name) == ("session", "up") else name
         if name in self._registers:
             self._registers[name] = value
@@ -103,20 +93,55 @@ class RecordingCard(simulated.SimulatedCard):
             pairs, limits = (dict(self._rows[table]) for table in ("pairs", "limits"))
             self.sets.append(ParameterSet(clock, value, pairs=pairs, limits=limits, settings=dict(self._registers)))
 
-    def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
-        """Write one row of a table, see `SimulatedCard.write_row`."""
-        super().write_row(block, table, row, **columns)
+    def row(self, block: str, table: str, row: int, columns: Mapping[str, int], cycle: int) -> None:
+        """A row of a table was."""
         if table in self._rows:
             self._rows[table][row] = columns
         if (block, table) == ("risk", "order"):
             given = (columns[name] for name in ("slot", "side", "quantity", "price"))
-            self.settings.append((IN_ORDER, self.cycle + _WRITTEN, *given))
+            self.settings.append((IN_ORDER, cycle + _WRITTEN, *given))
+
+    def pulse(self, block: str, name: str, cycle: int) -> None:
+        """A register that does something once was."""
+        if (block, name) == ("risk", "rearm_loss"):
+            self.settings.append((IN_REARM_LOSS, cycle + _WRITTEN))
+
+
+class RecordingCard(simulated.SimulatedCard):
+    """The simulated card; keeps what it was given.
+
+    Attributes
+    ----------
+    given : list of bytes
+        Frames by number.
+    writings : Writings
+        What was written.
+    """
+
+    def __init__(self, geometry: Geometry, **options: Any) -> None:
+        super().__init__(geometry, **options)
+        self.given: list[bytes] = []
+        self.writings = Writings()
+
+    def send(self, frame: bytes, *, at: int | None = None, fcs: int | None = None) -> int:
+        """Queue a frame, see `SimulatedCard.send`."""
+        self.given.append(frame)
+        return super().send(frame, at=at, fcs=fcs)
+
+    def write(self, block: str, name: str, value: int) -> None:
+        """Set a register, see `SimulatedCard.write`."""
+        super().write(block, name, value)
+        self.writings.register(block, name, value, self.cycle)
+
+    def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+        """Write one row of a table, see `SimulatedCard.write_row`."""
+        super().write_row(block, table, row, **columns)
+        self.writings.row(block, table, row, columns, self.cycle)
 
     def pulse(self, block: str, name: str) -> None:
         """Do once what the register stands for, see `SimulatedCard.pulse`."""
         super().pulse(block, name)
-        if (block, name) == ("risk", "rearm_loss"):
-            self.settings.append((IN_REARM_LOSS, self.cycle + _WRITTEN))
+        self.writings.pulse(block, name, self.cycle)
 
 
 @dataclass
@@ -159,18 +184,18 @@ def journal(
 ) -> Journal:
     """Of a run that has ended; `slots` gives slots by locate."""
     heard: dict[int, tuple[int, bytes]] = {}
-    inputs = list(card.settings)
+    inputs = list(card.writings.settings)
     for number, first, last in card.received_at().tolist():
         frame = card.given[number]
         if frame[network.ETHERNET.size + network.IPV4.offset("protocol")] == network.PROTOCOL_UDP:
-            heard |= dict(_messages(frame, first))
+            heard |= dict(messages_of(frame, first))
         elif _has_payload(frame):
             inputs.append((IN_SEGMENT, last))
     timed = list(_whole_clocks(records))
     status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
     inputs += status.begin()
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
-    book = _Book(touched)
+    book = Book(touched)
     entered: dict[int, int] = {}
     for sequence, (clock, message) in sorted(heard.items()):
         slot = slots.get(int.from_bytes(message[1:3], "big"))
@@ -178,7 +203,7 @@ def journal(
         if slot is not None:
             entered[sequence] = book.enter(sequence, message, clock)
             if price := book.sale(message):
-                inputs.append((IN_TRADE, entered[sequence] + _SALE, slot, price))
+                inputs.append((IN_TRADE, entered[sequence] + SALE, slot, price))
     inputs += _told(timed)
     inputs.sort(key=lambda one: one[1])
     return Journal(
@@ -187,19 +212,19 @@ def journal(
         leads=np.array([clock - entered[sequence] - 1 for sequence, clock in touched.items()], np.int64),
         heard=np.array(sorted(clock for clock, _ in heard.values()), np.int64),
         inputs=inputs,
-        sets=list(card.sets),
+        sets=list(card.writings.sets),
         messages={sequence: message for sequence, (_, message) in heard.items()},
     )
 
 
-def _messages(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
+def messages_of(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
     """Messages of a feed frame by number, each with the clock in which it is decoded."""
     header = moldudp64.HEADER.unpack(frame, _UDP_PAYLOAD)
     at = _UDP_PAYLOAD + moldudp64.HEADER.size
     for number in range(int(header["message_count"])):
         begin = at + _LENGTH
         at = begin + int.from_bytes(frame[at:begin], "big")
-        yield int(header["sequence_number"]) + number, (first + at - 1 + _DECODED, frame[begin:at])
+        yield int(header["sequence_number"]) + number, (first + at - 1 + DECODED, frame[begin:at])
 
 
 def _has_payload(frame: bytes) -> bool:
@@ -215,7 +240,7 @@ def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
         yield dict(record) | {"cycle": last}
 
 
-class _Book:
+class Book:
     """When each message enters the book, and what sales it tells."""
 
     def __init__(self, touched: Mapping[int, int]) -> None:
@@ -230,7 +255,7 @@ class _Book:
             return clock
         entry = clock if clock >= self._free else max(self._free, clock + _QUEUED)
         touch = self._touched.get(sequence, entry)
-        soonest = touch - _TOUCH[kind in _ADDS]
+        soonest = touch - TOUCHES[kind in ADDS]
         rebuilt = soonest - entry >= _REBUILD
         if touch > entry and not rebuilt:
             entry = min(max(entry, soonest - 1), soonest)
@@ -247,7 +272,7 @@ class _Book:
         if layout is itch.TRADE:
             return int(values["price"])
         reference = int(values["orig_order_ref" if layout is itch.ORDER_REPLACE else "order_ref"])
-        if layout.code in _ADDS:
+        if layout.code in ADDS:
             prices[reference] = int(values["price"])
         elif layout is itch.ORDER_DELETE:
             prices.pop(reference, None)

@@ -17,6 +17,7 @@ from sim.twin.samples import Published, Samples
 from sim.twin.sets import HELD, NEVER, Change, ParameterSet
 from sim.twin.trade import run as kernel
 from sim.twin.trade import state as at
+from sim.twin.trade.gate import transmitter_ready
 from sim.twin.trade.portfolio import bring
 from sim.twin.trade.state import trading_of
 
@@ -263,6 +264,29 @@ class TradingTwin:
     def refused(self) -> int:
         """Orders that were refused."""
         return int(self._numbers[at.REFUSED])
+
+    @property
+    def live(self) -> int:
+        """Own orders that have not ended."""
+        return int(self._numbers[at.LIVE])
+
+    @property
+    def next_user_ref_num(self) -> int:
+        """Number of the next order."""
+        return int(self._numbers[at.NEXT_NUMBER])
+
+    @property
+    def gate(self) -> tuple[int, int, int, bool]:
+        """Clocks: of the last request that was taken, of the last order that left, from which on the ledger takes up a report;
+        and whether the orders that left last are yet to be entered."""
+        numbers = self._numbers
+        taken = int(self._state.requests[-1, at.R_CLOCK])
+        return taken, int(numbers[at.SENT_CLOCK]), int(numbers[at.FSM_FREE]), bool(numbers[at.BOOKING])
+
+    def acknowledgments(self, clock: int) -> tuple[int, int]:
+        """Acknowledgments without orders that left before a clock, and when the transmitter is free behind the last frame."""
+        transmitter_ready(self._state, clock)
+        return int(self._numbers[at.BARE_FRAMES]), int(self._numbers[at.FREE_FROM])
 
     @property
     def trading_state(self) -> TradingState:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from host import cli, compare_trading, demo
 from host.config import Configuration, Pair
 from host.journal import Journal, RecordingCard
 from host.loader import Loader
+from host.summary import Summary
 from sim.market import Market
 from sim.twin.trading import TradingTwin
 from tests.host.records import framed
@@ -255,8 +257,23 @@ def test_equal(name: str) -> None:
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
     assert set(day.becomes.split()) <= {legged.outcome for legged in summary.legged}, summary.legged
+    if day.becomes and not day.orders:
+        check_positions(summary, configuration)
     if summary.events_lost == 0:
         assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
+
+
+def check_positions(summary: Summary, configuration: Configuration) -> None:
+    """What the card holds of a symbol is its pairs' units, and what those that are legged say they hold beside them."""
+    held: Counter[str] = Counter()
+    for pair, said in zip(configuration.pairs, summary.pairs, strict=True):
+        held[pair.leg_a] += said.units * pair.size_a_shares
+        held[pair.leg_b] -= said.units * pair.size_b_shares
+    legs = {pair.title: (pair.leg_a, pair.leg_b) for pair in configuration.pairs}
+    for legged in summary.legged:
+        if legged.outcome in ("legged", "stopped"):
+            held.update(dict(zip(legs[legged.pair], (legged.held_a, legged.held_b), strict=True)))
+    assert {slot.symbol: slot.position for slot in summary.slots} == {slot.symbol: held[slot.symbol] for slot in summary.slots}
 
 
 def test_no_reason_is_left_out() -> None:

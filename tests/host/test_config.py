@@ -154,6 +154,9 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
         ("size_a_shares = 1.0", "pairs[0].size_a_shares: 1.0 was given; allowed are 1 to 999999"),
         ("max_units = 256", "pairs[0].max_units: 256 was given; allowed are 1 to 255"),
         ("slippage_ticks = -1", "pairs[0].slippage_ticks: -1 was given; allowed are 0 to 255"),
+        ('policy = "hope"', 'pairs[0].policy: "hope" was given; allowed are "stop", "complete" or "unwind"'),
+        ("leg_tries = 0", "pairs[0].leg_tries: 0 was given; allowed are 1 to 15"),
+        ("leg_tries = 16", "pairs[0].leg_tries: 16 was given; allowed are 1 to 15"),
         ("enabled = 1", "pairs[0].enabled: 1 was given; allowed are true or false"),
         ('leg_a = ""', 'pairs[0].leg_a: "" was given; allowed are 1 to 8 printable ASCII characters without a space'),
         (
@@ -161,7 +164,7 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
             (
                 "pairs[0].colour: unknown key; allowed are name, leg_a, leg_b, enabled, weight_a, weight_b, upper_usd, "
                 "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks, "
-                "max_triggers, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
+                "max_triggers, policy, leg_tries, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
             ),
         ),
     ],
