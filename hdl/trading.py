@@ -314,8 +314,8 @@ class TradingCore(wiring.Component):
         ]
 
     def _repair(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate, ledger: Ledger) -> LegRepair | None:
-        """How orders of pairs ended goes to the trigger, a clock later: the ledger's reports are the longest way of all. Pairs that
-        are legged are repaired before, where the card does so."""
+        """How orders of pairs ended goes to the trigger, a clock later: the ledger's reports are the longest way of all. Pairs
+        that are legged are repaired before, where the card does so."""
         told = trigger.trigger_event
         m.d.comb += [
             self.triggered.eq(told.valid),
@@ -349,8 +349,8 @@ class TradingCore(wiring.Component):
         return repair
 
     def _requests(self, m: Module, trigger, repair: LegRepair | None, gate, hold: Value) -> Signal:
-        """Lead the trigger's requests, the host's orders and those that repair a pair to the gate, in this order; whether one of the
-        host was dropped.
+        """Lead the trigger's requests, the host's orders and those that repair a pair to the gate, in this order; whether one
+        of the host was dropped.
 
         Which one it is hangs on registers alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself: no
         request may meet sets that change."""

@@ -205,8 +205,8 @@ class Pair(_Model):
     )
     policy: Literal["stop", "complete", "unwind"] = Field(
         default="stop",
-        description="where its orders were filled unequally. stop: it is latched off; complete: what is missing is bought and sold; "
-        "unwind: what was filled is given back",
+        description="where its orders were filled unequally. stop: it is latched off; complete: what is missing is bought and "
+        "sold; unwind: what was filled is given back",
     )
     leg_tries: int = Field(
         default=3,

@@ -60,8 +60,8 @@ def pair_done(geometry: Geometry) -> data.StructLayout:
 
 
 def leg_report(geometry: Geometry) -> data.StructLayout:
-    """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it were
-    filled, none perhaps, and an order that repairs the pair ``ended``."""
+    """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it
+    were filled, none perhaps, and an order that repairs the pair ``ended``."""
     return data.StructLayout(
         {
             "pair": geometry.pair_bits,
@@ -78,7 +78,8 @@ def leg_report(geometry: Geometry) -> data.StructLayout:
 class Ledger(wiring.Component):
     """Follows every own order from the clock it is sent to its end, and keeps position, open shares and cash of every slot.
 
-    A single order is followed like one of a pair, but for `done`: no pair waits for its end. `leg_told` has it where it repairs one.
+    A single order is followed like one of a pair, but for `done`: no pair waits for its end. `leg_told` has it where it is to
+    repair one.
 
     An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What
     was sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C (partial

@@ -96,7 +96,8 @@ _LARGE = Geometry(
 
 PRESETS: Mapping[str, Geometry] = {
     # LFE5UM5G-45F: 108 block RAMs of 18 Kbit, and wires for so much logic and no more: adaptive pairs would take 2,700 of its
-    # 43,848 LUTs, and repair seven of its six free block RAMs. 4,096 orders are 32 block RAMs, 16 slots with 256 ticks a side another 16.
+    # 43,848 LUTs; the repair of legged pairs wants six block RAMs, and as many are free. 4,096 orders are 32 block RAMs, 16
+    # slots with 256 ticks a side another 16.
     "versa": Geometry(slots=16, adaptive=False, repair=False),
     # A large device, and what a simulation uses unless told otherwise: 131,072 orders hold several times the busiest symbol
     # on record (37,000 live orders), 4,096 ticks are a window of 40.96 dollars. Two banks of four ways fill up before their

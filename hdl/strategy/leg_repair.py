@@ -18,30 +18,29 @@ from hdl.strategy.spread_trigger import PAIRS, allowance, below_a_dollar, purcha
 class LegRepair(wiring.Component):
     """Asks for single orders until the legs of a pair that ended unequally are level again, or its tries are used up.
 
-    `done` of the ledger goes on to the trigger a clock later, but for LEGGED of a pair that has a policy and tries: that pair stays
-    pending and waits here. From the clock after its orders ended `cooldown` clocks pass. Then, of the pairs that wait the one that
-    did so longest is looked at:
+    `done` of the ledger goes on to the trigger a clock later, but for LEGGED of a pair that has a policy and tries: that pair
+    stays pending and waits here, `cooldown` clocks from the end of its orders on. Then, of the pairs that wait, the one that did
+    so longest is looked at:
 
-    ==================  =============================================================================
+    ==================  ==========================================================================
     what is found       what comes of it
-    ==================  =============================================================================
-    nothing remains     `ended` with FILLED where the policy is COMPLETE, NOTHING where it is UNWIND
+    ==================  ==========================================================================
+    nothing remains     `ended` with FILLED where all that was wanted is held, NOTHING where none is
     no tries left       `ended` with LEGGED, and a record with action STOP
     otherwise           one order for all that remains of leg a, or of leg b where nothing does of a
-    ==================  =============================================================================
+    ==================  ==========================================================================
 
-    What remains: COMPLETE, the shares of the leg's order that were not filled, on its side; UNWIND, those that were, on the other.
-    Both are counted on, so that another set may change the policy at any time; the row in force when a pair is looked at is the one
-    that counts, and a policy of STOP, or a pair that is not enabled, has no tries left. The limit is the leg's touch and the pair's
-    `slippage`, as of a trigger. An order that the gate takes is a try, whether it leaves, fills or is refused; when it has ended, or
-    in the clock after its verdict where it did not leave, the pair waits again. Where a side is empty the gate refuses: CROSSED.
+    What remains: COMPLETE, the shares of the leg's order that were not filled, on its side; UNWIND, those that were, on the
+    other. Both are counted on, so that another set may change the policy at any time: the row in force when a pair is looked at
+    is the one that counts. With a policy of STOP, or while it is not enabled, a pair has no tries left. The limit is the leg's
+    touch and the pair's `slippage`, as of a trigger; where a side is empty the gate refuses. An order that the gate takes is a
+    try, whether it fills, leaves or is refused. When it has ended, or two clocks behind its verdict where it did not leave, the
+    pair waits again. So a pair never has more orders under way than its own two, or a single one of these.
 
-    Legs hold what orders they were: at most two orders are ever under way for a pair, its own ones or a single one of these.
-
-    Latency: where nothing else is to be done, `request` is valid `LATENCY` clocks and `cooldown` after `done`, `LEAST` at least; the
-    touch is looked up `LOOK` clocks before. `ended` comes a clock after `done`. Overload: a request that is not taken in the clock in which it
-    is offered is made anew, with the touch as it is then. Pairs wait for each other in the order in which their orders ended, none is
-    lost.
+    Latency: where nothing else is to be done, `request` is valid `LATENCY` clocks and `cooldown` after `done`, `LEAST` at least;
+    the touch is looked up `LOOK` clocks before. `ended` comes a clock after `done`. Overload: a request that is not taken in the
+    clock in which it is offered is made anew, with the touch as it is then. Pairs wait for each other in the order in which
+    their orders ended; none is lost.
 
     Source: DESIGN section 6, docs/decisions/0009.
 
@@ -142,7 +141,9 @@ class LegRepair(wiring.Component):
         rows_read, rows_write = self._rows.read_port(domain="comb"), self._rows.write_port()
         legs_read, legs_write = self._legs.read_port(domain="comb"), self._legs.write_port()
         used_read = self._used.read_port(domain="comb")
-        told, wanted, before = (Signal(shape) for shape in (self.leg_told.payload.shape(), rows_read.data.shape(), legs_read.data.shape()))
+        told, wanted, before = (
+            Signal(shape) for shape in (self.leg_told.payload.shape(), rows_read.data.shape(), legs_read.data.shape())
+        )
         told_now, is_done = Signal(), Signal()
         m.d.comb += [
             rows_write.addr.eq(Cat(written.index, ~self.bank)),

@@ -20,7 +20,7 @@ from host.legs import Fate, Legs
 from sim.card import SimulatedCard
 from tests.support import ouch_definitions as judge
 from tests.support.desk import CONFIGURATION, PAIR, Desk
-from tests.system.test_switches import exchange, refused, trigger
+from tests.system.test_switches import exchange, refused
 
 GEOMETRY = replace(PRESETS["versa"], repair=True)
 COOLDOWN = 125

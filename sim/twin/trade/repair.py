@@ -10,8 +10,8 @@ from sim.twin.trade.pairs import limit
 DONE = 2
 """Clocks until evaluations see that a pair's orders ended."""
 TAKE, READY, LOOK, OFFER, JUDGE, BACK, END = range(7)
-"""What is done next: another pair is taken from those that wait, it has waited, its legs and the touch are looked at, its order is
-offered and judged, it goes back to the others, it is given back to the trigger."""
+"""What is done next: another pair is taken from those that wait, it has waited, its legs and the touch are looked at, its order
+is offered and judged, it goes back to the others, it is given back to the trigger."""
 _WAITS, _LOOKS, _ENDS, _OFFERS, _BACK = 2, 4, 1, 5, 2
 """Clocks from one to the other: taken to ready, ready to touch, touch to end, touch to offer, verdict to the queue."""
 _COMPLETE, _UNWIND, _STOP = int(LegAction.COMPLETE), int(LegAction.UNWIND), int(LegAction.STOP)
