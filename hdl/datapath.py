@@ -354,6 +354,7 @@ class DataPath(wiring.Component):
             identity.cycles.eq(cycles),
             identity.ring_messages.eq(geometry.ring_messages),
             identity.adaptive.eq(geometry.adaptive),
+            identity.repair.eq(geometry.repair),
         ]
 
     def _status(self, m, status, writer, frames, hold, mold, injector, order, itch, book, trading, session) -> None:
@@ -362,7 +363,7 @@ class DataPath(wiring.Component):
             ("frames_sent", session.frames_sent),
             ("messages", itch.type_seen.any()),
             ("bbo_changes", book.bbo.valid),
-            ("triggers", trading.trigger_event.valid),
+            ("triggers", trading.triggered),
             ("orders_passed", trading.passed),
             ("orders_refused", trading.refused),
             ("events_lost", writer.lost),

@@ -63,6 +63,14 @@ class PairOutcome(enum.Enum, shape=2):
     LEGGED = reasons.PairOutcome.LEGGED.value
 
 
+class LegPolicy(enum.Enum, shape=2):
+    """`reasons.LegPolicy` with a shape."""
+
+    STOP = reasons.LegPolicy.STOP.value
+    COMPLETE = reasons.LegPolicy.COMPLETE.value
+    UNWIND = reasons.LegPolicy.UNWIND.value
+
+
 def fields(layout: Layout, *, without: tuple[str, ...] = ()) -> data.StructLayout:
     """Gateware view of a byte layout: one member a field, numbers as numbers, text and raw bytes as unsigned integers
     whose most significant byte is the first on the wire."""
@@ -184,21 +192,25 @@ def leg(geometry: Geometry) -> data.StructLayout:
     )
 
 
-def pair_number(pair: Value, single: Value) -> Value:
-    """A pair as event records tell it; `pair` is all ones where there is none."""
-    return Cat(pair, single.replicate(events.PAIR_BITS - len(pair)))
+def pair_number(order: data.View) -> Value:
+    """The pair of an order, or of what has its `pair`, `single` and `repair`, as event records tell it; `pair` is all ones where
+    there is none."""
+    return Cat(order.pair, (order.single & ~order.repair).replicate(events.PAIR_BITS - len(order.pair)))
 
 
 def order_pair(geometry: Geometry) -> data.StructLayout:
     """Both orders of a pair, asked for (user_ref_num and epoch still 0) or passed. ``legs[0]`` is leg a.
 
     ``single``: one order of the host, ``legs[0]``; there is no leg b, whatever stands in its place. Once the gate took it,
-    ``pair`` is all ones, and what tells of a message 0.
+    ``pair`` is all ones, and what tells of a message 0. With ``repair`` it is for leg ``leg`` of ``pair``, which is legged; both
+    are 0 elsewhere.
     """
     return data.StructLayout(
         {
             "pair": geometry.pair_bits,
             "single": 1,
+            "repair": 1,
+            "leg": 1,
             "action": PairAction,
             "epoch": 8,
             "legs": data.ArrayLayout(leg(geometry), 2),

@@ -21,6 +21,7 @@ from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm, Miss, Refusal
 from hdl.spec.registers import EPOCH_BITS
 from hdl.spec.statistics import COUNT_BITS, MEAN_BITS, VARIANCE_BITS
+from hdl.strategy.leg_repair import LegRepair
 from hdl.strategy.spread_statistics import SpreadStatistics
 from hdl.strategy.spread_trigger import PAIR_INDEX, PAIR_LEGS, PAIR_LISTS, PAIRS, SpreadTrigger
 
@@ -28,8 +29,8 @@ _SETS = ("frozen", "swap", "wrong_epoch", "incomplete", "above_ceiling", "out_of
 
 
 class TradingCore(wiring.Component):
-    """`SpreadTrigger` with `SpreadStatistics`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit`, `ReportRates`,
-    `CardCeilings` and `CancelWalker`, joined, and `ParameterSets`, which says what set they go by.
+    """`SpreadTrigger` with `SpreadStatistics`, `LegRepair`, `MarketStatus`, `RiskGate`, `Ledger`, `Portfolio`, `LossLimit`,
+    `ReportRates`, `CardCeilings` and `CancelWalker`, joined, and `ParameterSets`, which says what set they go by.
 
     Latency: `order` is valid `LATENCY` clocks after `bbo` for the first pair of the slot's list, see `SpreadTrigger` for the lead
     `accept` must have. The components say what happens under overload.
@@ -53,7 +54,7 @@ class TradingCore(wiring.Component):
     pairs, limits, ceilings : In(stream.Signature(interfaces.table_write(...), always_ready=True))
         Rows of the host; of the first two see `ParameterSets`.
     pair_legs, pair_lists, pair_index, references : In(stream.Signature(interfaces.table_write(...), always_ready=True))
-        Rows of the host, only taken while the trading state is HALTED or KILLED.
+        Rows of the host, only taken while the trading state is HALTED or KILLED; `pair_legs` not while `repairing`.
     reload : In(stream.Signature(interfaces.table_write(RELOAD, geometry), always_ready=True))
         The same, and only where no own order is open and the ledger is at rest.
     structure_refused : Out(1)
@@ -64,7 +65,7 @@ class TradingCore(wiring.Component):
         Of these, what `CardCeilings` looks at, as they are to be in the next set.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
         A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
-        is dropped, Miss.HOST_ORDER.
+        is dropped, Miss.HOST_ORDER. Orders that repair a pair come last.
     cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours, stale_after
         Registers of the host.
     ceilings_locked, limits_refused : Out(1)
@@ -101,7 +102,11 @@ class TradingCore(wiring.Component):
         Clock count.
     trigger_event, verdict_event, fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...),
     always_ready=True))
-        Records for the host. `trigger_event.valid` also counts triggers.
+        Records for the host.
+    triggered : Out(1)
+        One-clock pulse: that of `trigger_event` is of a trigger, and not of a pair that is legged.
+    repairing : Out(1)
+        Some pair is being repaired.
     miss : Out(len(Miss))
     alarm : Out(len(Alarm))
         One-clock pulses by cause.
@@ -185,6 +190,8 @@ class TradingCore(wiring.Component):
                 **dict.fromkeys(("pnl", "gross", "net_long", "net_short"), Out(signed(total_bits(geometry)))),
                 "now": In(32),
                 "trigger_event": always(interfaces.event(events.TRIGGER), Out),
+                "triggered": Out(1),
+                "repairing": Out(1),
                 "verdict_event": always(interfaces.event(events.VERDICT), Out),
                 "fill_event": always(interfaces.event(events.FILL), Out),
                 "order_state_event": always(interfaces.event(events.ORDER_STATE), Out),
@@ -226,7 +233,7 @@ class TradingCore(wiring.Component):
 
         for target, names in (
             (status, ("decoded",)),
-            (trigger, ("accept", "bbo", "trigger_event")),
+            (trigger, ("accept", "bbo")),
             (gate, ("bbo", "trade", "ceilings", "load_user_ref_num", "order", "verdict_event")),
             (sets, ("commit",)),
             (ledger, ("report", "fill_event", "order_state_event", "alarm_event")),
@@ -236,9 +243,9 @@ class TradingCore(wiring.Component):
                 connect(m, **{name: flipped(getattr(self, name)), "inner": getattr(target, name)})
         # Behind the path: a clock later than the ledger tells it.
         m.d.sync += [rates.rejected.eq(ledger.rejected), rates.canceled.eq(ledger.canceled)]
-        dropped = self._requests(m, trigger.request, gate.request, sets.hold)
+        repair = self._repair(m, sets, trigger, gate, ledger)
+        dropped = self._requests(m, trigger.request, repair, gate.request, sets.hold)
         connect(m, returned=gate.returned, trigger=trigger.returned)
-        connect(m, done=ledger.done, trigger=trigger.done)
         connect(m, ledger=ledger.booked, portfolio=portfolio.booked)
         connect(m, ledger=ledger.shown, walker=walker.shown)
 
@@ -331,7 +338,7 @@ class TradingCore(wiring.Component):
             self.inspected_word.eq(ledger.inspected_word),
             self.ledger_changes.eq(ledger.changes),
         ]
-        taken = self._rows(m, sets, trigger, gate, ledger)
+        taken = self._rows(m, sets, trigger, gate, ledger, repair)
         if self._geometry.adaptive:
             self._adapt(m, sets, trigger, taken)
         return m
@@ -359,11 +366,47 @@ class TradingCore(wiring.Component):
             self.samples_lost.eq(statistics.lost),
         ]
 
-    def _requests(self, m: Module, trigger, gate, hold: Value) -> Signal:
-        """Lead the trigger's requests and the host's orders to the gate; whether one of the host was dropped.
+    def _repair(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate, ledger: Ledger) -> LegRepair | None:
+        """How orders of pairs ended goes to the trigger, a clock later: the ledger's reports are the longest way of all. Pairs
+        that are legged are repaired before, where the card does so."""
+        told = trigger.trigger_event
+        m.d.comb += [
+            self.triggered.eq(told.valid),
+            self.trigger_event.valid.eq(told.valid),
+            self.trigger_event.payload.eq(told.payload),
+        ]
+        if not self._geometry.repair:
+            m.d.sync += [trigger.done.valid.eq(ledger.done.valid), trigger.done.payload.eq(ledger.done.payload)]
+            return None
+        m.submodules.repair = repair = LegRepair(geometry=self._geometry)
+        connect(m, ledger=ledger.done, repair=repair.done)
+        connect(m, ledger=ledger.leg_told, repair=repair.leg_told)
+        connect(m, repair=repair.ended, trigger=trigger.done)
+        m.d.comb += [
+            # The trigger takes the same streams.
+            repair.pairs.valid.eq(trigger.pairs.valid),
+            repair.pairs.payload.eq(trigger.pairs.payload),
+            repair.bbo.valid.eq(self.bbo.valid),
+            repair.bbo.payload.eq(self.bbo.payload),
+            repair.bank.eq(sets.bank),
+            repair.hold.eq(sets.hold),
+            repair.epoch.eq(sets.epoch[:8]),
+            repair.cooldown.eq(self.cooldown),
+            repair.now.eq(self.now),
+            repair.judging.eq(gate.judging),
+            repair.left.eq(gate.order.valid),
+            repair.told.eq(told.valid),
+        ]
+        with m.If(repair.event.valid):
+            m.d.comb += [self.trigger_event.valid.eq(1), self.trigger_event.payload.eq(repair.event.payload)]
+        return repair
 
-        Which one it is hangs on a register alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself:
-        no request may meet sets that change."""
+    def _requests(self, m: Module, trigger, repair: LegRepair | None, gate, hold: Value) -> Signal:
+        """Lead the trigger's requests, the host's orders and those that repair a pair to the gate, in this order; whether one
+        of the host was dropped.
+
+        Which one it is hangs on registers alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself: no
+        request may meet sets that change."""
         host, dropped, held, kept_out = self.host_order, Signal(), Signal(), Signal()
         # In the first clock of a new set `MarketStatus` still judges by the old one.
         m.d.sync += held.eq(hold)
@@ -379,15 +422,25 @@ class TradingCore(wiring.Component):
                 gate.payload.single.eq(1),
                 *(gate.payload.legs[0][name].eq(host.payload.row[name]) for name in ("slot", "side", "quantity", "price")),
             ]
+        if repair is not None:
+            free = ~trigger.valid & ~host.valid
+            with m.If(free & repair.request.valid & ~hold & ~held):
+                m.d.comb += [gate.valid.eq(1), repair.request.ready.eq(gate.ready)]
+            with m.If(free):
+                m.d.comb += gate.payload.eq(repair.request.payload)
         return dropped
 
-    def _rows(self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate, ledger: Ledger) -> Value:
+    def _rows(
+        self, m: Module, sets: ParameterSets, trigger: SpreadTrigger, gate: RiskGate, ledger: Ledger, repair: LegRepair | None
+    ) -> Value:
         """Rows of the host: of a set through `ParameterSets`, of all else while nothing can leave. Whether a pair's legs are
-        written."""
+        written, which none are while a pair is being repaired."""
         halted, refused = Signal(), Signal()
         m.d.comb += halted.eq((self.trading_state == TradingState.HALTED) | (self.trading_state == TradingState.KILLED))
+        if repair is not None:
+            m.d.comb += self.repairing.eq(repair.busy)
         for target, name, allowed in (
-            (trigger, "pair_legs", halted),
+            (trigger, "pair_legs", halted & ~self.repairing),
             (trigger, "pair_lists", halted),
             (trigger, "pair_index", halted),
             (gate, "references", halted),

@@ -10,10 +10,11 @@ from rich.console import Console
 
 from hdl.spec import events, itch
 from hdl.spec.geometry import Geometry
-from hdl.spec.reasons import OrderState, PairAction, Refusal, TradingState
+from hdl.spec.reasons import OrderState, Refusal, TradingState
 from host import config
 from host.config import Configuration
 from host.journal import Journal, RecordingCard, journal
+from host.legs import action_name
 from host.loader import Loader
 from host.replay import Replay
 from host.summary import Summary
@@ -213,7 +214,7 @@ def _named(said: Said | None) -> Said | None:
         mask = int(said["refusals"])
         named["refusals"] = " ".join(reason.name.lower() for reason in Refusal if mask >> reason & 1) or "none"
     if "action" in said:
-        named["action"] = PairAction(said["action"]).name.lower()
+        named["action"] = action_name(said["action"])
     if "state" in said:
         named["state"] = OrderState(said["state"]).name.lower()
     return named

@@ -23,7 +23,7 @@ from pydantic_core import ErrorDetails
 
 from hdl.spec.geometry import Geometry
 from hdl.spec.moldudp64 import END_OF_SESSION
-from hdl.spec.reasons import Mode
+from hdl.spec.reasons import LegPolicy, Mode
 from hdl.spec.registers import BLOCKS, Register
 from hdl.spec.statistics import K_FRACTION
 
@@ -208,6 +208,17 @@ class Pair(_Model):
         ge=0,
         le=_highest("strategy", "pairs", "max_rejects"),
         description="order pairs in a row of which the exchange rejects an order until the pair is latched off, 0: no limit",
+    )
+    policy: Literal["stop", "complete", "unwind"] = Field(
+        default="stop",
+        description="where its orders were filled unequally. stop: it is latched off; complete: what is missing is bought and "
+        "sold; unwind: what was filled is given back",
+    )
+    leg_tries: int = Field(
+        default=3,
+        ge=1,
+        le=_highest("strategy", "pairs", "leg_tries"),
+        description="orders to complete or unwind it, until it is latched off",
     )
     thresholds: Literal["static", "adaptive"] = Field(
         default="static", description="static: the four above; adaptive: so many standard deviations off a mean the card keeps"
@@ -447,6 +458,8 @@ def _range(info: FieldInfo, name: str) -> str:
         return "true or false"
     if name == "thresholds":
         return '"static" or "adaptive"'
+    if name == "policy":
+        return '"stop", "complete" or "unwind"'
     if name == "mode":
         return '"off", "shadow" or "live"'
     if name == "name":
@@ -623,6 +636,8 @@ def _check_pairs(pairs: list[tuple[str, Pair]], known: set[str], geometry: Geome
             problems.append(f'{where}.leg_b: "{pair.leg_b}" was given; allowed is any slot but leg_a\'s')
         if pair.adaptive and not geometry.adaptive:
             problems.append(f'{where}.thresholds: "adaptive" was given; allowed is "static" on this card')
+        if pair.policy != "stop" and not geometry.repair:
+            problems.append(f'{where}.policy: "{pair.policy}" was given; allowed is "stop" on this card')
         _check_thresholds(where, pair, problems)
 
 
@@ -748,6 +763,8 @@ def pair_row(pair: Pair) -> dict[str, int]:
         "k_entry": factor_units(pair.k_entry or Decimal(0)),
         "k_exit": factor_units(pair.k_exit or Decimal(0)),
         "warmup": pair.warmup_samples or 0,
+        "policy": int(LegPolicy[pair.policy.upper()]),
+        "leg_tries": pair.leg_tries,
     }
 
 

@@ -189,6 +189,7 @@ class Loader:
             "open_orders": geometry.open_orders,
             "ring_messages": geometry.ring_messages,
             "adaptive": int(geometry.adaptive),
+            "repair": int(geometry.repair),
         }
         wrong = [
             f"{name} is {value:#x}, expected was {wanted:#x}"

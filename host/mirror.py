@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hdl.spec import events, itch, ouch
-from hdl.spec.reasons import OrderState, PairAction, Refusal
+from hdl.spec.reasons import LegAction, OrderState, PairAction, Refusal
 from host.config import PRICE_UNITS, WEIGHT_UNITS, Configuration
 from host.exposure import Exposure, Line
+from host.legs import action_name
 from host.snapshot import Snapshot, average_usd
 
 Record = Mapping[str, Any]
@@ -271,6 +272,9 @@ class Mirror:
         pair.values.append(self.pair_value(pair) / PRICE_UNITS)
 
     def _on_trigger(self, record: Record) -> None:
+        if record["action"] in list(LegAction):
+            self._tell(self.time, f"{self.pairs[record['pair']].title} is legged: {action_name(record['action'])}")
+            return
         spread = record["spread"] / (PRICE_UNITS * WEIGHT_UNITS)
         self.pairs[record["pair"]].marks.append(Mark(self.time, PairAction(record["action"]), spread, epoch=record["epoch"]))
 
@@ -283,7 +287,8 @@ class Mirror:
             self.passed += 1
 
     def _on_order_sent(self, record: Record) -> None:
-        if record["pair"] == events.NO_PAIR:
+        if not record["trigger_type"]:
+            # No message led to it.
             return
         kind = chr(record["trigger_type"])
         self.eot_to_sof[kind][record["eot_to_sof"]] += 1

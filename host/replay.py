@@ -18,6 +18,7 @@ from host.config import PRICE_UNITS, Configuration
 from host.exposure import read_sums
 from host.framing import Feed
 from host.inputs.source import InputError
+from host.legs import Fate
 from host.liquidation import Liquidation
 from host.loader import Loader
 from host.recovery import Recovery
@@ -26,6 +27,7 @@ from host.stimulus import Index, Stimulus, wire_cycles
 from host.summary import (
     Fills,
     Latency,
+    LeggedSummary,
     Orders,
     PairSummary,
     Portfolio,
@@ -161,6 +163,7 @@ class Replay:
             bbo=self._outputs.bbo,
             orders=self._outputs.orders,
             start=(start, loader.slots) if start else None,
+            repairs=card.geometry.repair,
         )
         self.liquidation = (
             Liquidation(
@@ -404,6 +407,7 @@ class Replay:
             messages_by_type=counts["itch_type"],
             bbo_changes=tally.bbo_changes.total(),
             pairs=tuple(self._pairs()),
+            legged=tuple(self._legged()),
             samples=Samples(taken=status["samples"], lost=status["samples_lost"], cut=status["samples_cut"]),
             triggers=Triggers(requests=status["triggers"], misses=counts["miss"]),
             verdicts=Verdicts(passed=tally.verdicts["passed"], refused=tally.verdicts["refused"], by_reason=counts["refusal"]),
@@ -445,7 +449,7 @@ class Replay:
     def _pairs(self) -> Iterator[PairSummary]:
         for number, pair in enumerate(self._configuration.pairs):
             row = config.pair_row(pair)
-            summary = PairSummary(pair=pair.title, thresholds=pair.thresholds)
+            summary = PairSummary(pair=pair.title, thresholds=pair.thresholds, units=self._tally.legs.units[number])
             if not pair.adaptive:
                 yield summary.model_copy(update={f"{name}_usd": config.spread_usd(row[name]) for name in _THRESHOLDS})
                 continue
@@ -458,6 +462,20 @@ class Replay:
                 thresholds = vars(found.thresholds(k_entry=row["k_entry"], k_exit=row["k_exit"]))
                 known |= {f"{name}_usd": config.spread_usd(value) for name, value in thresholds.items()}
             yield summary.model_copy(update=known)
+
+    def _legged(self) -> Iterator[LeggedSummary]:
+        for legged in self._tally.legs.legged:
+            (filled_a, filled_b), (held_a, held_b) = legged.filled, legged.trade.signed
+            yield LeggedSummary(
+                pair=self._configuration.pairs[legged.pair].title,
+                action=legged.trade.action.name.lower(),
+                filled_a=filled_a,
+                filled_b=filled_b,
+                tries=legged.tries,
+                outcome=legged.fate.value,
+                held_a=held_a,
+                held_b=held_b,
+            )
 
     def _slots(self) -> Iterator[SlotSummary]:
         for symbol, slot in self._loader.slots.items():
@@ -500,6 +518,10 @@ class Replay:
             yield f"the card was killed and {summary.orders.open} of its orders have not ended: it cannot be re-armed"
         if summary.fills.broken:
             yield f"{summary.fills.broken} fills were broken and taken back: what pairs hold is no longer what they count"
+        for each in summary.legged:
+            if each.outcome in (Fate.STOPPED.value, Fate.LEGGED.value):
+                state = "latched off" if each.outcome == Fate.STOPPED.value else "under repair"
+                yield f"{each.pair}: legged, {state}, and holds {each.held_a:,} and {each.held_b:,} shares beside its units"
         if summary.portfolio.loss_reached:
             yield "the loss limit was reached: the card lets nothing grow until it is re-armed"
         if self.liquidation is not None:

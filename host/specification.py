@@ -114,6 +114,7 @@ def _sizes(preset: str, geometry: Geometry) -> Row:
         "open_orders": geometry.open_orders,
         "ring_messages": geometry.ring_messages,
         "adaptive": int(geometry.adaptive),
+        "repair": int(geometry.repair),
     }
 
 

@@ -99,6 +99,8 @@ class PairSummary(_Model):
         Name.
     thresholds : str
         ``static`` or ``adaptive``.
+    units : int
+        Held, less than 0 where the spread is sold; of a pair that is legged, without what is too much or too little.
     samples : int
         Of an adaptive pair, at most 65,535.
     warmup_samples : int
@@ -111,6 +113,7 @@ class PairSummary(_Model):
 
     pair: str
     thresholds: str
+    units: int = 0
     samples: int = 0
     warmup_samples: int = 0
     mean_usd: float | None = None
@@ -119,6 +122,35 @@ class PairSummary(_Model):
     lower_usd: float | None = None
     exit_short_usd: float | None = None
     exit_long_usd: float | None = None
+
+
+class LeggedSummary(_Model):
+    """A pair whose orders were filled unequally, and what became of it.
+
+    Parameters
+    ----------
+    pair : str
+        Name.
+    action : str
+        What it had wanted.
+    filled_a, filled_b : int
+        Shares its orders filled.
+    tries : int
+        Orders that were asked for to repair it.
+    outcome : str
+        ``completed``, ``unwound``, ``stopped``, or ``legged`` where it still is.
+    held_a, held_b : int
+        Shares held of either leg beside the pair's units, negative where short; those of a whole unit where it is completed.
+    """
+
+    pair: str
+    action: str
+    filled_a: int
+    filled_b: int
+    tries: int
+    outcome: str
+    held_a: int
+    held_b: int
 
 
 class Samples(_Model):
@@ -311,6 +343,7 @@ class Summary(MarketSummary):
     frames_out: int
     triggers: Triggers
     pairs: tuple[PairSummary, ...]
+    legged: tuple[LeggedSummary, ...] = ()
     samples: Samples
     verdicts: Verdicts
     orders: Orders
@@ -338,6 +371,7 @@ def geometry_of(geometry: Geometry) -> dict[str, int]:
         "open_orders": geometry.open_orders,
         "ring_messages": geometry.ring_messages,
         "adaptive": int(geometry.adaptive),
+        "repair": int(geometry.repair),
     }
 
 
@@ -353,6 +387,8 @@ def render(summary: MarketSummary, console: Console) -> None:
         _print_nonzero(console, "Refused orders, by reason", summary.verdicts.by_reason)
         _print_nonzero(console, "Triggers without orders, by cause", summary.triggers.misses)
         _print_nonzero(console, "Alarms", summary.alarms)
+        if summary.legged:
+            console.print(_legged(summary))
         if any(pair.thresholds == "adaptive" for pair in summary.pairs):
             console.print(_adaptive(summary))
     console.print(_slots(summary))
@@ -419,6 +455,19 @@ def _cancels(summary: Summary) -> Mapping[str, object]:
 def _dollars(units: int) -> str:
     sign = "-" if units < 0 else ""
     return f"{sign}${abs(units) / 10_000:,.2f}"
+
+
+def _legged(summary: Summary) -> Table:
+    outcomes = Counter(each.outcome for each in summary.legged)
+    table = _table("Legged pairs: " + ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.items()))
+    for name in ("pair", "wanted", "filled a, b", "tries", "outcome", "held a, b"):
+        table.add_column(name, justify="left" if name in ("pair", "wanted", "outcome") else "right")
+    for each in summary.legged[-_ROWS:]:
+        filled, held = f"{each.filled_a:,}, {each.filled_b:,}", f"{each.held_a:,}, {each.held_b:,}"
+        table.add_row(each.pair, each.action, filled, str(each.tries), each.outcome, held)
+    if len(summary.legged) > _ROWS:
+        table.add_row(f"and {len(summary.legged) - _ROWS} before")
+    return table
 
 
 def _adaptive(summary: Summary) -> Table:

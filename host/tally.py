@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
 from hdl.spec import events, ouch
-from hdl.spec.reasons import Alarm, Integrity, IntegrityCause, Mode, OrderState, PairAction, Refusal
+from hdl.spec.reasons import Alarm, Integrity, IntegrityCause, LegAction, Mode, OrderState, PairAction, Refusal
 from host.exposure import Exposure
+from host.legs import Legs, action_name
 from host.snapshot import Snapshot
 
 BBO_HEADER = "index,timestamp_ns,symbol,bid_price,bid_shares,ask_price,ask_shares"
@@ -37,6 +38,8 @@ class Tally:
         Gets one JSON line for everything that concerns own orders.
     start : tuple of Snapshot and slots, optional
         What the card's ledger held before the first record, and the slot of each symbol.
+    repairs : bool
+        See `Legs`.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Tally:
         bbo: TextIO | None = None,
         orders: TextIO | None = None,
         start: tuple[Snapshot, Mapping[str, int]] | None = None,
+        repairs: bool = True,
     ) -> None:
         self._place = place
         self._symbol = symbol
@@ -72,6 +76,7 @@ class Tally:
         self.position: dict[int, int] = defaultdict(int)
         self.cash: dict[int, int] = defaultdict(int)
         self.exposure = Exposure()
+        self.legs = Legs(repairs=repairs)
         if start is not None:
             self.exposure.begin(*start)
             for slot, line in self.exposure.lines.items():
@@ -104,6 +109,7 @@ class Tally:
         self._next_number = (number + 1) % (1 << 32)
         self._handlers[record["kind"]](record)
         self.exposure.take(record)
+        self.legs.take(record)
 
     def lowered_by(self, slot: int) -> dict[str, int]:
         """Records of lowered integrity that concern a slot, by cause."""
@@ -132,8 +138,8 @@ class Tally:
             self._orders.write(json.dumps({"event": event, **values}) + "\n")
 
     def _cause(self, record: Record) -> int | None:
-        """Place of the message that caused an order; the host's own have none."""
-        return None if record["pair"] == events.NO_PAIR else self._place(record["sequence"])
+        """Place of the message that caused an order; the host's own, and those that repair a pair, have none."""
+        return self._place(record["sequence"]) if record["sequence"] else None
 
     def _pair(self, number: int) -> str | None:
         if number == events.NO_PAIR:
@@ -141,6 +147,10 @@ class Tally:
         return self._pairs[number] if number < len(self._pairs) else f"#{number}"
 
     def _on_trigger(self, record: Record) -> None:
+        if record["action"] in list(LegAction):
+            values = {name: record[name] for name in ("cycle", "epoch")}
+            self._line("legged", pair=self._pair(record["pair"]), action=action_name(record["action"]), **values)
+            return
         self._line(
             "trigger",
             index=self._place(record["sequence"]),
@@ -172,7 +182,7 @@ class Tally:
         )
 
     def _on_order_sent(self, record: Record) -> None:
-        single = record["pair"] == events.NO_PAIR
+        single = not record["trigger_type"]
         self.sent_frames += 1
         self.sent_orders += 1 if single else 2
         if not single:

@@ -17,17 +17,18 @@
 #define T2T_IDENTITY_CYCLES 0x00008u /* ro, 64 bits */
 #define T2T_IDENTITY_RING_MESSAGES 0x0000Au /* ro, 32 bits */
 #define T2T_IDENTITY_ADAPTIVE 0x0000Bu /* ro, 1 bits */
-#define T2T_FEED_ADDRESS 0x0000Cu /* rw, 32 bits */
-#define T2T_FEED_PORT 0x0000Du /* rw, 16 bits */
-#define T2T_FEED_ADDRESS_B 0x0000Eu /* rw, 32 bits */
-#define T2T_FEED_PORT_B 0x0000Fu /* rw, 16 bits */
-#define T2T_FEED_SESSION 0x00010u /* rw, 80 bits */
-#define T2T_FEED_NEXT_SEQUENCE 0x00013u /* load, 64 bits */
-#define T2T_FEED_HIGHEST 0x00015u /* ro, 64 bits */
-#define T2T_FEED_GAP_WAIT 0x00017u /* rw, 32 bits */
-#define T2T_FEED_RECOVER 0x00018u /* rw, 1 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x00019u /* rw, 1 bits */
-#define T2T_FEED_INJECT 0x0001Au /* load, 32 bits */
+#define T2T_IDENTITY_REPAIR 0x0000Cu /* ro, 1 bits */
+#define T2T_FEED_ADDRESS 0x0000Du /* rw, 32 bits */
+#define T2T_FEED_PORT 0x0000Eu /* rw, 16 bits */
+#define T2T_FEED_ADDRESS_B 0x0000Fu /* rw, 32 bits */
+#define T2T_FEED_PORT_B 0x00010u /* rw, 16 bits */
+#define T2T_FEED_SESSION 0x00011u /* rw, 80 bits */
+#define T2T_FEED_NEXT_SEQUENCE 0x00014u /* load, 64 bits */
+#define T2T_FEED_HIGHEST 0x00016u /* ro, 64 bits */
+#define T2T_FEED_GAP_WAIT 0x00018u /* rw, 32 bits */
+#define T2T_FEED_RECOVER 0x00019u /* rw, 1 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x0001Au /* rw, 1 bits */
+#define T2T_FEED_INJECT 0x0001Bu /* load, 32 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 16u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */
@@ -298,10 +299,22 @@ enum t2t_pair_action {
     T2T_PAIR_ACTION_SELL_OUT = 3,
 };
 
+enum t2t_leg_action {
+    T2T_LEG_ACTION_COMPLETE = 4,
+    T2T_LEG_ACTION_UNWIND = 5,
+    T2T_LEG_ACTION_STOP = 6,
+};
+
 enum t2t_pair_outcome {
     T2T_PAIR_OUTCOME_FILLED = 0,
     T2T_PAIR_OUTCOME_NOTHING = 1,
     T2T_PAIR_OUTCOME_LEGGED = 2,
+};
+
+enum t2t_leg_policy {
+    T2T_LEG_POLICY_STOP = 0,
+    T2T_LEG_POLICY_COMPLETE = 1,
+    T2T_LEG_POLICY_UNWIND = 2,
 };
 
 #define T2T_EVENT_ALARM 'A'

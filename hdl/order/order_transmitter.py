@@ -40,8 +40,14 @@ def _hexadecimal(digit: Value) -> Value:
     return Mux(digit < 10, Const(ord("0"), 8) | digit, Const(ord("A") - 10, 8) + digit)[:8]
 
 
-def client_order_id(pair: int, leg: int) -> str:
+_REPAIR = 0xA
+"""First digit of the pair in the ClOrdID of an order that repairs leg a; that of leg b is the next. No pair begins with it."""
+
+
+def client_order_id(pair: int, leg: int, *, repair: bool = False) -> str:
     """The ClOrdID of a leg (0: a, 1: b) of a pair, or of a single order, which is leg a of `events.NO_PAIR`."""
+    if repair:
+        return f"P{_REPAIR + leg:X}{pair:03X}A"
     return f"P{pair:04X}{'AB'[leg]}"
 
 
@@ -267,7 +273,8 @@ class OrderTransmitter(wiring.Component):
         frame.put(TCP_AT, tcp, offset_flags=(flags, flags, bare_flags, flags), window=self._window, urgent=0)
         frame.put(TCP_AT, tcp, Source.CHECKSUM, checksum=tcp_checksum)
         for leg, symbol in enumerate(symbols):
-            name = interfaces.pair_number(pair.pair, pair.single)
+            repairs = Mux(pair.repair, Cat(pair.leg, Const(_REPAIR >> 1, 3)), 0)
+            name = interfaces.pair_number(pair) | Cat(Const(0, events.PAIR_BITS - 4), repairs)
             self._leg(frame, PAYLOAD_AT + LEG_BYTES * leg, name, pair.legs[leg], leg, symbol)
         self._cancel(frame, pair.legs[0], number, form)
         return frame.octets
@@ -428,7 +435,7 @@ class OrderTransmitter(wiring.Component):
             event.p.user_ref_num.eq(pair.legs[0].user_ref_num),
             event.p.eot_to_sof.eq(self.now - pair.eot),
             event.p.som_to_sof.eq(self.now - pair.som),
-            event.p.pair.eq(interfaces.pair_number(pair.pair, pair.single)),
+            event.p.pair.eq(interfaces.pair_number(pair)),
             event.p.trigger_type.eq(pair.type),
             event.p.epoch.eq(pair.epoch),
         ]

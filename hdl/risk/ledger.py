@@ -13,7 +13,7 @@ from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm
-from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, SHORT_BITS, VIEW_WORDS, WORD, Table
+from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, SHARE_BITS, SHORT_BITS, VIEW_WORDS, WORD, Table
 
 RELOAD = next(table for table in RISK.tables if table.name == "reload")
 INSPECT_BITS = next(register.bits for register in RISK.registers if register.name == "inspect_ledger")
@@ -95,10 +95,27 @@ def pair_done(geometry: Geometry) -> data.StructLayout:
     return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
 
 
+def leg_report(geometry: Geometry) -> data.StructLayout:
+    """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it
+    were filled, none perhaps, and an order that repairs the pair ``ended``."""
+    return data.StructLayout(
+        {
+            "pair": geometry.pair_bits,
+            "leg": 1,
+            "slot": geometry.slot_bits,
+            "side": Side,
+            "quantity": SHARE_BITS,
+            "entered": 1,
+            "ended": 1,
+        }
+    )
+
+
 class Ledger(wiring.Component):
     """Follows every own order from the clock it is sent to its end, and keeps position, open shares and cash of every slot.
 
-    A single order is followed like one of a pair, but for `done`: no pair waits for its end.
+    A single order is followed like one of a pair, but for `done`: no pair waits for its end. `leg_told` has it where it is to
+    repair one.
 
     An order lives in the place ``user_ref_num`` modulo ``geometry.open_orders``; its whole number is kept and compared. What was
     sent counts at once as open. Reports move shares from open to ended: A (order_state D: dead at once), E, C and D (partial ones
@@ -182,6 +199,8 @@ class Ledger(wiring.Component):
         Both orders of a pair ended, and how. Not of single orders.
     rejected, canceled : Out(1)
         One-clock pulses: a report was booked by which the exchange rejected an order, or canceled one in part or whole.
+    leg_told : Out(stream.Signature(leg_report(geometry), always_ready=True))
+        What happened to legs of pairs, in the clock of `done` where both.
     fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
         Records for the host.
     alarm : Out(len(Alarm))
@@ -218,6 +237,7 @@ class Ledger(wiring.Component):
                 "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
                 "rejected": Out(1),
                 "canceled": Out(1),
+                "leg_told": Out(stream.Signature(leg_report(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
                 "order_state_event": Out(stream.Signature(interfaces.event(events.ORDER_STATE), always_ready=True)),
                 "alarm_event": Out(stream.Signature(interfaces.event(events.ALARM), always_ready=True)),
@@ -236,6 +256,8 @@ class Ledger(wiring.Component):
                 "slot": geometry.slot_bits,
                 "pair": geometry.pair_bits,
                 "single": 1,
+                "repair": 1,
+                "leg": 1,
                 "side": Side,
                 "short": 1,
                 "open": 32,
@@ -372,7 +394,8 @@ class Ledger(wiring.Component):
             {name: held[name] for name in ("position", "open_buys", "open_sells", "orders", "shorts")}
             | {"cash": money_read.data, "entry_notional": entry_read.data.notional, "entry_shares": entry_read.data.shares},
         )
-        order_words = words_of(LEDGER_ORDER, {column.name: order[column.name] for column in LEDGER_ORDER.columns})
+        order_columns = {column.name: order[column.name] for column in LEDGER_ORDER.columns}
+        order_words = words_of(LEDGER_ORDER, order_columns | {"single": order.single & ~order.repair})
 
         judged, good, judged_bad, cause = Signal(), Signal(), Signal(), Signal(Alarm)
         m.d.sync += judged.eq(0)
@@ -423,8 +446,16 @@ class Ledger(wiring.Component):
         m.d.comb += [traded.eq(fill | back), falls.eq(selling ^ back)]
         after = Signal(order_layout)
         still = Signal(Exposure)
-        told = self.booked.payload
+        told, leg_told = self.booked.payload, self.leg_told.payload
         m.d.comb += [told.cash.eq(cash), told.leg.eq(leg_index)]
+        m.d.comb += [
+            leg_told.pair.eq(order.pair),
+            leg_told.leg.eq(order.leg),
+            leg_told.slot.eq(order.slot),
+            leg_told.side.eq(order.side),
+            leg_told.quantity.eq(Mux(fill, ended, 0)),
+            leg_told.ended.eq(all_ends & order.repair),
+        ]
         outcome = Signal(tally_layout)
         with m.FSM():
             with m.State("IDLE"):
@@ -516,6 +547,8 @@ class Ledger(wiring.Component):
                     orders_write.data.slot.eq(leg.slot),
                     orders_write.data.pair.eq(sent.pair),
                     orders_write.data.single.eq(sent.single),
+                    orders_write.data.repair.eq(sent.repair),
+                    orders_write.data.leg.eq(leg_index | sent.leg),
                     orders_write.data.side.eq(leg.side),
                     orders_write.data.short.eq(leg.short),
                     orders_write.data.open.eq(leg.quantity),
@@ -528,6 +561,14 @@ class Ledger(wiring.Component):
                     tally_write.data.none_filled.eq(1),
                     tally_write.data.rejected.eq(0),
                     tally_write.en.eq(~sent.single),
+                    self.leg_told.valid.eq(~sent.single),
+                    leg_told.pair.eq(sent.pair),
+                    leg_told.leg.eq(leg_index),
+                    leg_told.slot.eq(leg.slot),
+                    leg_told.side.eq(leg.side),
+                    leg_told.quantity.eq(leg.quantity),
+                    leg_told.entered.eq(1),
+                    leg_told.ended.eq(0),
                 ]
                 with m.If(leg.side == Side.SELL):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)
@@ -606,6 +647,7 @@ class Ledger(wiring.Component):
                         tally_write.en.eq(all_ends & ~order.single),
                         self.order_state_event.valid.eq(1),
                         self.done.valid.eq(all_ends & (tally.orders == 1) & ~order.single),
+                        self.leg_told.valid.eq(~order.single | order.repair),
                         self.booked.valid.eq(~traded),
                         self.rejected.eq(refused),
                         self.canceled.eq(some_canceled & ~refused),
@@ -687,7 +729,7 @@ class Ledger(wiring.Component):
             state.user_ref_num.eq(report.user_ref_num),
             state.open_shares.eq(left),
             state.slot.eq(order.slot),
-            state.pair.eq(interfaces.pair_number(order.pair, order.single)),
+            state.pair.eq(interfaces.pair_number(order)),
             state.state.eq(after.state),
             state.report.eq(report.type),
             state.reason.eq(report.reason),
@@ -699,7 +741,7 @@ class Ledger(wiring.Component):
             done_fill.position.eq(held.position),
             done_fill.cash.eq(cash),
             done_fill.slot.eq(order.slot),
-            done_fill.pair.eq(interfaces.pair_number(order.pair, order.single)),
+            done_fill.pair.eq(interfaces.pair_number(order)),
             done_fill.side.eq(side_code(order.side, order.short) | (back << events.TAKEN_BACK_BIT)),
         ]
 

@@ -264,7 +264,9 @@ class RiskGate(wiring.Component):
         with m.If(taken):
             m.d.sync += [request.eq(self.request.payload), self.returned.payload.allowed.eq(self.allowed), busy.eq(1)]
         with m.If(taken & self.request.payload.single):
-            m.d.sync += [request.pair.eq(-1), *(request[name].eq(0) for name in ("type", "sequence", "som", "eot"))]
+            m.d.sync += [request[name].eq(0) for name in ("type", "sequence", "som", "eot")]
+            with m.If(~self.request.payload.repair):
+                m.d.sync += request.pair.eq(-1)
         with m.If(step[self.LATENCY]):
             m.d.sync += busy.eq(0)
 
@@ -627,9 +629,9 @@ class RiskGate(wiring.Component):
                 record.price.eq(leg.price),
                 record.quantity.eq(leg.quantity),
                 record.slot.eq(leg.slot),
-                record.pair.eq(interfaces.pair_number(request.pair, request.single)),
+                record.pair.eq(interfaces.pair_number(request)),
                 record.side.eq(side_code(leg.side, shorts[index])),
-                record.leg.eq(index),
+                record.leg.eq(index | request.leg),
                 record.mode.eq(self.mode),
                 record.epoch.eq(self.epoch),
             ]

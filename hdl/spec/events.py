@@ -62,12 +62,13 @@ BBO = _record(
 TRIGGER = _record(
     "T",
     "trigger",
-    "A pair's threshold was reached and an order request made.",
+    "A pair's threshold was reached and an order request made; or, by its action, an order to repair a legged pair was asked "
+    "for, or that pair stopped: no message caused it, `sequence` and `spread` are 0.",
     _SEQUENCE,
     _CYCLE,
     sint("spread", 8, "S_sell or S_buy, 1/10000 dollar with 12 fraction bits"),
     uint("pair", 2, "pair"),
-    uint("action", 1, "see PairAction"),
+    uint("action", 1, "see PairAction and LegAction"),
     _EPOCH,
 )
 VERDICT = _record(

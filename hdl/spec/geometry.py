@@ -36,6 +36,8 @@ class Geometry:
         Messages that can wait for one before them, a power of two.
     adaptive : bool
         Pairs may have thresholds that follow mean and variance; without, all are static.
+    repair : bool
+        Pairs whose orders were filled unequally are completed or unwound, as they want it; without, all of them stop.
     """
 
     width: int = 1
@@ -48,6 +50,7 @@ class Geometry:
     open_orders: int = 256
     ring_messages: int = 128
     adaptive: bool = True
+    repair: bool = True
 
     def __post_init__(self) -> None:
         if self.width not in (1, 8):
@@ -93,8 +96,9 @@ _LARGE = Geometry(
 
 PRESETS: Mapping[str, Geometry] = {
     # LFE5UM5G-45F: 108 block RAMs of 18 Kbit, and wires for so much logic and no more: adaptive pairs would take 2,700 of its
-    # 43,848 LUTs. 4,096 orders are 32 block RAMs, 16 slots with 256 ticks a side another 16.
-    "versa": Geometry(slots=16, adaptive=False),
+    # 43,848 LUTs; the repair of legged pairs wants six block RAMs, and as many are free. 4,096 orders are 32 block RAMs, 16
+    # slots with 256 ticks a side another 16.
+    "versa": Geometry(slots=16, adaptive=False, repair=False),
     # A large device, and what a simulation uses unless told otherwise: 131,072 orders hold several times the busiest symbol
     # on record (37,000 live orders), 4,096 ticks are a window of 40.96 dollars. Two banks of four ways fill up before their
     # capacity is reached: with generated traffic of 1,000 symbols the first order without room came at 78,000.

@@ -266,6 +266,17 @@ class PairAction(enum.IntEnum):
     """Close a long spread: S_sell reached exit_long."""
 
 
+class LegAction(enum.IntEnum):
+    """What becomes of a pair that is legged; its numbers are none of `PairAction`."""
+
+    COMPLETE = 4
+    """A single order for what the pair's orders left unfilled."""
+    UNWIND = 5
+    """A single order against what the pair's orders filled."""
+    STOP = 6
+    """The pair is latched off."""
+
+
 class PairOutcome(enum.IntEnum):
     """How the two orders of a pair ended."""
 
@@ -274,4 +285,15 @@ class PairOutcome(enum.IntEnum):
     NOTHING = 1
     """Neither filled."""
     LEGGED = 2
-    """Unequal: the pair is latched off."""
+    """Unequal: the pair is repaired by its policy, or latched off."""
+
+
+class LegPolicy(enum.IntEnum):
+    """What becomes of a pair whose orders were filled unequally."""
+
+    STOP = 0
+    """It is latched off."""
+    COMPLETE = 1
+    """What is missing is bought and sold."""
+    UNWIND = 2
+    """What was filled is given back."""

@@ -182,6 +182,8 @@ EPOCH_BITS = 16
 
 SHORT_BITS = 24
 """Bits of the shares of a slot that are located, and of those sold short."""
+SHARE_BITS = 20
+"""Bits of the shares of a pair's leg."""
 
 CHECKSUM_TAPS = 0x04C11DB7
 """Where the bit that leaves the checksum's shift register is fed back: the polynomial of CRC-32."""
@@ -255,6 +257,7 @@ IDENTITY = Block(
         Register("cycles", 64, Access.RO, "clock count"),
         Register("ring_messages", 32, Access.RO, "messages that can wait for one before them"),
         Register("adaptive", 1, Access.RO, "pairs may have adaptive thresholds"),
+        Register("repair", 1, Access.RO, "pairs that are legged may be completed or unwound"),
     ),
 )
 
@@ -311,8 +314,8 @@ STRATEGY = Block(
                 Column("lower", 52, "buy the spread at or below", signed=True),
                 Column("exit_short", 52, "buy back a short spread at or below", signed=True),
                 Column("exit_long", 52, "sell out a long spread at or above", signed=True),
-                Column("size_a", 20, "shares of leg a per unit"),
-                Column("size_b", 20, "shares of leg b per unit"),
+                Column("size_a", SHARE_BITS, "shares of leg a per unit"),
+                Column("size_b", SHARE_BITS, "shares of leg b per unit"),
                 Column("max_units", 8, "units held at most, each way"),
                 Column("slippage", 8, "ticks beyond the touch a limit may go"),
                 Column("max_triggers", 16, "order pairs that may end until the pair is latched off, 0: no limit"),
@@ -322,6 +325,8 @@ STRATEGY = Block(
                 Column("k_exit", 8, "the same for exit_short and exit_long"),
                 Column("warmup", statistics.COUNT_BITS, "samples until adaptive thresholds may fire"),
                 Column("max_rejects", 8, "order pairs in a row with a rejected order until the pair is latched off, 0: no limit"),
+                Column("policy", 2, "of a legged pair, see LegPolicy; 3 is none and stops"),
+                Column("leg_tries", 4, "orders at most to repair a legged pair, until it is latched off"),
             ),
             "Parameters of each pair, written row by row from 0 on.",
             Access.SET,

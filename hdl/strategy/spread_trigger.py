@@ -34,6 +34,27 @@ _MOST_USED, _MOST_REJECTS = (
 """Triggers, and rejects in a row, counted; one more would be no limit."""
 
 
+def below_a_dollar(price: Value) -> Value:
+    """Where ticks are smaller."""
+    return price < _DOLLAR
+
+
+def allowance(price: Value, slippage: Value) -> Value:
+    """What `slippage` ticks beyond a price come to."""
+    return Mux(below_a_dollar(price), slippage, slippage * _CENT)
+
+
+def sale_limit(limit: Value, lowest: Value) -> Value:
+    """Limit of a sale: a price less its allowance, `lowest` where that is below the lowest price there is."""
+    return Mux(lowest, 1, Mux(limit >= ouch.HIGHEST_PRICE + 1, ouch.HIGHEST_PRICE, limit))
+
+
+def purchase_limit(limit: Value, cheap: Value) -> Value:
+    """Limit of a purchase: a price and its allowance, `cheap` where the price is below a dollar."""
+    ceiling = Mux(cheap, _DOLLAR, ouch.HIGHEST_PRICE)
+    return Mux(ceiling < limit, ceiling, limit)
+
+
 class SpreadTrigger(wiring.Component):
     """Watches pairs of slots and asks for both orders of a pair when its spread reaches a threshold.
 
@@ -443,10 +464,10 @@ class SpreadTrigger(wiring.Component):
             ]
         sizes = (first.row.size_a, first.row.size_a, first.row.size_b, first.row.size_b)
         for number, size in enumerate(sizes):
-            cheap = first.price[number] < _DOLLAR
+            cheap = below_a_dollar(first.price[number])
             m.d.sync += [
                 second.price[number].eq(first.price[number]),
-                second.allowance[number].eq(Mux(cheap, first.row.slippage, first.row.slippage * _CENT)),
+                second.allowance[number].eq(allowance(first.price[number], first.row.slippage)),
                 second.cheap[number].eq(cheap),
                 second.covered[number].eq(first.shares[number] >= size),
             ]
@@ -502,10 +523,10 @@ class SpreadTrigger(wiring.Component):
         ]
         for number in range(4):
             buying = number in (_ASK_A, _ASK_B)
-            price, allowance = second.price[number], second.allowance[number]
+            price, beyond = second.price[number], second.allowance[number]
             m.d.sync += [
-                third.limit[number].eq(price + allowance if buying else price - allowance),
-                third.lowest[number].eq(allowance >= price),
+                third.limit[number].eq(price + beyond if buying else price - beyond),
+                third.lowest[number].eq(beyond >= price),
             ]
         fired = self._fired_read.data
         m.d.comb += self._fired_read.addr.eq(second.pair)
@@ -762,11 +783,8 @@ class SpreadTrigger(wiring.Component):
         for number, (slot, size, bid, ask) in enumerate(legs):
             sale = selling if number == 0 else ~selling
             leg = asked.legs[number]
-            lowest = Mux(
-                spread.lowest[bid], 1, Mux(spread.limit[bid] >= ouch.HIGHEST_PRICE + 1, ouch.HIGHEST_PRICE, spread.limit[bid])
-            )
-            ceiling = Mux(spread.cheap[ask], _DOLLAR, ouch.HIGHEST_PRICE)
-            highest = Mux(ceiling < spread.limit[ask], ceiling, spread.limit[ask])
+            lowest = sale_limit(spread.limit[bid], spread.lowest[bid])
+            highest = purchase_limit(spread.limit[ask], spread.cheap[ask])
             m.d.comb += [
                 leg.slot.eq(slot),
                 leg.side.eq(Mux(sale, Side.SELL, Side.BUY)),

@@ -14,6 +14,7 @@ from sim.twin.trade import state as at
 from sim.twin.trade.gate import REPORT_COUNTED, VERDICT, count_report, report_window, same_window, tokens_used
 from sim.twin.trade.pairs import LEAD
 from sim.twin.trade.portfolio import STANDS, bring, sum_at, too_much
+from sim.twin.trade.repair import READY, ready
 
 HELD = 2
 """Clocks from a commit to the first one in which nothing is evaluated."""
@@ -120,6 +121,8 @@ class Change:
                 pair[at.UPPER : at.EXIT_LONG + 1] = NEVER
             pair[at.ALLOWED], pair[at.PUBLISHED] = row["enabled"] and not pair[at.LATCHED], at.LONG_AGO
         numbers[at.KEPT_OUT] = last + 1
+        if numbers[at.LOOK_CLOCK] < at.FAR and numbers[at.LOOK_STEP] == READY:
+            ready(numbers, last + 1)
 
     def _walk(self, last: int) -> None:
         """The list that waits begins anew, as if its touch came in the last clock."""

@@ -49,6 +49,7 @@ class FakeCard:
             ("identity", "open_orders"): geometry.open_orders,
             ("identity", "ring_messages"): geometry.ring_messages,
             ("identity", "adaptive"): int(geometry.adaptive),
+            ("identity", "repair"): int(geometry.repair),
             ("risk", "trading_state"): 2,
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from host import cli, compare_trading, demo
 from host.config import Configuration, Pair
 from host.journal import Journal, RecordingCard
 from host.loader import Loader
+from host.summary import Summary
 from sim.market import Market
 from sim.twin.trading import TradingTwin
 from tests.host.records import framed
@@ -54,6 +56,8 @@ class Day:
     orders: int = 0
     """Orders of the host, at random."""
     preset: str = "versa"
+    becomes: str = ""
+    """What becomes of pairs that are legged, among others."""
     brings: str = ""
     """Names of the reasons and misses it brings about, among others."""
 
@@ -234,6 +238,22 @@ DAYS = {
         risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
     ),
     "adaptive sets": Day(messages=12_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
+    "completed": Day(
+        becomes="completed stopped",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        pairs={"policy": "complete", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40},
+    ),
+    "unwound": Day(
+        becomes="unwound stopped",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        pairs={"policy": "unwind", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40}, orders=200,
+    ),
+    "policies change": Day(
+        becomes="unwound completed stopped",
+        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="repair", orders=100,
+        pairs={"policy": "unwind", "leg_tries": 15, "max_units": 40},
+        changes=({"pairs": {"policy": "complete"}}, {"pairs": {"leg_tries": 2}, "strategy": {"cooldown_us": USD(5)}}, {}) * 10,
+    ),
     "the host acts": Day(
         brings="killed mode_off session_down reduce_only",
         pairs={"max_units": 40},
@@ -262,8 +282,24 @@ def test_equal(name: str) -> None:
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
     assert (found.records["cancel_sent"]["twin"] >= 10) == (name == "killed")
+    assert set(day.becomes.split()) <= {legged.outcome for legged in summary.legged}, summary.legged
+    if day.becomes and not day.orders:
+        check_positions(summary, configuration)
     if summary.events_lost == 0:
         assert all(sides["rtl"] == sides["twin"] for sides in found.records.values())
+
+
+def check_positions(summary: Summary, configuration: Configuration) -> None:
+    """What the card holds of a symbol is its pairs' units, and what those that are legged say they hold beside them."""
+    held: Counter[str] = Counter()
+    for pair, said in zip(configuration.pairs, summary.pairs, strict=True):
+        held[pair.leg_a] += said.units * pair.size_a_shares
+        held[pair.leg_b] -= said.units * pair.size_b_shares
+    legs = {pair.title: (pair.leg_a, pair.leg_b) for pair in configuration.pairs}
+    for legged in summary.legged:
+        if legged.outcome in ("legged", "stopped"):
+            held.update(dict(zip(legs[legged.pair], (legged.held_a, legged.held_b), strict=True)))
+    assert {slot.symbol: slot.position for slot in summary.slots} == {slot.symbol: held[slot.symbol] for slot in summary.slots}
 
 
 def test_no_reason_is_left_out() -> None:

@@ -57,7 +57,7 @@ def test_pair_becomes_device_integers(tmp_path: Path) -> None:
         "enabled": 1, "weight_a": 4096, "weight_b": 6144,
         "upper": 51_200_000, "lower": -20_480_000, "exit_short": 10_240_000, "exit_long": 5_120_000,
         "size_a": 100, "size_b": 150, "max_units": 1, "slippage": 0, "max_triggers": 0, "max_rejects": 0,
-        "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0,
+        "adaptive": 0, "alpha_shift": 0, "k_entry": 0, "k_exit": 0, "warmup": 0, "policy": 0, "leg_tries": 3,
     }  # fmt: skip
     assert loaded.mode is Mode.LIVE
     assert set(loaded.limits) == {"AAPL", "MSFT"}
@@ -154,6 +154,9 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
         ("size_a_shares = 1.0", "pairs[0].size_a_shares: 1.0 was given; allowed are 1 to 999999"),
         ("max_units = 256", "pairs[0].max_units: 256 was given; allowed are 1 to 255"),
         ("slippage_ticks = -1", "pairs[0].slippage_ticks: -1 was given; allowed are 0 to 255"),
+        ('policy = "hope"', 'pairs[0].policy: "hope" was given; allowed are "stop", "complete" or "unwind"'),
+        ("leg_tries = 0", "pairs[0].leg_tries: 0 was given; allowed are 1 to 15"),
+        ("leg_tries = 16", "pairs[0].leg_tries: 16 was given; allowed are 1 to 15"),
         ("enabled = 1", "pairs[0].enabled: 1 was given; allowed are true or false"),
         ('leg_a = ""', 'pairs[0].leg_a: "" was given; allowed are 1 to 8 printable ASCII characters without a space'),
         (
@@ -161,7 +164,7 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
             (
                 "pairs[0].colour: unknown key; allowed are name, leg_a, leg_b, enabled, weight_a, weight_b, upper_usd, "
                 "lower_usd, exit_short_usd, exit_long_usd, size_a_shares, size_b_shares, max_units, slippage_ticks, "
-                "max_triggers, max_rejects, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
+                "max_triggers, max_rejects, policy, leg_tries, thresholds, alpha_shift, k_entry, k_exit, warmup_samples"
             ),
         ),
     ],

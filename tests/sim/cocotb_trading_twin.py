@@ -15,7 +15,7 @@ import numpy as np
 from hdl.control.parameter_sets import ParameterSets
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
-from hdl.spec.reasons import Integrity, IntegrityCause, Miss, Mode, Refusal, TradingState
+from hdl.spec.reasons import Integrity, IntegrityCause, LegAction, LegPolicy, Miss, Mode, Refusal, TradingState
 from hdl.spec.registers import LEDGER_SLOT, STRATEGY, inspected
 from hdl.trading import TradingCore
 from sim.twin import ROW
@@ -30,7 +30,9 @@ from tests.support.stepper import Stepper
 GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
 SETS = os.environ.get("SETS") == "1"
 """Sets change, and the host gives orders."""
-CLOCKS = 12_000 if SETS else 8_000
+LEGS = os.environ.get("LEGS") == "1"
+"""Pairs are completed and unwound."""
+CLOCKS = 24_000 if LEGS else 12_000 if SETS else 8_000
 RECORDS = {"trigger": "T", "verdict": "V", "order_state": "S", "fill": "F", "alarm": "A"}
 PULSES = ("miss", "refusal", "swap")
 EMPTY = dict.fromkeys((column.name for table in STRATEGY.tables if table.name == "pairs" for column in table.columns), 0)
@@ -38,9 +40,14 @@ BOOKED = 6
 """Clocks from a report that does not wait to its end."""
 
 
+def leg_policy(rng: random.Random) -> dict[str, int]:
+    policy = rng.choice((LegPolicy.STOP, *(LegPolicy.COMPLETE, LegPolicy.UNWIND) * 5, 3))
+    return {"policy": int(policy), "leg_tries": rng.choice((0, 1, 2, 3, 5, 15))}
+
+
 def pair_row(rng: random.Random) -> dict[str, int]:
     slot_a, slot_b = rng.sample(range(GEOMETRY.slots), 2)
-    return EMPTY | {
+    return EMPTY | (leg_policy(rng) if LEGS else {}) | {
         "slot_a": slot_a,
         "slot_b": slot_a if rng.random() < 0.03 else slot_b,
         "enabled": int(rng.random() < 0.95),
@@ -289,7 +296,8 @@ class Bench(Stepper):
             numbers = list(self.matches)[-GEOMETRY.open_orders :]
         number = rng.choice(numbers) if numbers and rng.random() < 0.99 else 0xFFFF_0000
         left = self.open.get(number, 100)
-        kind = rng.choice("EEEEEEEECDPIRT" if rng.random() < 0.995 else "AMXJB")
+        kinds = "EEECCDPIRT" if LEGS else "EEEEEEEECDPIRT"
+        kind = rng.choice(kinds if rng.random() < 0.995 else "AMXJB")
         kind = "J" if number in self.fresh and rng.random() < 0.15 else kind
         if number in self.matches and rng.random() < (0.05 if number in self.open else 0.99):
             kind = rng.choice("IB")
@@ -353,6 +361,8 @@ async def every_clock(dut):
     found = {name for name, count in (twin.refusals | twin.misses).items() if count}
     dut._log.info("%s orders passed, %s sets, %s", twin.passed, len(bench.sets), sorted(found))
     assert len(bench.sets) > 20 or not SETS
+    actions = Counter(record["action"] for record in twin.records if record["kind"] == "T")
+    assert not LEGS or all(actions[action] >= 2 for action in LegAction), actions
     assert twin.passed and set(os.environ["BRINGS"].split()) <= found
 
 

@@ -6,16 +6,21 @@ from tests.support.bench import run_cocotb
 
 BRINGS = {0: "cancel_rate locate off_tick", 1: "locate slot_rate stale", 2: "cancel_rate rejects", 3: "integrity off_tick"}
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order canary duplicate long_limit", 5: "host_order reject_rate cancel_rate locate rejects"}
+BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 9: "host_order slot_rate stale"}
 """The same of rounds in which sets change and the host gives orders."""
 
 
-@pytest.mark.parametrize("seed", [*BRINGS, *BRINGS_WITH_SETS])
+BRINGS_WITH_LEGS = {6: "integrity pending", 8: "host_order pending"}
+"""The same of rounds in which pairs are completed and unwound, the first one without other sets and orders of the host."""
+
+
+@pytest.mark.parametrize("seed", [*BRINGS, *BRINGS_WITH_SETS, *BRINGS_WITH_LEGS])
 def test_trading_twin(seed: int) -> None:
-    brings = BRINGS | BRINGS_WITH_SETS
+    brings = BRINGS | BRINGS_WITH_SETS | BRINGS_WITH_LEGS
+    sets, legs = seed in BRINGS_WITH_SETS or seed > min(BRINGS_WITH_LEGS), seed in BRINGS_WITH_LEGS
     run_cocotb(
         TradingCore(geometry=GEOMETRY),
         module="tests.sim.cocotb_trading_twin",
         name="trading_twin",
-        parameters={"SEED": str(seed), "BRINGS": brings[seed], "SETS": str(int(seed in BRINGS_WITH_SETS))},
+        parameters={"SEED": str(seed), "BRINGS": brings[seed], "SETS": str(int(sets)), "LEGS": str(int(legs))},
     )

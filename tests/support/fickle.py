@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hdl.spec import ouch
@@ -22,6 +22,7 @@ from sim.market import Market
 from sim.venue import Reject, Resting, Venue
 
 _REPORT_CLOCKS = 375
+GEOMETRIES = PRESETS | {"repair": replace(PRESETS["versa"], repair=True)}
 Act = Callable[[RecordingCard, Loader], None]
 """What a host does as a message goes by."""
 
@@ -134,7 +135,7 @@ def traded(
 ) -> tuple[TradingComparison, Summary]:
     """Run a market through the simulated card, and what it did through the twin; `acts` by number of the message they follow."""
     feed, session, records = Feed(session=b"T2TDEMO001"), OrderSession(), []
-    with RecordingCard(PRESETS[preset]) as card:
+    with RecordingCard(GEOMETRIES[preset]) as card:
         loader = Loader(card)
         loader.load(configuration, feed, session)
         loader.arm(configuration.mode)

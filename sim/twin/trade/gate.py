@@ -11,6 +11,7 @@ from hdl.spec.reasons import Miss, Mode, Refusal
 from sim.compiled import apart, part
 from sim.twin.trade import state as s
 from sim.twin.trade.portfolio import bring, settled, sum_at
+from sim.twin.trade.repair import judged
 
 VERDICT = 5
 """Clocks from a request that was taken to its verdicts."""
@@ -361,7 +362,7 @@ def decide(state, asked, clock, out):
         record[2], record[3], record[4] = asked[s.R_SEQUENCE], asked[s.R_MASK + at], number + leg if leaves else 0
         record[5], record[6], record[7] = asked[s.R_PRICE + at], asked[s.R_QUANTITY + at], asked[s.R_SLOT + at]
         record[8], record[9] = asked[s.R_PAIR], side_code(asked[s.R_SIDE + at], asked[s.R_SHORT + at])
-        record[10], record[11] = leg, mode
+        record[10], record[11] = leg + asked[s.R_LEG], mode
         for reason in range(_REASONS):
             state.refusals[reason] += asked[s.R_MASK + at] >> reason & 1
     if good:
@@ -370,7 +371,9 @@ def decide(state, asked, clock, out):
         numbers[s.REFUSED] += legs
     if leaves:
         send(state, asked, clock, out)
-    elif asked[s.R_PAIR] != NO_PAIR:
+    if asked[s.R_REPAIR]:
+        judged(state, clock, leaves)
+    elif legs == 2 and not leaves:
         numbers[s.RETURN_CLOCK], numbers[s.RETURN_PAIR] = clock + _RETURNED, asked[s.R_PAIR]
         # By then another set may be in force.
         numbers[s.RETURN_MAY] = state.pairs[asked[s.R_PAIR], s.ALLOWED]

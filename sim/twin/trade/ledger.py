@@ -10,9 +10,8 @@ from sim.compiled import apart, part
 from sim.twin.trade import state as s
 from sim.twin.trade.gate import count_report, emit, side_code
 from sim.twin.trade.portfolio import tell
+from sim.twin.trade.repair import DONE, repairable
 
-_DONE = 2
-"""Clocks until evaluations see that a pair's orders ended."""
 _ACCEPTED, _EXECUTED, _CANCELED, _REJECTED, _SYSTEM = (
     ord(layout.code)
     for layout in (ouch.ORDER_ACCEPTED, ouch.ORDER_EXECUTED, ouch.ORDER_CANCELED, ouch.REJECTED, ouch.SYSTEM_EVENT)
@@ -59,15 +58,20 @@ def enter(state):
         row[s.STATE], row[s.NUMBER], row[s.SLOT], row[s.PAIR] = s.SENT, number, asked[s.R_SLOT + at], asked[s.R_PAIR]
         row[s.SIDE], row[s.SHORT], row[s.OPEN], row[s.ANY_FILLED], row[s.ANY_ENDED] = sale, asked[s.R_SHORT + at], quantity, 0, 0
         row[s.TAKEN], row[s.TAKEN_FROM], row[s.KNOWS_FILL] = 1, written + 1, 0
+        row[s.LEG], row[s.REPAIR] = leg + asked[s.R_LEG], asked[s.R_REPAIR]
         slot = state.slots[row[s.SLOT]]
         slot[s.OPEN_SELLS if sale else s.OPEN_BUYS] += quantity
         slot[s.ORDERS] += 1
         slot[s.SHORTS] += quantity if row[s.SHORT] else 0
         numbers[s.LIVE] += 1
         told(state, written, s.ENTERED_B if leg else s.ENTERED_A, row[s.SLOT], asked[s.R_PRICE + at])
-    if asked[s.R_PAIR] != NO_PAIR:
+    if legs == 2:
         pair = state.pairs[asked[s.R_PAIR]]
         pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE], pair[s.TALLY_REJECTED] = 2, 1, 1, 0
+        for leg in range(2):
+            at, to = leg * s.LEG_NUMBERS, leg * s.LEG_COLUMNS
+            pair[s.L_SLOT + to], pair[s.L_SIDE + to] = asked[s.R_SLOT + at], asked[s.R_SIDE + at]
+            pair[s.L_SIZE + to], pair[s.L_HELD + to] = asked[s.R_QUANTITY + at], 0
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
     numbers[s.BUSY_UNTIL] = numbers[s.FSM_FREE] = begin + 1 + 2 * legs
 
@@ -124,7 +128,7 @@ def report(state, clock, given, out):
     rejected = kind == _REJECTED or (kind == _ACCEPTED and given[6] == _DEAD)
     ends = is_open(row) and move(row, kind, given[4], rejected, state.slots[row[s.SLOT]])
     if rejected:
-        if row[s.PAIR] != NO_PAIR:
+        if row[s.PAIR] != NO_PAIR and not row[s.REPAIR]:
             state.pairs[row[s.PAIR], s.TALLY_REJECTED] = 1
         count_report(numbers, s.REJECTS_TOLD, clock)
     elif kind in (_CANCELED, _SELF_MATCH):
@@ -194,6 +198,9 @@ def trade(state, clock, given, row, out):
         row[s.FILL_QUANTITY], row[s.FILL_PRICE], row[s.FILL_MATCH] = given[4], given[5], given[8]
     row[s.KNOWS_FILL] = not back
     quantity, price = row[s.FILL_QUANTITY], row[s.FILL_PRICE]
+    if row[s.PAIR] != NO_PAIR and not back:
+        pair, to = state.pairs[row[s.PAIR]], row[s.LEG] * s.LEG_COLUMNS
+        pair[s.L_HELD + to] += quantity if sale == pair[s.L_SIDE + to] else -quantity
     bought = -quantity if sale ^ back else quantity
     entered(slot, bought, price)
     slot[s.POSITION] += bought
@@ -213,17 +220,24 @@ def end(state, row, clock):
     numbers[s.LIVE] -= 1
     if row[s.PAIR] == NO_PAIR:
         return
+    if row[s.REPAIR]:
+        tell_on(state, clock, row[s.PAIR], _LEGGED, s.REPAIR_ENDED)
+        return
     pair = state.pairs[row[s.PAIR]]
     pair[s.TALLY_ORDERS] -= 1
     pair[s.TALLY_FULL] &= not row[s.ANY_ENDED]
     pair[s.TALLY_NONE] &= not row[s.ANY_FILLED]
     if pair[s.TALLY_ORDERS] == 0:
         outcome = _FULL if pair[s.TALLY_FULL] else (_NOTHING if pair[s.TALLY_NONE] else _LEGGED)
-        numbers[s.DONE_CLOCK], numbers[s.DONE_PAIR], numbers[s.DONE_OUTCOME] = clock + _DONE, row[s.PAIR], outcome
-        numbers[s.DONE_REJECTED] = pair[s.TALLY_REJECTED]
-        # The allowance, and the rejects allowed, are those of the set in force now.
-        numbers[s.DONE_MOST], numbers[s.DONE_MOST_REJECTS] = pair[s.MAX_TRIGGERS], pair[s.MAX_REJECTS]
-        numbers[s.LAST_DONE] = clock
+        wanted = outcome == _LEGGED and repairable(numbers, pair)
+        tell_on(state, clock, row[s.PAIR], outcome, s.LEGGED if wanted else s.ORDERS_ENDED)
+
+
+@part
+def tell_on(state, clock, pair, outcome, kind):
+    """What the ledger told is heard a clock later."""
+    numbers = state.numbers
+    numbers[s.TOLD_CLOCK], numbers[s.TOLD_PAIR], numbers[s.TOLD_OUTCOME], numbers[s.TOLD_KIND] = clock + 1, pair, outcome, kind
 
 
 @apart
@@ -242,7 +256,7 @@ def ended(state):
     numbers = state.numbers
     row = state.pairs[numbers[s.DONE_PAIR]]
     outcome = numbers[s.DONE_OUTCOME]
-    row[s.PENDING], row[s.COOLING], row[s.STARTED] = 0, 1, numbers[s.DONE_CLOCK] - _DONE
+    row[s.PENDING], row[s.COOLING], row[s.STARTED] = 0, 1, numbers[s.DONE_CLOCK] - DONE
     most = numbers[s.DONE_MOST]
     if most and row[s.USED_UP] >= most - 1:
         row[s.SPENT] = 1
@@ -255,4 +269,7 @@ def ended(state):
         row[s.UNITS] += -1 if _SELLING >> row[s.ACTION] & 1 else 1
     if outcome == _LEGGED:
         row[s.ALLOWED], row[s.LATCHED] = 0, 1
-    numbers[s.DONE_CLOCK] = s.FAR
+    for index in range(3):
+        numbers[s.DONE_CLOCK + index] = numbers[s.NEXT_CLOCK + index]
+    numbers[s.DONE_MOST], numbers[s.DONE_MOST_REJECTS] = numbers[s.NEXT_MOST], numbers[s.NEXT_MOST_REJECTS]
+    numbers[s.DONE_REJECTED], numbers[s.NEXT_CLOCK] = numbers[s.NEXT_REJECTED], s.FAR

@@ -147,6 +147,7 @@ def request(state, row, pair, clock, action, spread):
     numbers[s.REQUESTS] += 1
     asked[s.R_CLOCK], asked[s.R_PAIR], asked[s.R_ACTION] = clock + LATENCY, pair, action
     asked[s.R_SEQUENCE], asked[s.R_SPREAD], asked[s.R_LEGS] = numbers[s.WALK_SEQUENCE], spread, 2
+    asked[s.R_REPAIR] = asked[s.R_LEG] = 0
     selling = action in (_SELL_SPREAD, _SELL_OUT)
     for leg in range(2):
         slot, size = (row[s.SLOT_B], row[s.SIZE_B]) if leg else (row[s.SLOT_A], row[s.SIZE_A])

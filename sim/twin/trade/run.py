@@ -8,10 +8,11 @@ from sim.compiled import apart, entry, part
 from sim.twin.kernel import ROW as _ROW
 from sim.twin.machine import pointer
 from sim.twin.trade import state as s
-from sim.twin.trade.gate import acknowledge, by_hand, cancel, go_on, offered
+from sim.twin.trade.gate import acknowledge, begin, by_hand, cancel, free, go_on, offered
 from sim.twin.trade.ledger import alarm, ended, enter, reload, report
 from sim.twin.trade.pairs import FIRES, SAMPLES, armed_again, judge, step, walk
 from sim.twin.trade.portfolio import bring, tell, too_much, touched
+from sim.twin.trade.repair import OFFER, go_on_with, hear, offer
 
 ROW_WORDS = _ROW.itemsize // 8
 LOW = 0xFFFFFFFF
@@ -42,7 +43,7 @@ def run(state, words, clocks, leads, count, inputs, input_count, heard, until, o
         # What is decided in a clock hangs on what came before it, so that what comes in the same clock waits. Only a touch puts
         # an end to the walk in its own clock.
         if stage_clock == clock:
-            due(state, clock, heard, out)
+            due(state, clock, inputs, input_count, heard, out)
         elif row_clock == clock:
             numbers[s.ROW_AT] = at + 1
             begin = at * ROW_WORDS
@@ -74,11 +75,12 @@ def run(state, words, clocks, leads, count, inputs, input_count, heard, until, o
 def schedule(numbers):
     """The clock of what is due next."""
     clock = min(min(numbers[s.REQUEST_AT], numbers[s.GATE_CLOCK]), min(numbers[s.BOOKING_CLOCK], numbers[s.DONE_CLOCK]))
-    numbers[s.STAGE_CLOCK] = min(clock, min(numbers[s.RETURN_CLOCK], numbers[s.PUBLISH_CLOCK]))
+    clock = min(clock, min(numbers[s.RETURN_CLOCK], numbers[s.PUBLISH_CLOCK]))
+    numbers[s.STAGE_CLOCK] = min(clock, min(numbers[s.TOLD_CLOCK], numbers[s.LOOK_CLOCK]))
 
 
 @apart
-def due(state, clock, heard, out):
+def due(state, clock, inputs, input_count, heard, out):
     """What is due in a clock, one after the other."""
     numbers = state.numbers
     if numbers[s.GATE_CLOCK] == clock:
@@ -87,6 +89,13 @@ def due(state, clock, heard, out):
         enter(state)
     elif numbers[s.REQUEST_AT] == clock:
         offered(state, heard, out)
+    elif numbers[s.TOLD_CLOCK] == clock:
+        hear(state, clock, out)
+    elif numbers[s.LOOK_CLOCK] == clock and numbers[s.LOOK_STEP] != OFFER:
+        go_on_with(state, clock, out)
+    elif numbers[s.LOOK_CLOCK] == clock:
+        if offer(state, clock, order_now(numbers, inputs, input_count, clock), free(state, clock), out):
+            begin(state, heard, clock, 0)
     elif numbers[s.DONE_CLOCK] == clock:
         ended(state)
     elif numbers[s.RETURN_CLOCK] == clock:
@@ -97,12 +106,22 @@ def due(state, clock, heard, out):
 
 
 @part
+def order_now(numbers, inputs, input_count, clock):
+    """Whether the host writes an order in this clock."""
+    at = numbers[s.INPUT_AT]
+    while at < input_count and inputs[at, 1] == clock:
+        if inputs[at, 0] == s.IN_ORDER:
+            return True
+        at += 1
+    return False
+
+
+@part
 def came_back(state, clock):
     """A request that was taken did not leave. Where orders of a pair ended just behind it, they go first."""
     numbers = state.numbers
-    if numbers[s.LAST_DONE] == clock - _RETURNED + 1:
+    if clock - _RETURNED + 1 in (numbers[s.LAST_DONE], numbers[s.DONE_BEFORE]):
         numbers[s.RETURN_CLOCK] = clock + 1
-        numbers[s.LAST_DONE] -= 1
         return
     armed_again(state, numbers[s.RETURN_PAIR], numbers[s.RETURN_MAY])
     numbers[s.RETURN_CLOCK] = s.FAR

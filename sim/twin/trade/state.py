@@ -33,15 +33,17 @@ LIMIT_ROW = (*_columns(RISK, "limits"), "reference")
 # Columns of a pair: its row as the host writes it, then what is remembered.
 (
     SLOT_A, SLOT_B, ENABLED, WEIGHT_A, WEIGHT_B, UPPER, LOWER, EXIT_SHORT, EXIT_LONG, SIZE_A, SIZE_B, MAX_UNITS, SLIPPAGE,
-    MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP, MAX_REJECTS,
+    MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP, MAX_REJECTS, POLICY, LEG_TRIES,
 ) = range(len(PAIR_ROW))  # fmt: skip
 (
     UNITS, ALLOWED, COOLING, STARTED, USED_UP, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
     OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED, TALLY_REJECTED,
-    REJECTS, TOO_MANY_REJECTS,
-) = range(len(PAIR_ROW), len(PAIR_ROW) + 24)  # fmt: skip
-PAIR_NUMBERS = len(PAIR_ROW) + 24
-assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[MAX_REJECTS] == "max_rejects", PAIR_ROW
+    REJECTS, TOO_MANY_REJECTS, USED_TRIES, L_SLOT, L_SIDE, L_SIZE, L_HELD,
+) = range(len(PAIR_ROW), len(PAIR_ROW) + 29)  # fmt: skip
+LEG_COLUMNS = 4
+"""From a column of leg a to that of leg b, of those from `L_SLOT` on."""
+PAIR_NUMBERS = len(PAIR_ROW) + 29 + LEG_COLUMNS
+assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[LEG_TRIES] == "leg_tries", PAIR_ROW
 
 # Columns of a slot: its limits, then what is remembered.
 (SLOT_ENABLED, MAX_QUANTITY, MAX_NOTIONAL, MAX_LONG, MAX_SHORT, COLLAR, COLLAR_BPS, LOCATED, REFERENCE) = range(
@@ -60,11 +62,11 @@ assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[LOCATED] == "located", 
 
 # Columns of an own order's place.
 (
-    STATE, NUMBER, SLOT, PAIR, SIDE, SHORT, OPEN, ANY_FILLED, ANY_ENDED, TAKEN, TAKEN_FROM,
+    STATE, NUMBER, SLOT, PAIR, SIDE, SHORT, OPEN, ANY_FILLED, ANY_ENDED, TAKEN, TAKEN_FROM, LEG, REPAIR,
     # the last fill, unless it was taken back
     KNOWS_FILL, FILL_MATCH, FILL_QUANTITY, FILL_PRICE,
-) = range(15)  # fmt: skip
-ORDER_NUMBERS = 15
+) = range(17)  # fmt: skip
+ORDER_NUMBERS = 17
 
 # Registers and the like, as the host sets them.
 SETTINGS = (
@@ -107,14 +109,19 @@ _SCALARS = len(SETTINGS)
     DONE_REJECTED, DONE_MOST_REJECTS,
     # of reports that reject, and of those that cancel: how many of the window, the clock of the last, and both before it
     REJECTS_TOLD, REJECT_AT, REJECTS_BEFORE, REJECT_AT_BEFORE, CANCELS_TOLD, CANCEL_AT, CANCELS_BEFORE, CANCEL_AT_BEFORE,
-) = range(_SCALARS, _SCALARS + 88)  # fmt: skip
-SCALARS = _SCALARS + 88
+    # pairs that are legged: whether the card repairs them, how many wait or are being repaired, what the ledger just told, and
+    # the one that is looked at
+    REPAIRS, WAITING, REPAIRED, TOLD_CLOCK, TOLD_PAIR, TOLD_OUTCOME, TOLD_KIND, WENT_ON, PUSHED,
+    NEXT_CLOCK, NEXT_PAIR, NEXT_OUTCOME, NEXT_MOST, NEXT_REJECTED, NEXT_MOST_REJECTS, DONE_BEFORE,
+    LOOK_CLOCK, LOOK_STEP, LOOK_FREE, LOOK_PAIR, LOOK_TRIES, LOOK_SINCE, LOOK_OUTCOME,
+) = range(_SCALARS, _SCALARS + 111)  # fmt: skip
+SCALARS = _SCALARS + 111
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
-    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD, R_LEGS,
+    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD, R_LEGS, R_REPAIR, R_LEG,
     R_SLOT, R_SIDE, R_QUANTITY, R_PRICE, R_MASK, R_SHORT, R_GROWING, R_WEIGHT,
-) = range(14)  # fmt: skip
+) = range(16)  # fmt: skip
 LEG_NUMBERS = 8
 REQUEST_NUMBERS = R_SLOT + 2 * LEG_NUMBERS
 MOST_REQUESTS = 8
@@ -140,6 +147,9 @@ INPUT_NUMBERS = 9
 # What comes out: kind, clock, and up to ten numbers.
 OUT_TRIGGER, OUT_VERDICT, OUT_ORDER, OUT_STATE, OUT_FILL, OUT_ALARM, OUT_CANCEL = range(7)
 OUTPUT_NUMBERS = 12
+
+# What the ledger told of a pair: its orders ended, they did and it is to be repaired, an order that repairs it ended.
+ORDERS_ENDED, LEGGED, REPAIR_ENDED = range(3)
 
 # Why `run` came back.
 DONE, FULL, SAMPLE = range(3)
@@ -171,6 +181,10 @@ class Trading(NamedTuple):
     """Clocks at which an acknowledgment was asked for."""
     misses: Numbers
     refusals: Numbers
+    waiting: Numbers
+    """Pairs that are to be repaired, the one that waits longest first: pair, tries made, since when."""
+    repair: Numbers
+    """The order to repair a pair that is offered next."""
 
 
 def trading_of(geometry: Geometry) -> Trading:
@@ -189,12 +203,14 @@ def trading_of(geometry: Geometry) -> Trading:
         acks=np.zeros(MOST_ACKS, np.int64),
         misses=np.zeros(len(Miss), np.int64),
         refusals=np.zeros(len(Refusal), np.int64),
+        waiting=np.zeros((geometry.pairs + 1, 3), np.int64),
+        repair=np.zeros(REQUEST_NUMBERS, np.int64),
     )
     numbers = state.numbers
-    numbers[OPEN_ORDERS] = geometry.open_orders
-    stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK)
+    numbers[OPEN_ORDERS], numbers[REPAIRS] = geometry.open_orders, geometry.repair
+    stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK, TOLD_CLOCK, NEXT_CLOCK, LOOK_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
-    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT]] = LONG_AGO
+    numbers[[WALK_END, LAST_DONE, DONE_BEFORE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT, WENT_ON, PUSHED]] = LONG_AGO
     numbers[[REJECT_AT, REJECT_AT_BEFORE, CANCEL_AT, CANCEL_AT_BEFORE]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots

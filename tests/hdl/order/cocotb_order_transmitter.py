@@ -221,7 +221,9 @@ def check_orders(bench: Bench, pair: dict, payload: bytes) -> None:
     packets = judge.packets(payload)
     single = pair.get("single", 0)
     assert len(packets) == 2 - single
-    number = events.NO_PAIR if single else pair["pair"]
+    repair = pair.get("repair", 0)
+    number = events.NO_PAIR if single and not repair else pair["pair"]
+    names = [f"P{'AB'[pair['leg']]}{number:03X}A"] if repair else [f"P{number:04X}{leg}" for leg in "AB"]
     for index, (packet, leg) in enumerate(zip(packets, pair["legs"], strict=not single)):
         assert type(packet).__name__ == "UnSequencedData"
         side = "B" if leg["side"] is Side.BUY else "T" if leg["short"] else "S"
@@ -236,7 +238,7 @@ def check_orders(bench: Bench, pair: dict, payload: bytes) -> None:
             "capacity": "P",
             "iso": "N",
             "cross_type": "N",
-            "clordid": f"P{number:04X}{'AB'[index]}",
+            "clordid": names[index],
             "appendage_length": 0,
         }
 
@@ -253,8 +255,10 @@ async def one_order(bench: Bench, sequence: int, **fixed: int) -> int:
     pair = bench.random_pair(**fixed)
     single = pair.get("single", 0)
     if single:
-        # As the gate gives it.
-        pair["pair"] = (1 << GEOMETRY.pair_bits) - 1
+        # As the gate gives it: of the host, or for a leg of a pair.
+        pair["repair"] = bench.rng.getrandbits(1)
+        pair["leg"] = pair["repair"] & bench.rng.getrandbits(1)
+        pair["pair"] = pair["pair"] if pair["repair"] else (1 << GEOMETRY.pair_bits) - 1
     acknowledgment = bench.rng.getrandbits(32)
     bench.dut.receive_next.value = acknowledgment
     given = await bench.order(pair)
@@ -274,7 +278,7 @@ async def one_order(bench: Bench, sequence: int, **fixed: int) -> int:
         "user_ref_num": pair["legs"][0]["user_ref_num"],
         "eot_to_sof": 0 if single else (sent.start - pair["eot"]) & 0xFFFFFFFF,
         "som_to_sof": 0 if single else (sent.start - pair["som"]) & 0xFFFFFFFF,
-        "pair": events.NO_PAIR if single else pair["pair"],
+        "pair": events.NO_PAIR if single and not pair["repair"] else pair["pair"],
         "trigger_type": pair["type"],
         "epoch": pair["epoch"],
     }

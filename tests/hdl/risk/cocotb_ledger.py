@@ -26,7 +26,7 @@ class Bench(Stepper):
         super().__init__(
             dut,
             Ledger(geometry=GEOMETRY),
-            collect=("done", "fill_event", "order_state_event", "alarm_event", "booked", "shown"),
+            collect=("done", "leg_told", "fill_event", "order_state_event", "alarm_event", "booked", "shown"),
             pulses=("alarm", "halt", "rejected", "canceled"),
             levels=("exposure", "booking", "full", "live", "inspected", "inspected_word", "changes", "reload__ready"),
         )
@@ -34,6 +34,8 @@ class Bench(Stepper):
     # The ledger's memories outlive a reset, so the accounts go on from test to test.
     accounts = Accounts(GEOMETRY.open_orders)
     pairs: dict[int, tuple[int, int]] = {}
+    legs: dict[int, tuple[int, bool]] = {}
+    """By number of an order that is for a leg of a pair: which, and whether it repairs the pair."""
 
     async def start(self) -> int:
         """Reset, end what is open, give the number of the next order."""
@@ -43,8 +45,10 @@ class Bench(Stepper):
             await self.report("J" if order.state == OrderState.SENT else "C", order.number, order.open)
         return self.number
 
-    async def send(self, pair: int, legs: list[tuple[int, int, int, int]], *, wait: int = ENTER_CLOCKS) -> None:
-        """Legs are slot, side, short, quantity. A single one is of `NO_PAIR`."""
+    async def send(
+        self, pair: int, legs: list[tuple[int, int, int, int]], *, wait: int = ENTER_CLOCKS, repair: int | None = None
+    ) -> None:
+        """Legs are slot, side, short, quantity. A single one is of `NO_PAIR`, or to `repair` a leg of the pair."""
         numbers = tuple(range(self.number, self.number + len(legs)))
         given = [
             {"slot": slot, "side": side, "short": short, "quantity": quantity, "price": 77, "user_ref_num": number}
@@ -53,19 +57,29 @@ class Bench(Stepper):
         single = len(legs) == 1
         if single:
             # What stands in the place of leg b must not matter.
-            assert pair == NO_PAIR
+            assert (pair == NO_PAIR) == (repair is None)
             given.append({"slot": 7 - legs[0][0], "quantity": 999, "price": 5, "user_ref_num": self.number + 1})
-        self.offer("sent", {"pair": pair % (1 << GEOMETRY.pair_bits), "single": int(single), "legs": given})
+        sent = {"pair": pair % (1 << GEOMETRY.pair_bits), "single": int(single), "repair": int(repair is not None), "legs": given}
+        self.offer("sent", sent | {"leg": repair or 0})
         for number, (slot, side, short, quantity) in zip(numbers, legs, strict=True):
             self.accounts.orders[number] = Own(number, slot, pair, side, short, quantity)
-        self.pairs[pair] = numbers
+        self.legs |= {number: (index, False) for index, number in enumerate(numbers)} if not single else {}
+        if repair is None:
+            self.pairs[pair] = numbers
+        else:
+            self.legs[numbers[0]] = repair, True
         self.number += len(legs)
-        self.taken("booked")
+        self.taken("booked"), self.taken("leg_told")
         await self.step(wait)
         if wait < ENTER_CLOCKS:
             return
         told = self.taken("booked")
         assert [cycle - told[0][0] for cycle, _ in told] == [0, 2][: len(legs)]
+        begun = [(cycle - told[0][0], each) for cycle, each in self.taken("leg_told")]
+        assert begun == [
+            (2 * leg, {"pair": pair, "leg": leg, "slot": slot, "side": side, "quantity": quantity, "entered": 1, "ended": 0})
+            for leg, (slot, side, _, quantity) in enumerate(legs if not single else ())
+        ]
         for leg, ((slot, *_), (_, each)) in enumerate(zip(legs, told, strict=True)):
             # Of one slot, the second order is not in what is told of the first.
             if legs[0][0] != legs[-1][0] or single:
@@ -102,7 +116,8 @@ class Bench(Stepper):
             for event in taken[name]:
                 event.pop("cycle")
         if alarm is not None or kind == "S":
-            assert not any(taken[name] for name in ("fill_event", "order_state_event", "done", "booked", "rejected", "canceled"))
+            named = ("fill_event", "order_state_event", "done", "leg_told", "booked", "rejected", "canceled")
+            assert not any(taken[name] for name in named)
             if alarm is None:
                 assert not taken["alarm"] and not taken["halt"]
                 return None
@@ -152,11 +167,18 @@ class Bench(Stepper):
             told = any(self.accounts.orders[each].rejected for each in self.pairs[order.pair])
             done.append({"pair": order.pair, "outcome": outcome, "rejected": int(told)})
         assert taken["done"] == done
+        leg, repairs = self.legs.get(number, (0, False))
+        # A broken trade changes no leg.
+        filled = quantity if kind == "E" else 0
+        told = {"pair": order.pair, "leg": leg, "slot": order.slot, "side": order.side, "quantity": filled, "entered": 0}
+        ends = int(repairs and order.ended and not had_ended)
+        assert taken["leg_told"] == ([told | {"ended": ends}] if number in self.legs else [])
         return None
 
     def outcome(self, order: Own) -> PairOutcome | None:
         """How the order's pair ended, if it has and there is one."""
-        return None if order.pair == NO_PAIR else self.accounts.outcome(order.pair, self.pairs[order.pair])
+        numbers = self.pairs.get(order.pair, ())
+        return self.accounts.outcome(order.pair, numbers) if order.number in numbers and order.pair != NO_PAIR else None
 
     async def word(self, view: Table, index: int, word: int, *, limit: int = 9) -> int:
         """A word of a view."""
@@ -637,11 +659,13 @@ async def random_days_conserve_shares_and_cash(dut):
             if room and free and rng.random() < 0.35:
                 legs = []
                 single = rng.random() < 0.3
+                repair = rng.choice((None, 0, 1)) if single else None
                 for _ in range(1 if single else 2):
                     side = rng.choice((BUY, SELL))
                     quantity = rng.choice((1, 100, (1 << 20) - 1, rng.randrange(1, 5000)))
                     legs.append((rng.randrange(GEOMETRY.slots), side, int(side == SELL and rng.random() < 0.5), quantity))
-                await bench.send(NO_PAIR if single else rng.choice(sorted(free)), legs)
+                pair = NO_PAIR if single and repair is None else rng.choice(sorted(free))
+                await bench.send(pair, legs, repair=repair)
             else:
                 order = rng.choice(live) if live and rng.random() < 0.9 else None
                 if order is None and rng.random() < 0.5:

@@ -140,7 +140,12 @@ class Bench(Stepper):
             legs.append({"slot": slot, "side": random.getrandbits(1), "quantity": random.getrandbits(32), "price": 77})
             exposure.append({"position": random.getrandbits(31), "orders": random.getrandbits(16)})
         self.set("exposure", exposure)
-        given = {"pair": pair, "single": int(single), "legs": legs, "sequence": sequence, "som": 5, "eot": 6, "type": 65}
+        # A single order of the host, or one that repairs a leg of a pair.
+        repair = int(single) and random.getrandbits(1)
+        number = pair if repair or not single else NO_PAIR
+        own_leg = repair and random.getrandbits(1)
+        given = {"pair": pair, "single": int(single), "repair": repair, "leg": own_leg, "legs": legs}
+        given |= {"sequence": sequence, "som": 5, "eot": 6, "type": 65}
         self.offer("request", given)
         at = self.cycle
         await self.step()
@@ -174,9 +179,9 @@ class Bench(Stepper):
                 "price": order.price,
                 "quantity": order.quantity,
                 "slot": order.slot,
-                "pair": NO_PAIR if single else pair,
+                "pair": number,
                 "side": 2 if short else order.side,
-                "leg": leg,
+                "leg": leg + own_leg,
                 "mode": int(world.mode),
                 "epoch": EPOCH,
             }
@@ -186,7 +191,8 @@ class Bench(Stepper):
             [(cycle, order_pair)] = sent
             assert cycle - at == LATENCY
             if single:
-                given = dict.fromkeys(given, 0) | {"pair": NO_PAIR % (1 << GEOMETRY.pair_bits), "single": 1}
+                given = dict.fromkeys(given, 0) | {"pair": number % (1 << GEOMETRY.pair_bits), "single": 1}
+                given |= {"repair": repair, "leg": own_leg}
                 del order_pair["legs"][1]
             assert order_pair == given | {
                 "action": 0,

@@ -143,6 +143,8 @@ class Bench(Stepper):
                 request = {
                     "pair": number,
                     "single": 0,
+                    "repair": 0,
+                    "leg": 0,
                     "action": result,
                     "epoch": 0,
                     "legs": pair.orders(result, *touches),
