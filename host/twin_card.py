@@ -497,7 +497,8 @@ class TwinCard:
             self._alarms[Alarm(record["alarm"]).name.lower()] += 1
         if layout is events.ORDER_SENT:
             end, message = self._causes.get(record["sequence"], (clock, b""))
-            single = record["pair"] == events.NO_PAIR
+            # No message leads to an order of the host, nor to one that repairs a pair.
+            single = not record["sequence"]
             late = clock - end
             values["eot_to_sof"], values["som_to_sof"] = (0, 0) if single else (late, late + len(message) - 1)
             values["trigger_type"] = message[0] if message else 0
@@ -510,11 +511,12 @@ class TwinCard:
         symbols = self._tables["session", "symbols"]
         for leg in range(count):
             verdict = self._verdicts.pop(first + leg)
+            repair = count == 1 and verdict["pair"] != events.NO_PAIR
             message = ouch.ENTER_ORDER.pack(
                 user_ref_num=first + leg, side=_SIDES[verdict["side"]], quantity=verdict["quantity"],
                 symbol=symbols[verdict["slot"]]["symbol"].to_bytes(8, "big").decode("latin-1"), price=verdict["price"],
                 time_in_force="3", display="Y", capacity="P", iso="N", cross_type="N",
-                clordid=client_order_id(verdict["pair"], leg),
+                clordid=client_order_id(verdict["pair"], verdict["leg"], repair=repair),
             ) + ouch.APPENDAGE.pack(appendage_length=0)  # fmt: skip
             packets += soupbintcp.HEADER.pack(packet_length=1 + len(message), packet_type=soupbintcp.UNSEQUENCED_DATA) + message
         return packets
