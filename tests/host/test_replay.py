@@ -283,8 +283,17 @@ def test_a_pair_trades_there_and_back(tmp_path: Path) -> None:
     assert summary["triggers"]["requests"] == 2
     assert summary["verdicts"]["passed"] == 4
     assert summary["verdicts"]["refused"] == 0
-    assert summary["orders"] == {"frames": 2, "sent": 4, "ended": {"filled": 4, "canceled": 0, "rejected": 0}}
-    assert summary["fills"] == {"count": 4, "shares": 600, "bought_shares": 300, "sold_shares": 300}
+    assert summary["orders"] == {
+        "frames": 2,
+        "sent": 4,
+        "ended": {"filled": 4, "canceled": 0, "rejected": 0},
+        "open": 0,
+        "cancels": 0,
+        "noted": {},
+    }
+    assert summary["fills"] == {
+        "count": 4, "shares": 600, "bought_shares": 300, "sold_shares": 300, "broken": 0, "broken_shares": 0
+    }  # fmt: skip
     assert {slot["symbol"]: slot["position"] for slot in summary["slots"]} == {"AAA": 0, "BBB": 0}
     # 100 * (20.02 - 19.50) dollars earned on leg a, 200 * (19.01 - 19.00) paid on leg b.
     assert {slot["symbol"]: slot["cash"] for slot in summary["slots"]} == {"AAA": 520_000, "BBB": -20_000}
