@@ -436,8 +436,8 @@ def judge(bench: Bench, twin: TradingTwin) -> None:
     for at, given in zip(ends, bench.reports, strict=True):
         names = ("type", "user_ref_num", "quantity", "price", "order_state", "reason", "match_number")
         inputs.append((IN_REPORT, at, *(given[name] for name in names)))
-    # What the gate meets in a clock is what it was before.
-    inputs.sort(key=lambda one: (one[1], one[0] != IN_ORDER))
+    # What the gate meets in a clock is what it was before; the host re-arms when it has seen the halt.
+    inputs.sort(key=lambda one: (one[1], one[0] != IN_ORDER, one[0] == IN_SETTING))
     twin.advance(
         np.array(bench.rows, ROW),
         np.array(bench.clocks, np.int64),
