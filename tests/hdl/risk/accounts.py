@@ -31,6 +31,8 @@ class Own:
     """Match number, shares and price of the last fill, unless it was taken back."""
     broken: int = 0
     """Shares that were filled and taken back."""
+    lessened: bool = False
+    """Some of them before it ended: how a pair ended is not looked at again."""
     rejected: bool = False
 
     @property
@@ -101,7 +103,7 @@ class Accounts:
         first, second = (self.orders[number] for number in numbers)
         if not (first.ended and second.ended):
             return None
-        if all(order.filled == order.sent and not order.broken for order in (first, second)):
+        if all(order.filled == order.sent and not order.lessened for order in (first, second)):
             return PairOutcome.FILLED
         if all(order.filled == 0 for order in (first, second)):
             return PairOutcome.NOTHING
@@ -129,7 +131,7 @@ class Accounts:
             order.broken += shares
             self.cash[order.slot] += (1 if order.side == BUY else -1) * shares * at
             if not order.ended:
-                order.state = OrderState.LIVE
+                order.state, order.lessened = OrderState.LIVE, True
             return None
         if kind in "ECD":
             if quantity > order.open:

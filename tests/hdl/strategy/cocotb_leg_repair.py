@@ -38,6 +38,8 @@ class Pair:
     orders: int = 2
     tries: int = 0
     row: dict[str, int] = field(default_factory=lambda: dict(ROW))
+    rejected: int = 0
+    """The exchange rejected one of its own orders."""
 
     def outcome(self) -> PairOutcome:
         if all(leg.held == leg.size for leg in self.legs):
@@ -108,10 +110,10 @@ class Bench(Stepper):
         self.touches[slot] = (bid, ask)
         await self.step()
 
-    async def trade(self, number: int, sizes: tuple[int, int] = (100, 200), *, side: int = SELL) -> Pair:
+    async def trade(self, number: int, sizes: tuple[int, int] = (100, 200), *, side: int = SELL, rejected: int = 0) -> Pair:
         """Both orders of a pair are entered."""
         legs = [Leg(number, side, sizes[0]), Leg(number + 1, 1 - side, sizes[1])]
-        self.pairs[number] = pair = Pair(legs)
+        self.pairs[number] = pair = Pair(legs, rejected=rejected)
         for index, leg in enumerate(legs):
             told = {"pair": number, "leg": index, "slot": leg.slot, "side": leg.side, "quantity": leg.size, "entered": 1}
             self.offer("leg_told", told)
@@ -131,7 +133,7 @@ class Bench(Stepper):
         if ends and not repairs:
             pair.orders -= 1
             if pair.orders == 0:
-                self.offer("done", {"pair": number, "outcome": int(pair.outcome())})
+                self.offer("done", {"pair": number, "outcome": int(pair.outcome()), "rejected": pair.rejected})
         await self.step(5)
         return at
 
@@ -188,13 +190,14 @@ async def what_is_not_legged_goes_on_at_once(dut):
     await bench.start()
     await bench.rows(p0=ROW, p1=ROW | {"policy": LegPolicy.STOP}, p2=ROW | {"leg_tries": 0}, p3=ROW | {"policy": 3})
     for filled, outcome in (((100, 200), PairOutcome.FILLED), ((0, 0), PairOutcome.NOTHING)):
-        at = await bench.legs(0, *filled)
-        assert bench.taken("ended") == [(at + 1, {"pair": 0, "outcome": outcome})]
+        for rejected in (0, 1):
+            at = await bench.legs(0, *filled, rejected=rejected)
+            assert bench.taken("ended") == [(at + 1, {"pair": 0, "outcome": outcome, "rejected": rejected})]
         assert not bench.get("busy") and not bench.taken("event")
     for number in (1, 2, 3, 4):
         # Stopped by its policy, without tries, by a policy that is none; by a row that is not enabled.
         at = await bench.legs(number, 100, 199)
-        assert bench.taken("ended") == [(at + 1, {"pair": number, "outcome": PairOutcome.LEGGED})]
+        assert bench.taken("ended") == [(at + 1, {"pair": number, "outcome": PairOutcome.LEGGED, "rejected": 0})]
         [(told_at, event)] = bench.taken("event")
         assert (told_at, event["cycle"], event["pair"], event["action"]) == (at + 2, at + 1, number, LegAction.STOP)
     await bench.step(50)
@@ -208,7 +211,8 @@ async def a_pair_is_completed(dut):
     for cooldown in (0, 1, 2, 3, 40):
         await bench.start(cooldown=cooldown)
         await bench.rows(p2=ROW)
-        at = await bench.legs(2, 60, 0)
+        rejected = cooldown & 1
+        at = await bench.legs(2, 60, 0, rejected=rejected)
         assert not bench.taken("ended") and bench.get("busy")
         asked_at, _ = await bench.asked(2)
         assert asked_at - at == max(LATENCY + cooldown, LEAST)
@@ -220,7 +224,7 @@ async def a_pair_is_completed(dut):
         at = await bench.report(2, 1, 150, ends=True, side=BUY)
         await bench.step(20 + cooldown)
         [(ended_at, ended)] = bench.taken("ended")
-        assert ended == {"pair": 2, "outcome": PairOutcome.FILLED}
+        assert ended == {"pair": 2, "outcome": PairOutcome.FILLED, "rejected": rejected}
         assert ended_at - at == max(LATENCY + cooldown, LEAST) - 4
         assert not bench.get("busy") and not bench.taken("event") and not bench.taken("request")
 
@@ -231,7 +235,7 @@ async def a_pair_is_unwound(dut):
     await bench.start(cooldown=10)
     await bench.rows(p1=ROW | {"policy": LegPolicy.UNWIND})
     for side in (SELL, BUY):
-        await bench.legs(1, 7, 200, side=side)
+        await bench.legs(1, 7, 200, side=side, rejected=side)
         bench.pairs[1].row["policy"] = LegPolicy.UNWIND
         _, request = await bench.asked(1)
         assert (request["leg"], request["legs"][0]["side"], request["legs"][0]["quantity"]) == (0, 1 - side, 7)
@@ -244,7 +248,7 @@ async def a_pair_is_unwound(dut):
         assert request["legs"][0]["quantity"] == 80
         await bench.report(1, 1, 80, ends=True, side=side)
         await bench.step(40)
-        assert [ended for _, ended in bench.taken("ended")] == [{"pair": 1, "outcome": PairOutcome.NOTHING}]
+        assert [ended for _, ended in bench.taken("ended")] == [{"pair": 1, "outcome": PairOutcome.NOTHING, "rejected": side}]
 
 
 @cocotb.test()
@@ -254,7 +258,7 @@ async def tries_are_bounded(dut):
     await bench.start(cooldown=30)
     for tries in (1, 3, 15):
         await bench.rows(p0=ROW | {"leg_tries": tries})
-        await bench.legs(0, 50, 200)
+        await bench.legs(0, 50, 200, rejected=1)
         bench.pairs[0].row["leg_tries"] = tries
         last = 0
         for number in range(tries):
@@ -268,7 +272,7 @@ async def tries_are_bounded(dut):
         await bench.step(60)
         assert not bench.taken("request") and not bench.get("busy")
         [(ended_at, ended)] = bench.taken("ended")
-        assert ended == {"pair": 0, "outcome": PairOutcome.LEGGED}
+        assert ended == {"pair": 0, "outcome": PairOutcome.LEGGED, "rejected": 1}
         [(told_at, event)] = bench.taken("event")
         assert (told_at, event["cycle"], event["action"]) == (ended_at + 1, ended_at, LegAction.STOP)
 
