@@ -414,6 +414,13 @@ async def the_host_reads_while_reports_come(dut):
     await bench.report("E", first + 77, 10, price=9)
     await bench.step()
     assert bench.get("changes") == before + 1
+    # Whatever is booked counts: reports of any kind, orders entered.
+    await bench.report("C", first + 1, 10)
+    await bench.step(2)
+    assert bench.get("changes") == before + 2
+    await bench.send(NO_PAIR, [(5, BUY, 0, 7)])
+    await bench.step(2)
+    assert bench.get("changes") == before + 3
     for order in orders:
         await bench.check_order(order)
     await bench.check_exposure()
