@@ -10,10 +10,12 @@ import cocotb
 
 from hdl.control.parameter_sets import ParameterSets
 from hdl.order.cancel_walker import CancelWalker
+from hdl.risk.risk_gate import RiskGate
 from hdl.spec import itch
 from hdl.spec.events import NO_PAIR
 from hdl.spec.geometry import Geometry
-from hdl.spec.reasons import Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
+from hdl.spec.reasons import LegAction, LegPolicy, Miss, Mode, OrderState, PairAction, PairOutcome, Refusal, TradingState
+from hdl.strategy.leg_repair import LegRepair
 from hdl.trading import TradingCore
 from tests.hdl.risk.accounts import Accounts, Own
 from tests.hdl.risk.exposures import Held, sums
@@ -75,8 +77,8 @@ class Bench(Stepper):
             dut,
             TradingCore(geometry=GEOMETRY),
             collect=("order", "verdict_event", "trigger_event", "fill_event", "order_state_event", "alarm_event", "cancel"),
-            pulses=("miss", "refusal", "passed", "refused", "alarm", "halt"),
-            levels=("pnl", "gross", "net_long", "net_short", "loss_reached", "epoch"),
+            pulses=("miss", "refusal", "passed", "refused", "alarm", "halt", "triggered", "structure_refused"),
+            levels=("pnl", "gross", "net_long", "net_short", "loss_reached", "epoch", "repairing"),
         )
 
     async def start(self, **limits: int) -> None:
@@ -631,3 +633,54 @@ async def a_kill_cancels_what_was_sent_to_the_last_clock(dut):
                 first_of_all[offset] = cancels[0][0] - given
     # The newest order's, at once where it is entered already.
     assert first_of_all == {offset: max(CancelWalker.LATENCY, 8 - offset) for offset in range(1, 9)}
+
+
+@cocotb.test()
+async def a_legged_pair_is_repaired_through_the_gate(dut):
+    """From its end to a unit held: one order, verdict and records of the pair, no trigger; nobody writes legs meanwhile."""
+    bench = Bench(dut)
+    await bench.start(max_long=10_000, max_short=10_000)
+    row = ROW | {"policy": int(LegPolicy.COMPLETE), "leg_tries": 2}
+    await bench.commit(dict.fromkeys(range(GEOMETRY.slots), LIMITS | {"max_long": 10_000, "max_short": 10_000}), {0: row, 1: row})
+    bench.set("cooldown", 1_000)
+    await bench.open_market()
+    await bench.change(1, NARROW)
+    await bench.change(0, HIGH)
+    [(_, pair)] = bench.book_sent()
+    first, second = (bench.accounts.orders[leg["user_ref_num"]] for leg in pair["legs"])
+    await bench.report("E", first, 100)
+    await bench.report("E", second, 30)
+    await bench.report("C", second, 70)
+    # From the report to its booking it is 6 clocks.
+    at = bench.cycle - 10 + 6
+    assert bench.get("repairing")
+    for _ in range(2):
+        await bench.change(0, NARROW)
+        await bench.change(0, HIGH)
+    assert not bench.taken("order") and 1 << Miss.PENDING in [mask for _, mask in bench.taken("miss")]
+    for state in (TradingState.HALTED, TradingState.ACTIVE):
+        bench.set("trading_state", int(state))
+        bench.offer("pair_legs", {"index": 1, "row": {"slot_a": 2, "slot_b": 1}})
+        await bench.step(3)
+        assert len(bench.taken("structure_refused")) == 1
+    bench.taken("verdict_event"), bench.taken("trigger_event"), bench.taken("triggered")
+    await bench.step(at + LegRepair.LATENCY + 1_000 + LATENCY - bench.cycle)
+    [(left_at, order)] = bench.book_sent()
+    assert left_at - at == LegRepair.LATENCY + 1_000 + RiskGate.LATENCY
+    assert (order["pair"], order["single"], order["repair"], order["leg"]) == (0, 1, 1, 1)
+    [leg] = order["legs"]
+    assert (leg["slot"], leg["side"], leg["quantity"]) == (1, 0, 70)
+    [(_, verdict)] = bench.taken("verdict_event")
+    assert (verdict["pair"], verdict["leg"], verdict["sequence"], verdict["refusals"]) == (0, 1, 0, 0)
+    [(_, event)] = bench.taken("trigger_event")
+    assert (event["pair"], event["action"]) == (0, LegAction.COMPLETE)
+    assert not bench.taken("triggered")
+    bench.taken("order_state_event"), bench.taken("fill_event")
+    await bench.report("E", bench.accounts.orders[leg["user_ref_num"]], 70)
+    assert [fill["pair"] for _, fill in bench.taken("fill_event")] == [0]
+    await bench.step(2_200)
+    assert not bench.get("repairing")
+    # It is a unit short: what it wants next is to buy it back.
+    await bench.change(0, LOW)
+    [(_, pair)] = bench.book_sent()
+    assert pair["action"] == PairAction.BUY_BACK and len(bench.taken("triggered")) == 1

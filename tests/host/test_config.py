@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hdl.spec.geometry import PRESETS, Geometry
-from hdl.spec.reasons import Mode
+from hdl.spec.reasons import LegPolicy, Mode
 from host import config
 from host.config import ConfigError
 
@@ -172,6 +172,14 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
 def test_a_wrong_value_is_named_with_file_key_and_range(tmp_path: Path, line: str, expected: str) -> None:
     kept = [each for each in PAIR.splitlines() if not each.startswith(line.split(" ")[0])]
     assert problems(tmp_path, "\n".join([*kept, line])) == [expected]
+
+
+def test_a_card_that_repairs_no_pairs_takes_none_that_wants_it(tmp_path: Path) -> None:
+    text = PAIR + 'policy = "unwind"\n'
+    assert problems(tmp_path, text, geometry=replace(LARGE, repair=False)) == [
+        'pairs[0].policy: "unwind" was given; allowed is "stop" on this card'
+    ]
+    assert config.pair_row(load(tmp_path, text).pairs[0])["policy"] == LegPolicy.UNWIND
 
 
 def test_a_missing_value_is_named_with_its_range(tmp_path: Path) -> None:
