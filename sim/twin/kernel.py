@@ -50,6 +50,9 @@ BATCH = U(32)
 ADDS, NAMED = BATCH * WAITING_NUMBERS, BATCH * WAITING_NUMBERS + BATCH
 """Where the lists of those that add an order and of those that name one begin, behind the messages themselves."""
 
+AHEAD = U(4096)
+"""How far ahead the input is asked for: past the end of a page, where the processor itself stops to foresee."""
+
 # Why `run` came back.
 DONE, FULL, STOPPED, ENDED, TOO_LONG, MORE = range(6)
 
@@ -59,6 +62,9 @@ DONE, FULL, STOPPED, ENDED, TOO_LONG, MORE = range(6)
     FIRST_ODD, REBUILDS,
 ) = map(U, range(15))  # fmt: skip
 COUNTERS = 15
+
+LINE = 64
+"""Bytes of a cache line."""
 
 EXACT, DEAD = int(Integrity.EXACT), int(Integrity.DEAD)
 FINE = -1
@@ -146,10 +152,14 @@ def sizes_of(geometry: Geometry) -> Sizes:
     )
 
 
-def _cleared(count: int, dtype: type) -> NDArray[Any]:
-    """Zeros that lie in memory now, and not only when the first message needs them."""
-    array: NDArray[Any] = np.empty(count, dtype)
-    array.fill(0)
+def _filled(count: int, dtype: type, value: int = 0) -> NDArray[Any]:
+    """Equal numbers that lie in memory now, and not only when the first message needs them. They begin with a cache line,
+    so that a row of the table, and a side's numbers, are one line and not parts of two."""
+    size = count * np.dtype(dtype).itemsize
+    room = np.empty(size + LINE, np.uint8)
+    begin = -room.ctypes.data % LINE
+    array: NDArray[Any] = room[begin : begin + size].view(dtype)
+    array.fill(value)
     return array
 
 
@@ -157,22 +167,24 @@ def book_of(geometry: Geometry) -> Book:
     """An empty book, every slot EXACT, nothing bound."""
     sizes = sizes_of(geometry)
     sides = 2 * geometry.slots
-    marks = _cleared(geometry.order_capacity, np.uint16)
+    marks = _filled(geometry.order_capacity, np.uint16)
     rows = np.arange(geometry.order_rows, dtype=np.uint64) ^ ONE
+    tags = _filled(geometry.order_capacity, np.uint64)
+    tags[:] = np.repeat(rows, 2 * geometry.order_ways)
     return Book(
-        tags=np.repeat(rows, 2 * geometry.order_ways),
-        orders=_cleared(2 * geometry.order_capacity, np.uint32),
+        tags=tags,
+        orders=_filled(2 * geometry.order_capacity, np.uint32),
         marks=marks,
         marks_by_four=marks.view(np.uint64),
-        sides=_cleared(sides * int(SIDE_NUMBERS), np.uint64),
-        words=_cleared(sides * int(sizes.words), np.uint64),
-        levels=_cleared(sides * geometry.ladder_ticks, np.uint32),
-        binding=_cleared(1 << 16, np.uint32),
+        sides=_filled(sides * int(SIDE_NUMBERS), np.uint64),
+        words=_filled(sides * int(sizes.words), np.uint64),
+        levels=_filled(sides * geometry.ladder_ticks, np.uint32),
+        binding=_filled(1 << 16, np.uint32),
         integrity=np.full(geometry.slots, EXACT, np.uint8),
-        types=_cleared(len(wire.EVERY), np.uint64),
-        counters=_cleared(COUNTERS, np.uint64),
+        types=_filled(len(wire.EVERY), np.uint64),
+        counters=_filled(COUNTERS, np.uint64),
         kinds=wire.KINDS,
-        waiting=_cleared(int(NAMED + BATCH), np.uint64),
+        waiting=_filled(int(NAMED + BATCH), np.uint64),
     )
 
 
@@ -377,6 +389,7 @@ def bring(book, at, tick, price, shares, replay, sizes):
 @apart
 def rebuild(book, at, sizes):
     """Every order of a side goes through `bring` again, in the order of the table; whether a level overflowed."""
+    left = book.sides[at * SIDE_NUMBERS + ORDERS]
     wanted = LIVE | ON_TICK | at
     pattern = wanted * EACH_MARK
     overflow = False
@@ -393,6 +406,9 @@ def rebuild(book, at, sizes):
             if book.marks[cell] == wanted:
                 tick = U(book.orders[TWO * cell])
                 overflow |= bring(book, at, tick, price_of(tick), U(book.orders[TWO * cell + ONE]), True, sizes)
+                left -= ONE
+        if left == ZERO:
+            break
     return overflow
 
 
@@ -507,11 +523,16 @@ def fault(book, number, slot, reference, cause, events):
 
 @part
 def ask(book, first, second, sizes):
-    """Have the two rows of a reference brought near."""
-    for row in (first * TWO * sizes.ways, (second * TWO + ONE) * sizes.ways):
-        prefetch(book.tags, row)
-        prefetch(book.orders, TWO * row)
-        prefetch(book.marks, row)
+    """Have the references in the two rows of one brought near."""
+    prefetch(book.tags, first * TWO * sizes.ways)
+    prefetch(book.tags, (second * TWO + ONE) * sizes.ways)
+
+
+@part
+def ask_cell(book, cell):
+    """Have what is kept of an order brought near."""
+    prefetch(book.orders, TWO * cell)
+    prefetch(book.marks, cell)
 
 
 @part
@@ -534,7 +555,11 @@ def wait(book, data, begin, action, slot, entry_at, sizes):
 
 @part
 def look_at_add(book, data, entry_at, sizes):
-    """The level of an order that is added is asked for."""
+    """The level of an order that is added is asked for, and its cell as far as can be told now."""
+    _, cell = vacancy(
+        book.tags, book.waiting[entry_at + REFERENCE], book.waiting[entry_at + FIRST], book.waiting[entry_at + SECOND], sizes
+    )
+    ask_cell(book, cell if cell != NONE else ZERO)
     begin, at = book.waiting[entry_at + BEGIN], book.waiting[entry_at + SLOT] * TWO
     at |= ONE if data[begin + wire.SIDE] == wire.SELL else ZERO
     tick, _ = tick_of(load_big(data, begin + wire.ADDED_PRICE) & LOW32)
@@ -542,17 +567,24 @@ def look_at_add(book, data, entry_at, sizes):
 
 
 @part
+def look_for_named(book, entry_at, sizes):
+    """An order that is named is looked for, and what is kept of it asked for."""
+    waiting = book.waiting
+    cell = find(book.tags, waiting[entry_at + REFERENCE], waiting[entry_at + FIRST], waiting[entry_at + SECOND], sizes)
+    waiting[entry_at + CELL] = cell
+    ask_cell(book, cell if cell != NONE else ZERO)
+
+
+@part
 def look_at_named(book, data, entry_at, sizes):
     """The level of an order that is named is asked for, if the order is there already; and that of the one that replaces it."""
     waiting = book.waiting
-    begin, at = waiting[entry_at + BEGIN], waiting[entry_at + SLOT] * TWO
-    cell = find(book.tags, waiting[entry_at + REFERENCE], waiting[entry_at + FIRST], waiting[entry_at + SECOND], sizes)
-    waiting[entry_at + CELL] = cell
+    cell = waiting[entry_at + CELL]
     if cell != NONE:
-        at |= U(book.marks[cell]) & ONE
+        at = waiting[entry_at + SLOT] * TWO | (U(book.marks[cell]) & ONE)
         ask_level(book, at, U(book.orders[TWO * cell]), sizes)
         if waiting[entry_at + ACTION] == wire.REPLACE:
-            tick, _ = tick_of(load_big(data, begin + wire.REPLACED_PRICE) & LOW32)
+            tick, _ = tick_of(load_big(data, waiting[entry_at + BEGIN] + wire.REPLACED_PRICE) & LOW32)
             ask_level(book, at, tick, sizes)
 
 
@@ -577,6 +609,7 @@ def gather(book, sizes, data, end, longest, of_file, watching, resume):
             break
         length = (U(data[position]) << EIGHT) | U(data[position + ONE])
         begin = position + TWO
+        prefetch(data, position + AHEAD)
         after = begin + length
         if of_file:
             if length == ZERO:
@@ -647,6 +680,8 @@ def run(arrays, sizes, raw, end, longest, of_file, watching, resume, row_array, 
     while book.counters[ROWS] + BATCH <= room:
         last, adds, named, reason = gather(book, sizes, data, end, longest, of_file, watching, resume)
         resume = False
+        for number in range(named):
+            look_for_named(book, book.waiting[NAMED + number], sizes)
         for number in range(adds):
             look_at_add(book, data, book.waiting[ADDS + number], sizes)
         for number in range(named):

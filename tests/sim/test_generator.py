@@ -37,13 +37,17 @@ def day() -> bytes:
     return made(messages=MESSAGES, seed=3)
 
 
-def test_twin_and_itch_book_agree_row_for_row(day: bytes) -> None:
+@pytest.mark.soak
+def test_twin_and_itch_book_agree_row_for_row(soak: bool) -> None:
+    """In a soak five million messages."""
+    messages = 5_000_000 if soak else MESSAGES
+    day = made(messages=messages, seed=3)
     twin = Twin(PRESETS["large"], bindings={locate: locate - 1 for locate in range(1, 129)})
     rows = twin.feed(day)
     expected = judged(day)
-    assert len(expected) > MESSAGES // 4
+    assert len(expected) > messages // 4
     assert plain(rows, {slot: slot + 1 for slot in range(128)}) == expected
-    assert twin.transitions == [] and twin.messages == MESSAGES
+    assert twin.transitions == [] and twin.messages == messages
 
 
 def test_small_windows_are_rebuilt_and_nothing_changes(day: bytes) -> None:
