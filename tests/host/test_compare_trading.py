@@ -310,10 +310,10 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert found["equal"] and found["trading"]["equal"] and found["trading"]["records"]["verdict"]["twin"] > 0
     shown = CliRunner().invoke(cli.app, arguments[:-1], catch_exceptions=False)
     assert "records of gateware and twin" in shown.stdout and shown.exit_code == 0
-    # A set in which the loss is too great at once, and a way out by hand.
-    liquidating = CONFIGURATION.format(*market.names[:2]) + "max_loss_usd = {}\n[liquidation]\nslice_shares = 10\n"
-    config.write_text(liquidating.format(1_000))
-    other.write_text(liquidating.format(0).replace("exit_short_usd = -91.0", "exit_short_usd = -92.0"))
+    # Another set, then a loss that is too great, and a way out by hand.
+    terms = "max_loss_usd = 0.5\n[liquidation]\nslice_shares = 10\ninterval_ms = 0.1\n"
+    config.write_text(CONFIGURATION.format(*market.names[:2]) + terms)
+    other.write_text(config.read_text().replace("exit_short_usd = -91.0", "exit_short_usd = -92.0"))
     by_hand = CliRunner().invoke(cli.app, [*arguments, "--push", f"4000:{other}"], catch_exceptions=False)
     assert by_hand.exit_code == 0, by_hand.stdout
     more = json.loads(by_hand.stdout)["trading"]["records"]["order_sent"]["twin"]
