@@ -6,7 +6,7 @@ from tests.support.bench import run_cocotb
 
 BRINGS = {0: "integrity stale off_tick", 1: "duplicate transmitter_busy", 2: "rate long_limit", 3: "off_tick"}
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 5: "host_order slot_rate"}
+BRINGS_WITH_SETS = {4: "host_order overrun", 5: "host_order"}
 """The same of rounds in which sets change and the host gives orders."""
 
 
