@@ -48,8 +48,9 @@ _WIRE, _TAIL = 1, 11
 _INSPECTS = 12
 """Clocks from a write to the statistics it asks for, where no sample is at work."""
 _NO_PAIR = 0xFFFF
+_LOOKED_BACK = 8
+"""Messages heard before that tell how long the feed is silent."""
 _QUIET = 300
-_HEARD = 4096
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 _LABELS = {"drop": Drop, "refusal": Refusal, "miss": Miss, "alarm": Alarm}
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
@@ -95,7 +96,9 @@ class TwinCard:
         self._inputs: list[tuple[int, bool, int, Input]] = []
         self._inputs_given = 0
         self._settings_taken = self._sets_taken = self._transitions_taken = 0
-        self._was_heard: deque[int] = deque(maxlen=_HEARD)
+        self._was_heard: list[int] = []
+        self._slots: dict[int, int] = {}
+        """By locate."""
         self._at = 0
         """Trading went on to this clock."""
         self._reports: deque[tuple[int, Input]] = deque()
@@ -143,6 +146,8 @@ class TwinCard:
                 self._twin.bind(row, columns["locate"])
             else:
                 self._twin.unbind(row)
+            rows = self._tables["feed", "bindings"]
+            self._slots = {each["locate"]: slot for slot, each in rows.items() if each["valid"]}
 
     def pulse(self, block: str, name: str) -> None:
         """Do once what the register stands for."""
@@ -395,11 +400,6 @@ class TwinCard:
             self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
             self._tell(clock, events.INTEGRITY, **told, integrity=int(one.integrity), cause=int(one.cause))
 
-    @property
-    def _slots(self) -> dict[int, int]:
-        rows = self._tables.get(("feed", "bindings"), {})
-        return {row["locate"]: slot for slot, row in rows.items() if row["valid"]}
-
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""
         assert self._trading is not None
@@ -462,7 +462,7 @@ class TwinCard:
             heard=np.array(self._was_heard, np.int64),
             sets=sets,
         )
-        self._at = until
+        self._at, self._was_heard = until, self._was_heard[-_LOOKED_BACK:]
         for clock, _, row in rows:
             values = dict(zip(_ROW_NAMES, row, strict=True))
             self._tell(clock, events.BBO, **values, integrity=int(self._twin.integrity[values["slot"]]))
