@@ -21,7 +21,7 @@ from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Mode
 from host import compare, compare_trading, config, snapshot, specification
 from host.bench import bench
-from host.card import CardError
+from host.card import CardError, WiredCard
 from host.config import ConfigError, Configuration
 from host.demo import demo
 from host.doctor import doctor
@@ -36,8 +36,9 @@ from host.recovery import Recovery
 from host.replay import Outputs, Push, Replay
 from host.snapshot import Snapshot
 from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
-from host.summary import MarketSummary, Summary, render
+from host.summary import MarketSummary, Summary, TradingTwinSummary, render
 from host.synth import synth
+from host.twin_card import TwinCard
 from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
@@ -225,7 +226,7 @@ def replay(
         typer.Option("--config", "-c", "--slots", "--pairs", "--limits", metavar="FILE", help="TOML file. May be repeated."),
     ] = None,
     engine: Annotated[
-        Engine, typer.Option(help="What runs the data path: the gateware, simulated, or its decoder and book in compiled Python.")
+        Engine, typer.Option(help="What runs the data path: the gateware, simulated, or its twin in compiled Python.")
     ] = Engine.RTL,
     preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
     bbo: Annotated[Path | None, typer.Option(dir_okay=False, metavar="OUT.csv", help="One row a BBO change.")] = None,
@@ -281,11 +282,10 @@ def replay(
         t2t replay morning.itch --config pairs.toml --save-ledger noon.json
         t2t replay afternoon.itch --config pairs.toml --ledger noon.json
         t2t replay day.itch.gz --engine twin --bbo bbo.csv
+        t2t replay day.itch.gz --engine twin --config pairs.toml --orders orders.jsonl
     """
     if engine is Engine.TWIN:
-        _refuse_what_the_twin_lacks(
-            orders=orders, pcap=pcap, wave=wave, lose=lose, push=push, ledger=ledger, save_ledger=save_ledger
-        )
+        _refuse_what_the_twin_lacks(pcap=pcap, wave=wave, lose=lose, ledger=ledger, save_ledger=save_ledger)
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     losses = None if lose is None else _losses(lose)
@@ -303,9 +303,15 @@ def replay(
             if dry_run:
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
                 return
+            if engine is Engine.TWIN:
+                _refuse_what_its_trading_lacks(configuration, given, geometry, orders, push, hold_until_fcs)
             outputs = _outputs(stack, bbo, orders, pcap, geometry)
             run: Replay | TwinReplay
-            if engine is Engine.TWIN:
+            card: simulated.SimulatedCard | TwinCard
+            if engine is Engine.TWIN and configuration.pairs:
+                card = TwinCard(geometry)
+                run = _run(card, configuration, given, outputs, hold_until_fcs=False, pushes=pushes)
+            elif engine is Engine.TWIN:
                 run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
             else:
                 card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
@@ -313,6 +319,8 @@ def replay(
                 if save_ledger is not None:
                     snapshot.save(run.snapshot(), save_ledger)
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
+            if isinstance(summary, Summary) and isinstance(card, TwinCard):
+                summary = TradingTwinSummary(**dict(summary), not_modelled=card.not_modelled)
         except ConfigError as error:
             fail(Exit.USAGE, *error.problems)
         except InputError as error:
@@ -417,7 +425,28 @@ def compare_engines(
 def _refuse_what_the_twin_lacks(**options: object) -> None:
     wanted = [f"--{name.replace('_', '-')}" for name, given in options.items() if given]
     if wanted:
-        fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither orders nor clocks nor wires; take --engine rtl")
+        fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither wires nor signals; take --engine rtl")
+
+
+def _refuse_what_its_trading_lacks(
+    configuration: Configuration,
+    given: Input,
+    geometry: Geometry,
+    orders: Path | None,
+    push: Sequence[str] | None,
+    hold_until_fcs: bool,
+) -> None:
+    if not configuration.pairs:
+        wanted = [name for name, value in (("--orders", orders), ("--push", push)) if value]
+        if wanted:
+            fail(Exit.USAGE, f"{', '.join(wanted)}: there are no pairs to trade; a --config with [[pairs]] has some")
+        return
+    lacks = {
+        "a capture": given.records is None, "eight bytes a beat": geometry.width != 1, "--hold-until-fcs": hold_until_fcs,
+        "[feed] recover": configuration.feed.recover,
+    }  # fmt: skip
+    for name in (name for name, wanted in lacks.items() if wanted):
+        fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, at one byte a beat, as messages come; take --engine rtl")
 
 
 def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: Iterable[str]) -> Push:
@@ -478,7 +507,7 @@ def _outputs(stack: ExitStack, bbo: Path | None, orders: Path | None, pcap: Path
 
 
 def _run(
-    card: simulated.SimulatedCard,
+    card: WiredCard,
     configuration: Configuration,
     given: Input,
     outputs: Outputs,

@@ -359,6 +359,13 @@ class Summary(MarketSummary):
     """Where messages that are missing are asked for."""
 
 
+class TradingTwinSummary(Summary):
+    """A whole run of the twin in place of the card."""
+
+    not_modelled: tuple[str, ...]
+    """What the card does and the twin does not."""
+
+
 def geometry_of(geometry: Geometry) -> dict[str, int]:
     """Sizes of a card, by name."""
     return {
@@ -395,6 +402,9 @@ def render(summary: MarketSummary, console: Console) -> None:
     if isinstance(summary, Summary) and summary.eot_to_sof.count:
         console.print(_latency(summary))
         console.print(_histogram(summary.eot_to_sof, summary.geometry["clock_hz"]))
+    if isinstance(summary, TradingTwinSummary):
+        for line in summary.not_modelled:
+            console.print(f"not modelled: {line}", markup=False, highlight=False)
     for finding in summary.findings:
         console.print(f"finding: {finding}", style="bold red", markup=False, highlight=False)
 

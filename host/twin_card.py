@@ -19,7 +19,7 @@ from hdl.spec import events, network, ouch, soupbintcp
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm, Drop, Miss, Refusal, TradingState
-from hdl.spec.registers import LEDGER_SLOT, LEDGER_VIEWS, MAGIC, VIEW_WORDS, Place, RegisterMap, Table, checksum
+from hdl.spec.registers import LEDGER_SLOT, LEDGER_VIEWS, MAGIC, VIEW_WORDS, Register, RegisterMap, Table, checksum
 from hdl.spec.statistics import Statistics
 from host.card import CardError
 from host.journal import ADDS, DECODED, SALE, TOUCHES, Book, Input, Writings, messages_of
@@ -31,7 +31,7 @@ from sim.twin.status import MarketStatus
 from sim.twin.trade import state as at
 from sim.twin.trade.gate import BARE_CLOCKS, BOOKED_BY
 from sim.twin.trade.state import IN_INTEGRITY, IN_ORDER, IN_REPORT, IN_SEGMENT, IN_TRADE
-from sim.twin.trading import TradingTwin
+from sim.twin.trading import SUMS, TradingTwin
 
 _READ, _SEEN = 13, 4
 """Clocks of a word that is read; what is read is what stood there so many clocks before the end."""
@@ -47,8 +47,12 @@ _FETCHES = 2
 """More of them where a trade is broken."""
 _WIRE, _TAIL = 1, 11
 """From SOF to the preamble on the wire; from there to the last byte of a frame, but for its size."""
+_INSPECTS = 12
+"""Clocks from a write to the statistics it asks for, where no sample is at work."""
+_NO_PAIR = 0xFFFF
+_LOOKED_BACK = 8
+"""Messages heard before that tell how long the feed is silent."""
 _QUIET = 300
-_HEARD = 4096
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 _LABELS = {"drop": Drop, "refusal": Refusal, "miss": Miss, "alarm": Alarm}
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
@@ -66,12 +70,6 @@ class TwinCard:
         Its sizes.
     """
 
-    not_modelled = (
-        "clocks in which the book is rebuilt, records of broken books exact to the clock",
-        "cancels: what is open when it is killed ends by the exchange's word alone",
-        "a watchdog that expires, what is lost in queues that overrun, frames that are not the feed's, by cause",
-    )
-
     def __init__(self, geometry: Geometry) -> None:
         if geometry.width != 1:
             raise CardError(f"the twin trades at one byte a beat, not at {geometry.width}")
@@ -81,6 +79,7 @@ class TwinCard:
         self._registers: dict[tuple[str, str], int] = {}
         self._tables: dict[tuple[str, str], dict[int, dict[str, int]]] = {}
         self._checksum = 0
+        self._inspected_from = 0
         self._ready_from = geometry.order_rows
         self._writings = Writings()
         self._twin = Twin(geometry)
@@ -99,7 +98,9 @@ class TwinCard:
         self._inputs: list[tuple[int, bool, int, Input]] = []
         self._inputs_given = 0
         self._settings_taken = self._sets_taken = self._transitions_taken = 0
-        self._was_heard: deque[int] = deque(maxlen=_HEARD)
+        self._was_heard: list[int] = []
+        self._slots: dict[int, int] = {}
+        """By locate."""
         self._at = 0
         """Trading went on to this clock."""
         self._reports: deque[tuple[int, Input]] = deque()
@@ -117,6 +118,15 @@ class TwinCard:
         self._number = 0
         self._verdicts: dict[int, Mapping[str, Any]] = {}
 
+    @property
+    def not_modelled(self) -> tuple[str, ...]:
+        """What the card does otherwise, or may."""
+        lines = ["a watchdog that expires, what is lost where queues overrun, the clock of a record that says a book is broken"]
+        lines.append("cancels: what is open when it is killed ends by the exchange's word alone")
+        if rebuilt := self._twin.rebuilds:
+            lines.append(f"clocks in which a book is rebuilt: it was {rebuilt:,} times, what came then is as if it was not")
+        return tuple(lines)
+
     # The host's side.
 
     def write(self, block: str, name: str, value: int) -> None:
@@ -126,7 +136,7 @@ class TwinCard:
         self._registers[block, name] = value
         self._writings.register(block, name, value, self.cycle)
         if (block, name) == ("strategy", "inspect"):
-            self._go(self.cycle)
+            self._inspected_from = self.cycle + _INSPECTS
 
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
         """Set one row of a table."""
@@ -140,6 +150,8 @@ class TwinCard:
                 self._twin.bind(row, columns["locate"])
             else:
                 self._twin.unbind(row)
+            rows = self._tables["feed", "bindings"]
+            self._slots = {each["locate"]: slot for slot, each in rows.items() if each["valid"]}
 
     def pulse(self, block: str, name: str) -> None:
         """Do once what the register stands for. `CardError` for what this card cannot do."""
@@ -158,9 +170,10 @@ class TwinCard:
 
     def read(self, block: str, name: str) -> int:
         """Value of a register."""
-        place = self._map[block, name]
-        self._go(self.cycle + _READ * place.entry.words)
-        return self._value(place, block, name)
+        entry = self._map[block, name].entry
+        assert isinstance(entry, Register)
+        self._go(self.cycle + _READ * entry.words)
+        return self._value(entry, block, name)
 
     def read_rows(self, block: str, table: str) -> Mapping[str, int]:
         """Counts of a table whose rows have names, by name."""
@@ -175,15 +188,15 @@ class TwinCard:
 
     # What it says.
 
-    def _value(self, place: Place, block: str, name: str) -> int:
+    def _value(self, register: Register, block: str, name: str) -> int:
         known = {
             "identity": self._identity, "status": self._total, "risk": self._risk, "book": self._of_book,
             "strategy": self._inspected, "feed": self._of_feed,
         }.get(block)  # fmt: skip
         value = known(name) if known is not None else None
         if value is None:
-            value = self._registers.get((block, name), getattr(place.entry, "reset", 0))
-        return value & (1 << 32 * place.entry.words) - 1
+            value = self._registers.get((block, name), register.reset)
+        return value & (1 << register.bits) - 1
 
     def _identity(self, name: str) -> int:
         own = {"magic": MAGIC, "map_digest": self._map.digest, "cycles": self.cycle}
@@ -210,7 +223,7 @@ class TwinCard:
             return self._writings.sets[-1].epoch if self._writings.sets else 0
         if trading is None:
             return None
-        if name in ("pnl", "gross", "net_long", "net_short"):
+        if name in SUMS:
             return trading.sums(self.cycle)[name]
         of_twin = {
             "trading_state": trading.trading_state.value, "loss_reached": int(trading.loss_reached),
@@ -232,6 +245,8 @@ class TwinCard:
         return view.pack(**{column.name: row.get(column.name, 0) for column in view.columns})[word]
 
     def _inspected(self, name: str) -> int | None:
+        if name == "inspect":
+            return self._registers.get(("strategy", name), _NO_PAIR) if self.cycle - _SEEN >= self._inspected_from else _NO_PAIR
         if not name.startswith("inspect_") or self._trading is None:
             return None
         known = self._trading.samples.statistics.get(self._registers["strategy", "inspect"], Statistics())
@@ -408,11 +423,6 @@ class TwinCard:
             self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
             self._tell(clock, events.INTEGRITY, **told, integrity=int(one.integrity), cause=int(one.cause))
 
-    @property
-    def _slots(self) -> dict[int, int]:
-        rows = self._tables.get(("feed", "bindings"), {})
-        return {row["locate"]: slot for slot, row in rows.items() if row["valid"]}
-
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""
         assert self._trading is not None
@@ -475,7 +485,7 @@ class TwinCard:
             heard=np.array(self._was_heard, np.int64),
             sets=sets,
         )
-        self._at = until
+        self._at, self._was_heard = until, self._was_heard[-_LOOKED_BACK:]
         for clock, _, row in rows:
             values = dict(zip(_ROW_NAMES, row, strict=True))
             self._tell(clock, events.BBO, **values, integrity=int(self._twin.integrity[values["slot"]]))

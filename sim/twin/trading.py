@@ -18,7 +18,7 @@ from sim.twin.sets import HELD, NEVER, Change, ParameterSet
 from sim.twin.trade import run as kernel
 from sim.twin.trade import state as at
 from sim.twin.trade.gate import transmitter_ready
-from sim.twin.trade.portfolio import bring
+from sim.twin.trade.portfolio import bring, sum_at
 from sim.twin.trade.state import trading_of
 
 Input = tuple[int, ...]
@@ -227,9 +227,9 @@ class TradingTwin:
         numbers[at.STAGE_CLOCK] = min(numbers[at.STAGE_CLOCK], numbers[at.PUBLISH_CLOCK])
 
     def sums(self, clock: int) -> dict[str, int]:
-        """The portfolio's sums at a clock up to which the twin went on."""
+        """The portfolio's sums as they stand in a clock up to which the twin went on."""
         bring(self._state, clock)
-        return {name: int(self._numbers[at.P_PNL + index]) for index, name in enumerate(SUMS)}
+        return {name: int(sum_at(self._numbers, index, clock)) for index, name in enumerate(SUMS)}
 
     def _collect(self) -> None:
         """Take the records the kernel made."""

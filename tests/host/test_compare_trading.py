@@ -362,7 +362,7 @@ mode = "live"
 
 def test_from_the_command_line(tmp_path: Path) -> None:
     market = Market(seed=1, messages=4_500)
-    path, config = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    path, config, other = tmp_path / "day.itch", tmp_path / "pairs.toml", tmp_path / "other.toml"
     path.write_bytes(framed(list(market.generate())))
     config.write_text(CONFIGURATION.format(*market.names[:2]))
     arguments = ["compare", str(path), "--config", str(config), "--preset", "versa", "--json"]
@@ -372,8 +372,13 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert found["equal"] and found["trading"]["equal"] and found["trading"]["records"]["verdict"]["twin"] > 0
     shown = CliRunner().invoke(cli.app, arguments[:-1], catch_exceptions=False)
     assert "records of gateware and twin" in shown.stdout and shown.exit_code == 0
-    config.write_text(CONFIGURATION.format(*market.names[:2]) + "[liquidation]\nslice_shares = 10\n")
-    by_hand = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
-    assert by_hand.exit_code == 2 and "[liquidation]: the twin has no orders of the host" in by_hand.stderr
+    # Another set, then a loss that is too great, and a way out by hand.
+    terms = "max_loss_usd = 0.5\n[liquidation]\nslice_shares = 10\ninterval_ms = 0.1\n"
+    config.write_text(CONFIGURATION.format(*market.names[:2]) + terms)
+    other.write_text(config.read_text().replace("exit_short_usd = -91.0", "exit_short_usd = -92.0"))
+    by_hand = CliRunner().invoke(cli.app, [*arguments, "--push", f"4000:{other}"], catch_exceptions=False)
+    assert by_hand.exit_code == 0, by_hand.stdout
+    more = json.loads(by_hand.stdout)["trading"]["records"]["order_sent"]["twin"]
+    assert more > found["trading"]["records"]["order_sent"]["twin"]
     wide = CliRunner().invoke(cli.app, [*arguments[:-2], "large_10g"], catch_exceptions=False)
     assert wide.exit_code == 2 and "at one byte a beat" in wide.stderr

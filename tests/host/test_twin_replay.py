@@ -57,7 +57,8 @@ def test_what_the_twin_does_not_have_is_refused(tmp_path: Path, option: str) -> 
     path.write_bytes(framed([directory("AAA", 1)]))
     result = CliRunner().invoke(cli.app, ["replay", str(path), "--engine", "twin", option, str(out)])
     assert (result.exit_code, result.stdout, out.exists()) == (2, "", False)
-    assert f"{option}: a replay of the twin has neither orders nor clocks nor wires" in result.stderr
+    why = "there are no pairs to trade" if option == "--orders" else "a replay of the twin has neither wires nor signals"
+    assert f"{option}: {why}" in result.stderr
 
 
 @pytest.mark.parametrize("folder", [ITCH_WIRE, ITCH_TYPES])
