@@ -15,8 +15,9 @@ from typer.main import get_command
 
 from hdl.spec.itch import SYSTEM_EVENT
 from hdl.spec.reasons import Refusal
-from host import cli
+from host import cli, snapshot
 from host.framing import Feed, Framer
+from host.snapshot import Snapshot
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("[a-z]*/README.md")])
@@ -61,9 +62,11 @@ def test_t2t_commands_are_understood(command: str, tmp_path: Path) -> None:
     if words[0] == "replay":
         # The file is the reader's; everything else is checked without running the card.
         message = SYSTEM_EVENT.pack(stock_locate=0, tracking_number=0, timestamp=0, event_code="O")
-        (tmp_path / "day.itch").write_bytes(len(message).to_bytes(2, "big") + message)
+        for name in ("day.itch", "morning.itch", "afternoon.itch"):
+            (tmp_path / name).write_bytes(len(message).to_bytes(2, "big") + message)
+        snapshot.save(Snapshot(next_user_ref_num=1, trading_state="active", slots=()), tmp_path / "noon.json")
         wrpcap(str(tmp_path / "feed.pcap"), [Ether(Framer(Feed()).packet([message]))])
-        words = [str(tmp_path / word) if word in ("day.itch", "feed.pcap") else word for word in words]
+        words = [str(tmp_path / word) if (tmp_path / word).is_file() else word for word in words]
         words += [] if "--dry-run" in words else ["--dry-run"]
     else:
         words = [words[0], "--help"] if words[0] in ("synth", "demo", "doctor") else words
