@@ -188,7 +188,8 @@ class Bench(Stepper):
 async def what_is_not_legged_goes_on_at_once(dut):
     bench = Bench(dut)
     await bench.start()
-    await bench.rows(p0=ROW, p1=ROW | {"policy": LegPolicy.STOP}, p2=ROW | {"leg_tries": 0}, p3=ROW | {"policy": 3})
+    off = ROW | {"enabled": 0}
+    await bench.rows(p0=ROW, p1=ROW | {"policy": LegPolicy.STOP}, p2=ROW | {"leg_tries": 0}, p3=ROW | {"policy": 3}, p4=off)
     for filled, outcome in (((100, 200), PairOutcome.FILLED), ((0, 0), PairOutcome.NOTHING)):
         for rejected in (0, 1):
             at = await bench.legs(0, *filled, rejected=rejected)
