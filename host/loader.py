@@ -195,6 +195,10 @@ class Loader:
         slot = self._card.read("book", "detached")
         return None if slot == NO_SLOT else slot
 
+    def locate(self, slot: int) -> int:
+        """Stock locate that a slot was bound to."""
+        return self._locates[slot]
+
     def detach(self, slot: int) -> None:
         """Take a slot from the feed: its book is emptied, and it is DEAD until `attach`. Waits as all on that line."""
         self.inject(0, injection.command(self._locates[slot]), Mark.DETACH)

@@ -76,7 +76,7 @@ class GlimpseServer:
         Logins that were answered.
     """
 
-    def __init__(self, session: bytes, *, latency: int = 125_000) -> None:
+    def __init__(self, session: bytes, *, latency: int = 50_000) -> None:
         if len(session) != soupbintcp.LOGIN_ACCEPTED_PAYLOAD.by_name["session"].size:
             raise ValueError(f"session: {session!r} was given, allowed are ten bytes")
         if latency < 1:

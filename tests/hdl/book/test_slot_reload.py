@@ -160,7 +160,7 @@ def test_what_a_detach_takes(orders: int, tmp_path: Path) -> None:
     """Its followers wait for a clock a row, one an order, one a row that holds some, and 20 less their own 6."""
     host = filled(orders, 10)
     host.detach(1, 24)
-    host.live(0, add(5, "B", 7, 600_000), 1)
+    host.live(0, add(1 << 41, "B", 7, 600_000), 1)
     seen = host.play(tmp_path)
     places = {rows_of(reference, TINY) for reference in range(1, orders + 1)}
     assert all(one == other for one, other in places), "references this low lie in the same row of either bank"
@@ -316,3 +316,12 @@ def test_private_messages_that_find_no_room_are_told(tmp_path: Path) -> None:
     assert seen.drops and seen.lost_private == seen.drops[: len(seen.lost_private)]
     assert 0 < len(seen.lost_private) < len(seen.drops)
     assert (1, DEAD, DETACHED) in told(seen)
+
+
+def test_a_declaration_leaves_the_detached_slot_dead(tmp_path: Path) -> None:
+    """And one that comes together with a gap does not make it SUSPECT."""
+    host = filled(2, 1)
+    host.detach(1, 24)
+    host.steps += [step(150, declare_exact=1), step(50, declare_exact=1, suspect=GAP)]
+    seen = host.play(tmp_path)
+    assert seen.integrity == [SUSPECT, DEAD, SUSPECT, SUSPECT]
