@@ -329,6 +329,13 @@ def compare_engines(
     ] = None,
     preset: Annotated[Preset, typer.Option(help="Sizes of the card.")] = Preset.LARGE,
     pack: Annotated[int, typer.Option(min=1, max=1000, metavar="N", help="Messages a packet, at most; ITCH files only.")] = 1,
+    push: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="INDEX:FILE",
+            help="Put a file's parameters and limits in force before this message; 0 is the first. May be repeated.",
+        ),
+    ] = None,
     hold_until_fcs: Annotated[
         bool, typer.Option("--hold-until-fcs", help="Use a packet only after its check sequence was good.")
     ] = False,
@@ -342,6 +349,7 @@ def compare_engines(
 
         t2t compare day.itch --symbol AAPL
         t2t compare day.itch --config pairs.toml
+        t2t compare day.itch --config pairs.toml --push 20000:tighter.toml
     """
     geometry = PRESETS[preset.value]
     recorder = compare.Recorder()
@@ -349,7 +357,10 @@ def compare_engines(
         try:
             # The twin has no clock to wait by.
             at_once = config.FeedTable(gap_wait_us=Decimal(0))
-            configuration = replace(config.load(files or (), geometry, symbols=symbol or ()), feed=at_once)
+            configuration = config.load(files or (), geometry, symbols=symbol or ())
+            pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
+            configuration = replace(configuration, feed=at_once)
+            pushes = [replace(each, configuration=replace(each.configuration, feed=at_once)) for each in pushes]
 
             def opened() -> Input:
                 return open_input(stack.enter_context(Source(file)), Wanted(), pack=pack)
@@ -359,10 +370,10 @@ def compare_engines(
             given = opened()
             if configuration.pairs and (given.records is None or geometry.width != 1):
                 fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
-            if configuration.liquidation is not None:
-                fail(Exit.USAGE, "[liquidation]: the twin has no orders of the host")
             recording = stack.enter_context(RecordingCard(geometry))
-            card = _run(recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder)
+            card = _run(
+                recording, configuration, given, Outputs(), hold_until_fcs=hold_until_fcs, listen=recorder, pushes=pushes
+            )
             told = card.summary(file=str(file), form=given.form, engine="")
             summary = twin.summary(file=str(file), form=given.form, engine="")
             fresh = TwinReplay(geometry, configuration, given.feed, hold_until_fcs=hold_until_fcs)

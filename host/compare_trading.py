@@ -23,7 +23,7 @@ _KINDS = tuple(
     layout.name
     for layout in (events.TRIGGER, events.VERDICT, events.ORDER_SENT, events.ORDER_STATE, events.FILL, events.ALARM)
 )
-_NOT_TOLD = {"kind", "words", "lost", "number", "spare", "eot_to_sof", "som_to_sof", "trigger_type", "epoch"}
+_NOT_TOLD = {"kind", "words", "lost", "number", "spare", "eot_to_sof", "som_to_sof", "trigger_type"}
 _BEFORE = 6
 """Records shown in front of a difference."""
 _SETTLED = 1 << 20
@@ -107,7 +107,10 @@ def compare_trading(told: Journal, summary: Summary, loader: Loader, twin: Tradi
     twin : TradingTwin
         Set up as the card was, and not run yet.
     """
-    twin.advance(told.rows, told.clocks, until=summary.cycles, inputs=told.inputs, leads=told.leads, heard=told.heard)
+    twin.advance(
+        told.rows, told.clocks, until=summary.cycles, inputs=told.inputs, leads=told.leads, heard=told.heard,
+        sets=told.sets,
+    )
     said: dict[str, tuple[list[Said | None], list[Said | None]]] = {name: ([], []) for name in _KINDS}
     engines: tuple[Sequence[Mapping[str, Any]], ...] = (told.records, twin.records)
     for side, records in enumerate(engines):

@@ -13,22 +13,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.control.parameter_sets import ParameterSets
 from hdl.spec import events, itch, moldudp64, network, ouch
 from hdl.spec.geometry import Geometry
+from hdl.spec.registers import RISK, STRATEGY, Access
 from sim import card as simulated
 from sim.twin import ROW
+from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
 from sim.twin.trade.state import (
     IN_ALARM,
     IN_INTEGRITY,
+    IN_ORDER,
     IN_REARM_LOSS,
     IN_REPORT,
     IN_SEGMENT,
     IN_SETTING,
     IN_TRADE,
     SETTINGS,
-    WINDOWS_FROM,
 )  # fmt: skip
 
 Record = Mapping[str, Any]
@@ -38,22 +39,72 @@ _WRAP = 1 << 32
 _UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
 _LENGTH = 2
-_DECODED = 2
+DECODED = 2
 """Clocks from a message's last byte to the decoder's answer, at a byte a clock."""
 _QUEUED = 3
 """Clocks in the book's queue, at least."""
-_SALE = 7
+SALE = 7
 """Clocks from a message's entry into the book to the sale it tells."""
-_TOUCH = {True: 6, False: 7}
+TOUCHES = {True: 6, False: 7}
 """To the touch it changes, where no window is rebuilt: of messages that add an order, and of others; a clock more where the slot
 was not at hand."""
 _NEXT = {True: 13, False: 9}
 """To the entry of the next one: behind replacements, and behind others."""
+_WRITTEN = 2
+"""From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _REBUILD = 64
 """A rebuild takes longer than that."""
-_ADDS = "AF"
+ADDS = "AF"
 _USED = itch.BOOK_TYPES + itch.TRADE.code
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
+
+
+class Writings:
+    """What a host wrote, as the trading twin wants it.
+
+    Attributes
+    ----------
+    settings : list of Input
+        Registers and orders, with the clock before they are seen.
+    sets : list of ParameterSet
+        Sets that were committed.
+    """
+
+    def __init__(self) -> None:
+        self.settings: list[Input] = []
+        self.sets: list[ParameterSet] = []
+        blocks = (RISK, STRATEGY)
+        self._registers = {entry.name: entry.reset for block in blocks for entry in block.registers if entry.name in REGISTERS}
+        self._rows: dict[str, dict[int, Mapping[str, int]]] = {
+            entry.name: {} for block in blocks for entry in block.tables if entry.access is Access.SET
+        }
+
+    def register(self, block: str, name: str, value: int, cycle: int) -> None:
+        """A register was written, with its last word in the clock before `cycle`."""
+        clock = cycle + _WRITTEN
+        setting = "session_up" if (block, name) == ("session", "up") else name
+        if name in self._registers:
+            self._registers[name] = value
+        elif setting in SETTINGS:
+            # Of these the gate hears a clock later than of the others.
+            late = setting in ("session_up", "trading_state")
+            self.settings.append((IN_SETTING, clock - (not late), SETTINGS.index(setting), value))
+        if (block, name) == ("risk", "commit"):
+            pairs, limits = (dict(self._rows[table]) for table in ("pairs", "limits"))
+            self.sets.append(ParameterSet(clock, value, pairs=pairs, limits=limits, settings=dict(self._registers)))
+
+    def row(self, block: str, table: str, row: int, columns: Mapping[str, int], cycle: int) -> None:
+        """A row of a table was."""
+        if table in self._rows:
+            self._rows[table][row] = columns
+        if (block, table) == ("risk", "order"):
+            given = (columns[name] for name in ("slot", "side", "quantity", "price"))
+            self.settings.append((IN_ORDER, cycle + _WRITTEN, *given))
+
+    def pulse(self, block: str, name: str, cycle: int) -> None:
+        """A register that does something once was."""
+        if (block, name) == ("risk", "rearm_loss"):
+            self.settings.append((IN_REARM_LOSS, cycle + _WRITTEN))
 
 
 class RecordingCard(simulated.SimulatedCard):
@@ -63,14 +114,14 @@ class RecordingCard(simulated.SimulatedCard):
     ----------
     given : list of bytes
         Frames by number.
-    settings : list of Input
-        Registers that were written, with the clock before they read so.
+    writings : Writings
+        What was written.
     """
 
     def __init__(self, geometry: Geometry, **options: Any) -> None:
         super().__init__(geometry, **options)
         self.given: list[bytes] = []
-        self.settings: list[Input] = []
+        self.writings = Writings()
 
     def send(self, frame: bytes, *, at: int | None = None, fcs: int | None = None) -> int:
         """Queue a frame, see `SimulatedCard.send`."""
@@ -80,20 +131,17 @@ class RecordingCard(simulated.SimulatedCard):
     def write(self, block: str, name: str, value: int) -> None:
         """Set a register, see `SimulatedCard.write`."""
         super().write(block, name, value)
-        setting = "session_up" if (block, name) == ("session", "up") else name
-        if setting in SETTINGS:
-            # The session's state passes a register on its way to the gate.
-            clock = self.cycle - (setting != "session_up")
-            self.settings.append((IN_SETTING, clock, SETTINGS.index(setting), value))
-        if (block, name) == ("risk", "commit"):
-            # Windows count from the clock in which the set comes into force.
-            self.settings.append((IN_SETTING, self.cycle - 1, WINDOWS_FROM, self.cycle + ParameterSets.LATENCY))
+        self.writings.register(block, name, value, self.cycle)
+
+    def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
+        """Write one row of a table, see `SimulatedCard.write_row`."""
+        super().write_row(block, table, row, **columns)
+        self.writings.row(block, table, row, columns, self.cycle)
 
     def pulse(self, block: str, name: str) -> None:
         """Do once what the register stands for, see `SimulatedCard.pulse`."""
         super().pulse(block, name)
-        if (block, name) == ("risk", "rearm_loss"):
-            self.settings.append((IN_REARM_LOSS, self.cycle - 1))
+        self.writings.pulse(block, name, self.cycle)
 
 
 @dataclass
@@ -110,6 +158,8 @@ class Journal:
         Clocks in which messages were decoded.
     inputs : list of Input
         All else, in order of clocks.
+    sets : list of ParameterSet
+        Sets that were committed.
     messages : dict of int to bytes
         Messages of the feed by number.
     """
@@ -119,6 +169,7 @@ class Journal:
     leads: NDArray[np.int64]
     heard: NDArray[np.int64]
     inputs: list[Input]
+    sets: list[ParameterSet] = field(default_factory=list)
     messages: dict[int, bytes] = field(default_factory=dict)
 
     @property
@@ -133,18 +184,18 @@ def journal(
 ) -> Journal:
     """Of a run that has ended; `slots` gives slots by locate."""
     heard: dict[int, tuple[int, bytes]] = {}
-    inputs = list(card.settings)
+    inputs = list(card.writings.settings)
     for number, first, last in card.received_at().tolist():
         frame = card.given[number]
         if frame[network.ETHERNET.size + network.IPV4.offset("protocol")] == network.PROTOCOL_UDP:
-            heard |= dict(_messages(frame, first))
+            heard |= dict(messages_of(frame, first))
         elif _has_payload(frame):
             inputs.append((IN_SEGMENT, last))
     timed = list(_whole_clocks(records))
     status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
     inputs += status.begin()
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
-    book = _Book(touched)
+    book = Book(touched)
     entered: dict[int, int] = {}
     for sequence, (clock, message) in sorted(heard.items()):
         slot = slots.get(int.from_bytes(message[1:3], "big"))
@@ -152,7 +203,7 @@ def journal(
         if slot is not None:
             entered[sequence] = book.enter(sequence, message, clock)
             if price := book.sale(message):
-                inputs.append((IN_TRADE, entered[sequence] + _SALE, slot, price))
+                inputs.append((IN_TRADE, entered[sequence] + SALE, slot, price))
     inputs += _told(timed)
     inputs.sort(key=lambda one: one[1])
     return Journal(
@@ -161,18 +212,19 @@ def journal(
         leads=np.array([clock - entered[sequence] - 1 for sequence, clock in touched.items()], np.int64),
         heard=np.array(sorted(clock for clock, _ in heard.values()), np.int64),
         inputs=inputs,
+        sets=list(card.writings.sets),
         messages={sequence: message for sequence, (_, message) in heard.items()},
     )
 
 
-def _messages(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
+def messages_of(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
     """Messages of a feed frame by number, each with the clock in which it is decoded."""
     header = moldudp64.HEADER.unpack(frame, _UDP_PAYLOAD)
     at = _UDP_PAYLOAD + moldudp64.HEADER.size
     for number in range(int(header["message_count"])):
         begin = at + _LENGTH
         at = begin + int.from_bytes(frame[at:begin], "big")
-        yield int(header["sequence_number"]) + number, (first + at - 1 + _DECODED, frame[begin:at])
+        yield int(header["sequence_number"]) + number, (first + at - 1 + DECODED, frame[begin:at])
 
 
 def _has_payload(frame: bytes) -> bool:
@@ -188,7 +240,7 @@ def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
         yield dict(record) | {"cycle": last}
 
 
-class _Book:
+class Book:
     """When each message enters the book, and what sales it tells."""
 
     def __init__(self, touched: Mapping[int, int]) -> None:
@@ -203,7 +255,7 @@ class _Book:
             return clock
         entry = clock if clock >= self._free else max(self._free, clock + _QUEUED)
         touch = self._touched.get(sequence, entry)
-        soonest = touch - _TOUCH[kind in _ADDS]
+        soonest = touch - TOUCHES[kind in ADDS]
         rebuilt = soonest - entry >= _REBUILD
         if touch > entry and not rebuilt:
             entry = min(max(entry, soonest - 1), soonest)
@@ -220,7 +272,7 @@ class _Book:
         if layout is itch.TRADE:
             return int(values["price"])
         reference = int(values["orig_order_ref" if layout is itch.ORDER_REPLACE else "order_ref"])
-        if layout.code in _ADDS:
+        if layout.code in ADDS:
             prices[reference] = int(values["price"])
         elif layout is itch.ORDER_DELETE:
             prices.pop(reference, None)

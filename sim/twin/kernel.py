@@ -59,9 +59,9 @@ DONE, FULL, STOPPED, ENDED, TOO_LONG, MORE = range(6)
 # Places in the counters.
 (
     POSITION, SEQUENCE, ROWS, EVENTS, LIVE_ORDERS, PEAK, ITCH_TYPE, ITCH_LENGTH, UNWATCHED, SKIP, REMAINING, FRESH, USED,
-    FIRST_ODD,
-) = map(U, range(14))  # fmt: skip
-COUNTERS = 14
+    FIRST_ODD, REBUILDS,
+) = map(U, range(15))  # fmt: skip
+COUNTERS = 15
 
 LINE = 64
 """Bytes of a cache line."""
@@ -393,6 +393,7 @@ def rebuild(book, at, sizes):
     wanted = LIVE | ON_TICK | at
     pattern = wanted * EACH_MARK
     overflow = False
+    book.counters[REBUILDS] += ONE
     for block in range(ZERO, sizes.cells, MARKS_OF_BLOCK):
         # Whether one of these marks is the wanted one, that is, whether one of its differences is zero.
         hit = ZERO

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +13,11 @@ from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Miss, Refusal, TradingState
-from hdl.spec.statistics import HIGHEST_SPREAD
-from sim.twin.samples import Samples
+from sim.twin.samples import Published, Samples
+from sim.twin.sets import HELD, NEVER, Change, ParameterSet
 from sim.twin.trade import run as kernel
 from sim.twin.trade import state as at
+from sim.twin.trade.gate import transmitter_ready
 from sim.twin.trade.portfolio import bring
 from sim.twin.trade.state import trading_of
 
@@ -36,8 +38,7 @@ _OUTPUTS: Mapping[int, tuple[Layout, tuple[str, ...]]] = {
     ),
     at.OUT_ALARM: (events.ALARM, ("user_ref_num", "alarm", "report")),
 }
-_NEVER = (HIGHEST_SPREAD, ~HIGHEST_SPREAD, ~HIGHEST_SPREAD, HIGHEST_SPREAD)
-"""Thresholds no spread reaches: upper, lower, exit_short, exit_long."""
+_WITH_EPOCH = {layout.code for layout in (events.TRIGGER, events.VERDICT, events.ORDER_SENT)}
 _RECORDS = 4096
 _SAMPLED = 3
 """Clocks from an evaluation to its sample."""
@@ -101,13 +102,21 @@ class TradingTwin:
             state.entries[entry : entry + len(numbers)] = numbers
             entry += len(numbers)
         self.samples = Samples(pairs)
+        self.epoch = 0
+        """Number of the set in force."""
+        self._sets: deque[ParameterSet] = deque()
+        self._change: Change | None = None
+        self._last_change: Change | None = None
+        self._clock = 0
+        """While a change is under way: up to where it went."""
+        self._swapped = at.LONG_AGO
 
     def _write(self, number: int, row: Mapping[str, int]) -> None:
         pair = self._state.pairs[number]
         pair[: len(at.PAIR_ROW)] = [row[name] for name in at.PAIR_ROW]
         if row["adaptive"]:
-            pair[at.UPPER : at.EXIT_LONG + 1] = _NEVER
-        pair[at.ALLOWED], pair[at.LEFT] = row["enabled"], row["max_triggers"]
+            pair[at.UPPER : at.EXIT_LONG + 1] = NEVER
+        pair[at.ALLOWED] = row["enabled"]
 
     def advance(
         self,
@@ -118,6 +127,7 @@ class TradingTwin:
         inputs: Iterable[Input] = (),
         leads: NDArray[np.int64] | None = None,
         heard: NDArray[np.int64] | None = None,
+        sets: Iterable[ParameterSet] = (),
     ) -> None:
         """Go on to a clock.
 
@@ -135,24 +145,67 @@ class TradingTwin:
             Clocks from the entry of each row's message into the book to the row; `LEAD` where not given.
         heard : numpy.ndarray, optional
             Clocks in which messages of the feed were decoded, for `stale_after`.
+        sets : iterable of ParameterSet
+            Sets that are committed before that clock, in order.
         """
+        self._sets.extend(sets)
         others = list(inputs)
         given = np.zeros((max(1, len(others)), at.INPUT_NUMBERS), np.int64)
         for number, one in enumerate(others):
             given[number, : len(one)] = one
-        leads = np.full(len(rows), LEAD, np.int64) if leads is None else leads
+        leads = np.full(len(rows), LEAD, np.int64) if leads is None else leads.copy()
         heard = np.zeros(0, np.int64) if heard is None else heard
         numbers = self._numbers
         numbers[at.ROW_AT] = numbers[at.INPUT_AT] = numbers[at.HEARD_AT] = 0
-        while True:
-            reason = kernel.run(
-                self._state, rows.view(np.int64), clocks, leads, len(rows), given, len(others), heard, until, self._out
-            )
-            self._collect()
-            if reason == at.DONE:
-                return
-            if reason == at.SAMPLE:
-                self._sample()
+
+        def run(clock: int) -> None:
+            reason = at.FULL
+            while reason != at.DONE:
+                reason = kernel.run(
+                    self._state, rows.view(np.int64), clocks, leads, len(rows), given, len(others), heard, clock, self._out
+                )
+                self._collect()
+                if reason == at.SAMPLE:
+                    self._sample()
+
+        self._fetch_anew(clocks, leads)
+        while self._sets or self._change is not None:
+            if self._change is None:
+                wanted = self._sets[0]
+                if wanted.clock + HELD >= until:
+                    break
+                run(wanted.clock + HELD)
+                self._change = Change(self._state, self._sets.popleft(), self._swapped)
+                self._clock = self._change.held_from
+            # Clock by clock: how many they are hangs on what the gate is at.
+            while not self._change.over:
+                if self._clock >= until:
+                    return
+                run(self._clock + 1)
+                self._change.look(self._clock)
+                self._clock += 1
+            self._swap(self._change)
+            self._fetch_anew(clocks, leads)
+        run(until)
+
+    def _swap(self, change: Change) -> None:
+        """Another set is in force from this clock on."""
+        last, wanted = self._clock - 1, change.wanted
+        change.swap(last)
+        numbers = self._numbers
+        numbers[at.PUBLICATIONS], numbers[at.PUBLISH_CLOCK] = 0, at.FAR
+        for published in self.samples.swap(last, [wanted.pairs[number] for number in range(len(wanted.pairs))]):
+            self._publish(published)
+        kernel.schedule(numbers)
+        self.epoch, self._swapped = wanted.epoch, last
+        self._change, self._last_change = None, change
+
+    def _fetch_anew(self, clocks: NDArray[np.int64], leads: NDArray[np.int64]) -> None:
+        """Lists that were fetched for touches behind a change are fetched by the new set."""
+        if self._last_change is None:
+            return
+        for number in np.flatnonzero((clocks > self._swapped) & (clocks - leads <= self._swapped)):
+            leads[number] = self._last_change.lead(int(clocks[number]), int(leads[number]), self._swapped)
 
     def _sample(self) -> None:
         numbers, state = self._numbers, self._state
@@ -162,11 +215,15 @@ class TradingTwin:
         if room:
             state.pairs[pair, at.WINDOW] = numbers[at.WINDOW_NUMBER]
         if published is not None:
-            waiting = int(numbers[at.PUBLICATIONS])
-            state.publications[waiting] = published.clock, pair, *vars(published.thresholds).values()
-            numbers[at.PUBLICATIONS] += 1
-            numbers[at.PUBLISH_CLOCK] = state.publications[0, 0]
-            numbers[at.STAGE_CLOCK] = min(numbers[at.STAGE_CLOCK], numbers[at.PUBLISH_CLOCK])
+            self._publish(published)
+
+    def _publish(self, published: Published) -> None:
+        numbers, state = self._numbers, self._state
+        waiting = int(numbers[at.PUBLICATIONS])
+        state.publications[waiting] = published.clock, published.pair, *vars(published.thresholds).values()
+        numbers[at.PUBLICATIONS] += 1
+        numbers[at.PUBLISH_CLOCK] = state.publications[0, 0]
+        numbers[at.STAGE_CLOCK] = min(numbers[at.STAGE_CLOCK], numbers[at.PUBLISH_CLOCK])
 
     def sums(self, clock: int) -> dict[str, int]:
         """The portfolio's sums at a clock up to which the twin went on."""
@@ -178,6 +235,8 @@ class TradingTwin:
         for row in self._out[: int(self._numbers[at.OUT_AT])].tolist():
             layout, names = _OUTPUTS[row[0]]
             values = dict(zip(names, row[2:], strict=False))
+            if layout.code in _WITH_EPOCH:
+                values["epoch"] = self.epoch & 0xFF
             self.records.append({"kind": layout.code, "cycle": row[1] & 0xFFFFFFFF, **values})
         self._numbers[at.OUT_AT] = 0
 
@@ -205,6 +264,29 @@ class TradingTwin:
     def refused(self) -> int:
         """Orders that were refused."""
         return int(self._numbers[at.REFUSED])
+
+    @property
+    def live(self) -> int:
+        """Own orders that have not ended."""
+        return int(self._numbers[at.LIVE])
+
+    @property
+    def next_user_ref_num(self) -> int:
+        """Number of the next order."""
+        return int(self._numbers[at.NEXT_NUMBER])
+
+    @property
+    def gate(self) -> tuple[int, int, int, bool]:
+        """Clocks: of the last request that was taken, of the last order that left, from which on the ledger takes up a report;
+        and whether the orders that left last are yet to be entered."""
+        numbers = self._numbers
+        taken = int(self._state.requests[-1, at.R_CLOCK])
+        return taken, int(numbers[at.SENT_CLOCK]), int(numbers[at.FSM_FREE]), bool(numbers[at.BOOKING])
+
+    def acknowledgments(self, clock: int) -> tuple[int, int]:
+        """Acknowledgments without orders that left before a clock, and when the transmitter is free behind the last frame."""
+        transmitter_ready(self._state, clock)
+        return int(self._numbers[at.BARE_FRAMES]), int(self._numbers[at.FREE_FROM])
 
     @property
     def trading_state(self) -> TradingState:

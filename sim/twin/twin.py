@@ -192,6 +192,11 @@ class Twin:
         self._rest = b"" if self.ended else data[position:].tobytes()
         self._consumed += position
 
+    @property
+    def rebuilds(self) -> int:
+        """Times a window ran empty and the table was gone through."""
+        return int(self._counters[kernel.REBUILDS])
+
     def finish(self) -> None:
         """No more bytes come. `FramingError` where a record is cut."""
         rest = self._rest

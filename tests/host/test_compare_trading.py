@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -16,17 +15,20 @@ from typer.testing import CliRunner
 from hdl.spec.reasons import Miss, Mode, Refusal, TradingState
 from host import cli, compare_trading, demo
 from host.config import Configuration, Pair
-from host.journal import RecordingCard
+from host.journal import Journal, RecordingCard
+from host.loader import Loader
 from sim.market import Market
 from sim.twin.trading import TradingTwin
 from tests.host.records import framed
-from tests.support.fickle import Moods, traded
+from tests.support.fickle import Act, Moods, traded
 
 USD = Decimal
+_OPENS = 2_400
+"""Messages by then, with which trading begins."""
 FREE = {"rate_tokens": 5_000, "rate_interval_us": USD(1)}
 WIDE = {"max_long_shares": 100_000, "max_short_shares": 100_000, "max_quantity_shares": 1_000}
-NOT_PROVOKED = {Refusal.INTEGRITY, Refusal.STALE, Refusal.OFF_TICK, Miss.HOST_ORDER}
-"""A book that falls between trigger and gate, a feed silent between them, a limit off the grid, an order by hand: no market
+NOT_PROVOKED = {Refusal.INTEGRITY, Refusal.STALE, Refusal.OFF_TICK}
+"""A book that falls between trigger and gate, a feed silent between them, a limit off the grid: no market
 brings these about.
 `tests/sim/test_trading_twin.py` does."""
 
@@ -46,7 +48,11 @@ class Day:
     alternate: bool = False
     """Every third symbol and every other pair is off."""
     moods: Moods = Moods()
-    acts: dict[int, Callable[[RecordingCard], None]] = field(default_factory=dict)
+    acts: dict[int, Act] = field(default_factory=dict)
+    changes: tuple[dict[str, Any], ...] = ()
+    """Of the sets that come into force in turn, one after the other: how they differ, see `another`."""
+    orders: int = 0
+    """Orders of the host, at random."""
     preset: str = "versa"
     brings: str = ""
     """Names of the reasons and misses it brings about, among others."""
@@ -88,14 +94,76 @@ def hub_pairs(base: Configuration, market: Market, count: int, changes: dict[str
     return found
 
 
-def write(name: str, value: int, block: str = "risk") -> Callable[[RecordingCard], None]:
-    return lambda card: card.write(block, name, value)
+def write(name: str, value: int, block: str = "risk") -> Act:
+    return lambda card, _: card.write(block, name, value)
+
+
+def another(base: Configuration, change: dict[str, Any]) -> Configuration:
+    """The same with other numbers: a table's keys, or their values."""
+    values: dict[str, dict[str, Any]] = {"risk": {}, "limits": {}, "pairs": {}, "strategy": {}} | change
+    return replace(
+        base,
+        risk=base.risk.model_copy(update=values["risk"]),
+        limits={symbol: limit.model_copy(update=values["limits"]) for symbol, limit in base.limits.items()},
+        pairs=tuple(pair.model_copy(update=values["pairs"]) for pair in base.pairs),
+        strategy=base.strategy.model_copy(update=values["strategy"]),
+    )
+
+
+def pushed(day: Day, base: Configuration) -> dict[int, Act]:
+    """Sets are written in one quiet moment, and committed some messages later, while frames come in."""
+    acts: dict[int, Act] = {}
+    every = (day.messages - _OPENS) // (len(day.changes) + 1)
+    for number, change in enumerate(day.changes):
+        at = _OPENS + number * every
+        acts[at], acts[at + 7 + number % 5] = staged(another(base, change)), commit(number + 2)
+    return acts
+
+
+def staged(wanted: Configuration) -> Act:
+    return lambda _, loader: loader.stage(wanted)
+
+
+def commit(epoch: int) -> Act:
+    def act(card: RecordingCard, _: Loader) -> None:
+        card.run(37 * epoch % 201)
+        card.write("risk", "commit", epoch)
+
+    return act
+
+
+def by_hand(count: int, market: Market, messages: int) -> dict[int, Act]:
+    """Orders near what the market was, some of them of slots that are none."""
+    rng = random.Random(count)
+
+    def order(card: RecordingCard, loader: Loader) -> None:
+        symbol, slot = rng.choice(list(loader.slots.items()))
+        price = round(market.previous_closes[symbol] * rng.choice((0.98, 0.999, 1, 1.001, 1.02))) // 100 * 100
+        card.run(rng.randrange(100))
+        slot = rng.choice((*(slot,) * 30, 1023))
+        card.write_row("risk", "order", 0, slot=slot, side=rng.randrange(2), quantity=rng.choice((0, 5, 50)), price=price)
+
+    return {rng.randrange(_OPENS, messages): order for _ in range(count)}
 
 
 ADAPTIVE = {
     "thresholds": "adaptive", "upper_usd": None, "lower_usd": None, "exit_short_usd": None, "exit_long_usd": None,
     "alpha_shift": 3, "k_entry": USD("1.5"), "k_exit": USD("0.25"), "warmup_samples": 16,
 }  # fmt: skip
+SETS = (
+    {"strategy": {"cooldown_us": USD(200)}, "risk": {"rate_interval_us": USD(5)}},
+    {"pairs": {"max_triggers": 3, "slippage_ticks": 0}, "risk": {"slot_rate_orders": 2, "slot_rate_window_us": USD(150)}},
+    {"pairs": {"enabled": False}, "risk": {"slot_rate_orders": 1, "slot_rate_window_us": USD(70)}},
+    {"limits": {"collar_usd": USD("0.2"), "max_quantity_shares": 90}, "risk": {"slot_rate_orders": 1}},
+    {"risk": {"max_gross_usd": USD(60_000), "duplicate_window_us": USD(2_000)}, "strategy": {"cooldown_us": USD(0)}},
+    {"risk": {"max_open_orders": 1, "rate_interval_us": USD(0)}},
+    {},
+)
+"""Sets, as they differ from the first."""
+ADAPTIVE_SETS = (
+    {"pairs": {"alpha_shift": 5, "k_entry": USD("1.25")}}, {"strategy": {"sample_interval_log2_ns": 30}},
+    {"pairs": {"warmup_samples": 40}}, {"pairs": {"k_exit": USD("0.5")}},
+)
 DAYS = {
     "as in the demo": Day(
         brings="rate market_closed other_leg cooldown max_units",
@@ -133,6 +201,14 @@ DAYS = {
         messages=20_000, hubs=30, moods=Moods(silent=10), limits=WIDE, pairs={"max_units": 200}, cooldown=USD(0),
     ),
     "adaptive": Day(pairs=ADAPTIVE, preset="large"),
+    "orders of the host": Day(
+        brings="host_order", hubs=30, orders=400, limits=WIDE, risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
+    ),
+    "sets": Day(
+        messages=20_000, hubs=30, limits=WIDE, orders=200, changes=SETS * 8, pairs={"max_units": 40}, cooldown=USD(20),
+        risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
+    ),
+    "adaptive sets": Day(messages=12_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
     "the host acts": Day(
         brings="killed mode_off session_down reduce_only",
         pairs={"max_units": 40},
@@ -154,7 +230,9 @@ DAYS = {
 @pytest.mark.parametrize("name", DAYS)
 def test_equal(name: str) -> None:
     day, market = DAYS[name], Market(seed=1, messages=DAYS[name].messages)
-    found, summary = traded(day.configuration(market), market, moods=day.moods, acts=day.acts, preset=day.preset)
+    configuration = day.configuration(market)
+    acts = day.acts | by_hand(day.orders, market, day.messages) | pushed(day, configuration)
+    found, summary = traded(configuration, market, moods=day.moods, acts=acts, preset=day.preset)
     assert found.equal, found
     assert found.records["verdict"]["twin"] > 50
     assert set(day.brings.split()) <= found.reasons.keys() | found.misses.keys()
@@ -186,16 +264,19 @@ def test_a_lie_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.difference.message["type"] in "AFECXDU" and found.difference.before
 
 
-@pytest.mark.parametrize("change", [{"slippage_ticks": 4}, {"size_a_shares": 79}, {"max_units": 1}, {"upper_usd": USD(1)}])
-def test_another_row_is_another_day(monkeypatch: pytest.MonkeyPatch, change: dict[str, Any]) -> None:
+@pytest.mark.parametrize("change", [{"slippage": 4}, {"size_a": 79}, {"max_units": 1}, {"upper": 1 << 12}])
+def test_another_row_is_another_day(monkeypatch: pytest.MonkeyPatch, change: dict[str, int]) -> None:
     """Where the twin's pairs are not the card's, they part."""
-    honest = compare_trading.trading_twin
+    honest = compare_trading.journal
 
-    def other(configuration: Configuration, *arguments: Any) -> TradingTwin:
-        pairs = tuple(pair.model_copy(update=change) for pair in configuration.pairs)
-        return honest(replace(configuration, pairs=pairs), *arguments)
+    def other(*arguments: Any, **options: Any) -> Journal:
+        told = honest(*arguments, **options)
+        told.sets = [
+            replace(each, pairs={number: dict(row) | change for number, row in each.pairs.items()}) for each in told.sets
+        ]
+        return told
 
-    monkeypatch.setattr(compare_trading, "trading_twin", other)
+    monkeypatch.setattr(compare_trading, "journal", other)
     market = Market(seed=1, messages=5_000)
     assert not traded(demo.configuration(market), market)[0].equal
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import random
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import cocotb
@@ -17,17 +19,20 @@ from hdl.spec.reasons import Integrity, IntegrityCause, Miss, Mode, Refusal, Tra
 from hdl.spec.registers import STRATEGY
 from hdl.trading import TradingCore
 from sim.twin import ROW
+from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
-from sim.twin.trade.gate import ORDER_CLOCKS
-from sim.twin.trade.state import IN_INTEGRITY, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
+from sim.twin.trade.gate import ORDER_CLOCKS, SINGLE_CLOCKS
+from sim.twin.trade.state import IN_INTEGRITY, IN_ORDER, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
 from sim.twin.trading import SUMS, TradingTwin
 from tests.host.records import directory, system_event, trading_action
 from tests.support.stepper import Stepper
 
 GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
-CLOCKS = 8_000
+SETS = os.environ.get("SETS") == "1"
+"""Sets change, and the host gives orders."""
+CLOCKS = 12_000 if SETS else 8_000
 RECORDS = {"trigger": "T", "verdict": "V", "order_state": "S", "fill": "F", "alarm": "A"}
-PULSES = ("miss", "refusal")
+PULSES = ("miss", "refusal", "swap")
 EMPTY = dict.fromkeys((column.name for table in STRATEGY.tables if table.name == "pairs" for column in table.columns), 0)
 BOOKED = 6
 """Clocks from a report that does not wait to its end."""
@@ -110,6 +115,12 @@ class Bench(Stepper):
         self.leads: list[int] = []
         self.heard: list[int] = []
         self.reports: list[dict[str, int]] = []
+        self.sets: list[ParameterSet] = []
+        self.staging: ParameterSet | None = None
+        self.staged: list[tuple[str, int, Mapping[str, int]]] = []
+        self.commit_at = 0
+        self.registers = dict(self.settings)
+        """As they will be with the next set."""
         self.status = MarketStatus(GEOMETRY.slots, ignore_market_hours=False)
         self.inputs += self.status.begin()
         for name, value in self.settings.items():
@@ -123,7 +134,7 @@ class Bench(Stepper):
     async def _load(self) -> None:
         self.set("trading_state", int(TradingState.HALTED))
         await self.step(20)
-        entry = 0
+        entry, first = 0, self.wanted(self.pairs, self.limits, self.settings, 1)
         for slot, numbers in enumerate(self.lists):
             row = dict(self.limits[slot])
             self.offer("references", {"index": slot, "row": {"price": row.pop("reference")}})
@@ -139,13 +150,58 @@ class Bench(Stepper):
             self.offer("pair_legs", {"index": number, "row": {name: row.pop(name) for name in ("slot_a", "slot_b")}})
             self.offer("pairs", {"index": number, "row": row})
             await self.step(4)
-        self.offer("commit", 1)
+        self.commit(first)
         await self.step(ParameterSets.LATENCY_BUSY + 1)
         self.set("trading_state", self.settings["trading_state"])
         # The portfolio counts every slot first.
         await self.step(13 * GEOMETRY.slots)
         self.offer("load_user_ref_num", 1)
         await self.step()
+
+    def wanted(
+        self, pairs: list[dict[str, int]], limits: dict[int, dict[str, int]], settings: dict[str, int], epoch: int
+    ) -> ParameterSet:
+        """A set as the twin takes it, but for its clock."""
+        return ParameterSet(
+            0,
+            epoch,
+            pairs={number: {name: row[name] for name in EMPTY} for number, row in enumerate(pairs)},
+            limits={slot: {name: value for name, value in row.items() if name != "reference"} for slot, row in limits.items()},
+            settings={name: settings.get(name, 0) for name in REGISTERS},
+        )
+
+    def commit(self, wanted: ParameterSet) -> None:
+        self.offer("commit", wanted.epoch)
+        self.sets.append(replace(wanted, clock=self.cycle))
+
+    def stage(self) -> None:
+        """Write one row after the other of another set, and commit it at some clock behind them."""
+        if self.staging is None:
+            pairs, limits = [pair_row(self.rng) for _ in self.pairs], {slot: limit_row(self.rng) for slot in self.limits}
+            others = settings(self.rng)
+            if self.rng.random() < 0.9:
+                others["max_loss"] = 1 << 40
+            names = [name for name in REGISTERS if name in others and self.rng.random() < 0.7]
+            self.registers = self.registers | {name: others[name] for name in names}
+            self.staging = self.wanted(pairs, limits, self.registers, self.sets[-1].epoch + 1)
+            tables = {"limits": self.staging.limits, "pairs": self.staging.pairs}
+            self.staged = [(table, number, row) for table, rows in tables.items() for number, row in rows.items()]
+            self.commit_at = 0
+        elif self.staged and self.cycle % 4 == 0:
+            table, number, row = self.staged.pop(0)
+            self.offer(table, {"index": number, "row": dict(row)})
+        elif not self.staged and not self.commit_at:
+            self.commit_at = self.cycle + self.rng.randint(5, 200)
+        elif self.cycle == self.commit_at:
+            self.commit(self.staging)
+
+    def by_hand(self) -> None:
+        """An order of the host."""
+        rng = self.rng
+        slot, side, quantity = rng.randrange(GEOMETRY.slots), rng.randrange(2), rng.choice((0, 50, 200))
+        price = 1_000_000 + 100 * rng.randrange(-4, 5) + (rng.random() < 0.1)
+        self.offer("host_order", {"index": 0, "row": {"slot": slot, "side": side, "quantity": quantity, "price": price}})
+        self.inputs.append((IN_ORDER, self.cycle, slot, side, quantity, price))
 
     def change(self, name: str, value: int) -> None:
         """A register reads so in the next clock."""
@@ -206,14 +262,18 @@ class Bench(Stepper):
         now = self.cycle
         for at, order in self.seen["order"]:
             if at == now - 1:
-                self.free_from = at + ORDER_CLOCKS
-                self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"]}
+                self.free_from = at + (SINGLE_CLOCKS if order["single"] else ORDER_CLOCKS)
+                self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in order["legs"][: 2 - order["single"]]}
         self.set("transmitter_ready", int(self.free_from <= now))
         for at, state in self.seen["order_state_event"]:
             if at == now - 1:
                 self.open[state["user_ref_num"]] = state["open_shares"]
                 if not state["open_shares"]:
                     del self.open[state["user_ref_num"]]
+        if self.seen["swap"] and self.seen["swap"][-1][0] == now - 1:
+            for name, value in self.sets[-1].settings.items():
+                self.set(name, value)
+            self.staging = None
         # As `TradingStateHolder` does.
         state = self.settings["trading_state"]
         state = max(state, int(TradingState.REDUCE_ONLY)) if self.get("loss_reached") else state
@@ -238,7 +298,8 @@ async def every_clock(dut):
     twin = TradingTwin(GEOMETRY, pairs=bench.pairs, lists=bench.lists, limits=bench.limits, settings=began)
     judge(bench, twin)
     found = {name for name, count in (twin.refusals | twin.misses).items() if count}
-    dut._log.info("%s orders passed, %s", twin.passed, sorted(found))
+    dut._log.info("%s orders passed, %s sets, %s", twin.passed, len(bench.sets), sorted(found))
+    assert len(bench.sets) > 20 or not SETS
     assert twin.passed and set(os.environ["BRINGS"].split()) <= found
 
 
@@ -298,8 +359,12 @@ def random_inputs(bench: Bench, rng: random.Random) -> None:
         bench.change("mode", int(rng.choice((*(Mode.LIVE,) * 8, Mode.SHADOW, Mode.OFF))))
     elif roll < 0.0245 and not bench.get("loss_reached"):
         bench.rearm()
+    elif SETS and roll < 0.028:
+        bench.by_hand()
     elif roll < 0.06:
         bench.hear(directory("X", slot), slot)
+    if SETS:
+        bench.stage()
 
 
 def judge(bench: Bench, twin: TradingTwin) -> None:
@@ -308,7 +373,8 @@ def judge(bench: Bench, twin: TradingTwin) -> None:
     for at, given in zip(ends, bench.reports, strict=True):
         names = ("type", "user_ref_num", "quantity", "price", "order_state", "reason", "match_number")
         inputs.append((IN_REPORT, at, *(given[name] for name in names)))
-    inputs.sort(key=lambda one: one[1])
+    # What the gate meets in a clock is what it was before.
+    inputs.sort(key=lambda one: (one[1], one[0] != IN_ORDER))
     twin.advance(
         np.array(bench.rows, ROW),
         np.array(bench.clocks, np.int64),
@@ -316,12 +382,12 @@ def judge(bench: Bench, twin: TradingTwin) -> None:
         inputs=inputs,
         leads=np.array(bench.leads, np.int64),
         heard=np.array(bench.heard, np.int64),
+        sets=bench.sets,
     )
     for name, kind in RECORDS.items():
         told = [dict(record) for _, record in bench.seen[f"{name}_event"]]
         said = [record for record in twin.records if record["kind"] == kind]
-        # Sets do not change.
-        told = [{"kind": kind} | {field: value for field, value in record.items() if field != "epoch"} for record in told]
+        told = [{"kind": kind} | record for record in told]
         for number, (one, other) in enumerate(zip(told, said, strict=False)):
             assert one == other, (name, number, one, other)
         assert len(told) == len(said), (name, len(told), len(said))

@@ -22,6 +22,8 @@ from sim.market import Market
 from sim.venue import Reject, Venue
 
 _REPORT_CLOCKS = 375
+Act = Callable[[RecordingCard, Loader], None]
+"""What a host does as a message goes by."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def traded(
     market: Market,
     *,
     moods: Moods | None = None,
-    acts: Mapping[int, Callable[[RecordingCard], None]] | None = None,
+    acts: Mapping[int, Act] | None = None,
     preset: str = "versa",
 ) -> tuple[TradingComparison, Summary]:
     """Run a market through the simulated card, and what it did through the twin; `acts` by number of the message they follow."""
@@ -107,7 +109,7 @@ def traded(
         venue = FickleVenue(
             moods=moods or Moods(),
             seed=market.seed,
-            acts={number: lambda act=act: act(card) for number, act in (acts or {}).items()},
+            acts={number: lambda act=act: act(card, loader) for number, act in (acts or {}).items()},
             **session.at_exchange(),
             latency=_REPORT_CLOCKS,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hdl.order.order_transmitter import FORM_BYTES, ORDER_BYTES
 from hdl.order.segment_template import Form
 from hdl.spec import network
+from hdl.spec.events import NO_PAIR
 from hdl.spec.reasons import Miss, Mode, Refusal
 from sim.compiled import apart, part
 from sim.twin.trade import state as s
@@ -21,9 +22,10 @@ _ACKNOWLEDGE, _ACKNOWLEDGE_DELAY = 7, 8193
 """From a segment's last byte to the wish for an acknowledgment, from there to its start."""
 _AROUND = len(network.PREAMBLE) + network.FCS_BYTES + network.INTERFRAME_GAP + 1
 ORDER_CLOCKS = _AROUND + ORDER_BYTES
+SINGLE_CLOCKS = _AROUND + max(FORM_BYTES[Form.SINGLE], network.MINIMUM_FRAME)
 BARE_CLOCKS = _AROUND + max(FORM_BYTES[Form.BARE], network.MINIMUM_FRAME)
 """Clocks from the start of a frame to the one in which the next may start, at a byte a clock."""
-_GATE_BUSY = int(Miss.GATE_BUSY)
+_GATE_BUSY, _HOST_ORDER = int(Miss.GATE_BUSY), int(Miss.HOST_ORDER)
 _LIVE, _SHADOW = int(Mode.LIVE), int(Mode.SHADOW)
 _MOST_COUNT = 0xFFFF
 
@@ -45,25 +47,19 @@ def offered(state, heard, out):
     """The request that waits longest is offered in this clock: taken, or dropped."""
     numbers = state.numbers
     clock = numbers[s.REQUEST_AT]
-    asked = state.requests[len(state.requests) - 1]
-    free = clock >= numbers[s.BUSY_UNTIL] and not numbers[s.BOOKING] and settled(state, clock)
+    numbers[s.OFFERED_AT] = clock
     row = state.pairs[state.requests[0, s.R_PAIR]]
-    if free:
+    if free(state, clock):
+        asked = state.requests[len(state.requests) - 1]
         asked[:] = state.requests[0]
         action = asked[s.R_ACTION]
         row[s.ACTION] = action
         row[s.DISARMED] |= 1 << action
         numbers[s.TRIGGERS] += 1
-        numbers[s.BUSY_UNTIL] = clock + VERDICT + 1
         record = emit(numbers, out, s.OUT_TRIGGER, clock)
         record[2], record[3], record[4], record[5] = asked[s.R_SEQUENCE], asked[s.R_SPREAD], asked[s.R_PAIR], action
         alike = asked[s.R_SLOT] == asked[s.R_SLOT + s.LEG_NUMBERS]
-        shared = 0 if row[s.ALLOWED] and not alike else _PAIR_DISABLED
-        shared |= 0 if numbers[s.MARKET_OPEN] else _MARKET_CLOSED
-        shared |= _STALE if stale(state, heard, clock) else 0
-        for leg in range(2):
-            look(state, asked, leg * s.LEG_NUMBERS, clock, shared)
-        numbers[s.GATE_STEP], numbers[s.GATE_CLOCK] = 1, clock + 1
+        begin(state, heard, clock, 0 if row[s.ALLOWED] and not alike else _PAIR_DISABLED)
     else:
         state.misses[_GATE_BUSY] += 1
         row[s.PENDING] = 0
@@ -71,6 +67,41 @@ def offered(state, heard, out):
     for number in range(numbers[s.REQUESTS]):
         state.requests[number] = state.requests[number + 1]
     numbers[s.REQUEST_AT] = state.requests[0, s.R_CLOCK] if numbers[s.REQUESTS] else s.FAR
+
+
+@part
+def free(state, clock):
+    """Whether the gate takes a request."""
+    numbers = state.numbers
+    return clock >= numbers[s.BUSY_UNTIL] and not numbers[s.BOOKING] and settled(state, clock)
+
+
+@apart
+def begin(state, heard, clock, shared):
+    """Judge the request in the last row, which was taken in this clock."""
+    numbers = state.numbers
+    asked = state.requests[len(state.requests) - 1]
+    numbers[s.BUSY_UNTIL] = clock + VERDICT + 1
+    shared |= 0 if numbers[s.MARKET_OPEN] else _MARKET_CLOSED
+    shared |= _STALE if stale(state, heard, clock) else 0
+    for leg in range(asked[s.R_LEGS]):
+        look(state, asked, leg * s.LEG_NUMBERS, clock, shared)
+    numbers[s.GATE_STEP], numbers[s.GATE_CLOCK] = 1, clock + 1
+
+
+@apart
+def by_hand(state, heard, clock, given):
+    """An order of the host: slot, side, quantity, price. A trigger of this clock goes first."""
+    numbers = state.numbers
+    slot = given[2]
+    if numbers[s.OFFERED_AT] == clock or clock <= numbers[s.KEPT_OUT] or slot >= len(state.slots) or not free(state, clock):
+        state.misses[_HOST_ORDER] += 1
+        return
+    asked = state.requests[len(state.requests) - 1]
+    asked[:] = 0
+    asked[s.R_CLOCK], asked[s.R_PAIR], asked[s.R_LEGS] = clock, NO_PAIR, 1
+    asked[s.R_SLOT], asked[s.R_SIDE], asked[s.R_QUANTITY], asked[s.R_PRICE] = slot, given[3], given[4], given[5]
+    begin(state, heard, clock, 0)
 
 
 @part
@@ -172,7 +203,7 @@ def look_back(state, asked, clock):
         place = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
         if place[s.TAKEN] if read >= place[s.TAKEN_FROM] else not place[s.TAKEN]:
             full = _LEDGER_FULL
-    for leg in range(2):
+    for leg in range(asked[s.R_LEGS]):
         at = leg * s.LEG_NUMBERS
         slot = state.slots[asked[s.R_SLOT + at]]
         same = slot[s.KEPT_SIDE] == asked[s.R_SIDE + at] and slot[s.KEPT_QUANTITY] == asked[s.R_QUANTITY + at]
@@ -181,7 +212,7 @@ def look_back(state, asked, clock):
         if same and verdict - slot[s.KEPT_CLOCK] < numbers[s.DUPLICATE_WINDOW]:
             asked[s.R_MASK + at] |= _DUPLICATE
         many = numbers[s.SLOT_RATE_ORDERS] != 0 and slot[s.KEPT_COUNT] >= numbers[s.SLOT_RATE_ORDERS]
-        if many and slot[s.KNOWN] and same_window(numbers, slot[s.KEPT_CLOCK], clock):
+        if many and slot[s.KNOWN] and same_window(numbers, slot[s.KEPT_SINCE], clock):
             asked[s.R_MASK + at] |= _SLOT_RATE
 
 
@@ -200,7 +231,7 @@ def look_around(state, asked, clock):
     used = tokens_used(numbers, clock - 1)
     bring(state, clock)
     added = bought = sold = 0
-    for leg in range(2):
+    for leg in range(asked[s.R_LEGS]):
         at = leg * s.LEG_NUMBERS
         weight = asked[s.R_WEIGHT + at]
         added += weight
@@ -213,7 +244,7 @@ def look_around(state, asked, clock):
     too_gross = numbers[s.MAX_GROSS] - sum_at(numbers, 3, clock) < added
     too_long = numbers[s.MAX_NET] - sum_at(numbers, 1, clock) < bought
     too_short = numbers[s.MAX_NET] + sum_at(numbers, 2, clock) < sold
-    for leg in range(2):
+    for leg in range(asked[s.R_LEGS]):
         at = leg * s.LEG_NUMBERS
         if asked[s.R_GROWING + at]:
             asked[s.R_MASK + at] |= _GROSS if too_gross else 0
@@ -228,7 +259,7 @@ def tokens_used(numbers, clock):
         give_back(numbers, left + 2)
         if numbers[s.USED] == 0:
             numbers[s.TOKEN_CLOCK] = left + 1 + numbers[s.RATE_INTERVAL]
-        numbers[s.USED] += 2
+        numbers[s.USED] += numbers[s.LEFT_TOKENS]
         numbers[s.LEFT_CLOCK] = -1
     give_back(numbers, clock)
     just = numbers[s.RATE_INTERVAL] != 0 and numbers[s.TOKEN_CLOCK] - numbers[s.RATE_INTERVAL] == clock - 1
@@ -268,7 +299,8 @@ def decide(state, asked, clock, out):
         shared |= _TRANSMITTER_BUSY
     if not numbers[s.SESSION_UP]:
         shared |= _SESSION_DOWN
-    for leg in range(2):
+    legs = asked[s.R_LEGS]
+    for leg in range(legs):
         at = leg * s.LEG_NUMBERS
         mask = asked[s.R_MASK + at] | shared
         if asked[s.R_GROWING + at]:
@@ -281,7 +313,7 @@ def decide(state, asked, clock, out):
     good = not (first or second)
     leaves = good and mode == _LIVE
     number = numbers[s.NEXT_NUMBER]
-    for leg in range(2):
+    for leg in range(legs):
         at = leg * s.LEG_NUMBERS
         record = emit(numbers, out, s.OUT_VERDICT, clock)
         record[2], record[3], record[4] = asked[s.R_SEQUENCE], asked[s.R_MASK + at], number + leg if leaves else 0
@@ -291,13 +323,15 @@ def decide(state, asked, clock, out):
         for reason in range(_REASONS):
             state.refusals[reason] += asked[s.R_MASK + at] >> reason & 1
     if good:
-        numbers[s.PASSED] += 2
+        numbers[s.PASSED] += legs
     else:
-        numbers[s.REFUSED] += 2
+        numbers[s.REFUSED] += legs
     if leaves:
         send(state, asked, clock, out)
-    else:
+    elif asked[s.R_PAIR] != NO_PAIR:
         numbers[s.RETURN_CLOCK], numbers[s.RETURN_PAIR] = clock + _RETURNED, asked[s.R_PAIR]
+        # By then another set may be in force.
+        numbers[s.RETURN_MAY] = state.pairs[asked[s.R_PAIR], s.ALLOWED]
 
 
 @part
@@ -308,22 +342,22 @@ def side_code(sale, short):
 
 @part
 def send(state, asked, clock, out):
-    """Both orders leave."""
-    numbers = state.numbers
-    numbers[s.LEFT_CLOCK] = clock
-    numbers[s.FREE_FROM], numbers[s.ACK_PENDING] = clock + ORDER_CLOCKS, 0
+    """The orders leave."""
+    numbers, legs = state.numbers, asked[s.R_LEGS]
+    numbers[s.LEFT_CLOCK], numbers[s.LEFT_TOKENS] = clock, legs
+    numbers[s.FREE_FROM], numbers[s.ACK_PENDING] = clock + (ORDER_CLOCKS if legs == 2 else SINGLE_CLOCKS), 0
     numbers[s.BOOKING], numbers[s.SENT_CLOCK], numbers[s.BOOKING_CLOCK] = 1, clock, clock + BOOKED_BY
     record = emit(numbers, out, s.OUT_ORDER, clock + 1)
     record[2], record[3], record[4] = asked[s.R_SEQUENCE], numbers[s.NEXT_NUMBER], asked[s.R_PAIR]
-    for leg in range(2):
+    for leg in range(legs):
         at = leg * s.LEG_NUMBERS
         slot = state.slots[asked[s.R_SLOT + at]]
-        again = slot[s.KNOWN] and same_window(numbers, slot[s.KEPT_CLOCK], clock)
+        again = slot[s.KNOWN] and same_window(numbers, slot[s.KEPT_SINCE], clock)
         slot[s.KEPT_COUNT] = min(slot[s.KEPT_COUNT] + 1, _MOST_COUNT) if again else 1
-        slot[s.KNOWN], slot[s.KEPT_SIDE], slot[s.KEPT_CLOCK] = 1, asked[s.R_SIDE + at], clock
+        slot[s.KNOWN], slot[s.KEPT_SIDE], slot[s.KEPT_CLOCK], slot[s.KEPT_SINCE] = 1, asked[s.R_SIDE + at], clock, clock
         slot[s.KEPT_QUANTITY], slot[s.KEPT_PRICE] = asked[s.R_QUANTITY + at], asked[s.R_PRICE + at]
         slot[s.ACTIVE] = 1
-    numbers[s.NEXT_NUMBER] = (numbers[s.NEXT_NUMBER] + 2) & 0xFFFFFFFF
+    numbers[s.NEXT_NUMBER] = (numbers[s.NEXT_NUMBER] + legs) & 0xFFFFFFFF
 
 
 @apart

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from hdl.spec import ouch
+from hdl.spec.events import NO_PAIR
 from hdl.spec.reasons import Alarm, PairAction, PairOutcome
+from hdl.spec.registers import STRATEGY
 from sim.compiled import apart, part
 from sim.twin.trade import state as s
 from sim.twin.trade.gate import emit, side_code
@@ -19,6 +21,8 @@ _DEAD, _LIVE_CODE = ord(ouch.ORDER_STATE_DEAD), ord(ouch.ORDER_STATE_LIVE)
 _UNKNOWN_ORDER, _OVERFILL, _UNHANDLED = int(Alarm.UNKNOWN_ORDER), int(Alarm.OVERFILL), int(Alarm.UNHANDLED_REPORT)
 _FINE = -1
 _FULL, _NOTHING, _LEGGED = int(PairOutcome.FILLED), int(PairOutcome.NOTHING), int(PairOutcome.LEGGED)
+_ALLOWANCE = next(column for table in STRATEGY.tables for column in table.columns if column.name == "max_triggers")
+_MOST_USED = (1 << _ALLOWANCE.bits) - 2
 _SELLING = (1 << int(PairAction.SELL_SPREAD)) | (1 << int(PairAction.SELL_OUT))
 
 
@@ -28,8 +32,9 @@ def enter(state):
     numbers = state.numbers
     asked = state.requests[len(state.requests) - 1]
     begin = max(numbers[s.SENT_CLOCK] + 1, numbers[s.FSM_FREE])
-    first = (numbers[s.NEXT_NUMBER] - 2) & 0xFFFFFFFF
-    for leg in range(2):
+    legs = asked[s.R_LEGS]
+    first = (numbers[s.NEXT_NUMBER] - legs) & 0xFFFFFFFF
+    for leg in range(legs):
         at = leg * s.LEG_NUMBERS
         written = begin + 2 + 2 * leg
         number, sale, quantity = (first + leg) & 0xFFFFFFFF, asked[s.R_SIDE + at], asked[s.R_QUANTITY + at]
@@ -42,11 +47,11 @@ def enter(state):
         slot[s.ORDERS] += 1
         numbers[s.LIVE] += 1
         told(state, written, s.ENTERED_B if leg else s.ENTERED_A, row[s.SLOT], asked[s.R_PRICE + at])
-    pair = state.pairs[asked[s.R_PAIR]]
-    pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE] = 2, 1, 1
+    if asked[s.R_PAIR] != NO_PAIR:
+        pair = state.pairs[asked[s.R_PAIR]]
+        pair[s.TALLY_ORDERS], pair[s.TALLY_FULL], pair[s.TALLY_NONE] = 2, 1, 1
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
-    numbers[s.BUSY_UNTIL] = begin + 5
-    numbers[s.FSM_FREE] = begin + 5
+    numbers[s.BUSY_UNTIL] = numbers[s.FSM_FREE] = begin + 1 + 2 * legs
 
 
 @part
@@ -122,6 +127,8 @@ def end(state, row, clock):
     numbers = state.numbers
     row[s.TAKEN], row[s.TAKEN_FROM] = 0, clock + 1
     numbers[s.LIVE] -= 1
+    if row[s.PAIR] == NO_PAIR:
+        return
     pair = state.pairs[row[s.PAIR]]
     pair[s.TALLY_ORDERS] -= 1
     pair[s.TALLY_FULL] &= not row[s.ANY_ENDED]
@@ -129,7 +136,8 @@ def end(state, row, clock):
     if pair[s.TALLY_ORDERS] == 0:
         outcome = _FULL if pair[s.TALLY_FULL] else (_NOTHING if pair[s.TALLY_NONE] else _LEGGED)
         numbers[s.DONE_CLOCK], numbers[s.DONE_PAIR], numbers[s.DONE_OUTCOME] = clock + _DONE, row[s.PAIR], outcome
-        numbers[s.LAST_DONE] = clock
+        # The allowance is that of the set in force now.
+        numbers[s.LAST_DONE], numbers[s.DONE_MOST] = clock, pair[s.MAX_TRIGGERS]
 
 
 @apart
@@ -149,12 +157,12 @@ def ended(state):
     row = state.pairs[numbers[s.DONE_PAIR]]
     outcome = numbers[s.DONE_OUTCOME]
     row[s.PENDING], row[s.COOLING], row[s.STARTED] = 0, 1, numbers[s.DONE_CLOCK] - _DONE
-    if row[s.LEFT] == 1:
+    most = numbers[s.DONE_MOST]
+    if most and row[s.USED_UP] >= most - 1:
         row[s.SPENT] = 1
-    elif row[s.LEFT]:
-        row[s.LEFT] -= 1
+    row[s.USED_UP] = min(row[s.USED_UP] + 1, _MOST_USED)
     if outcome == _FULL:
         row[s.UNITS] += -1 if _SELLING >> row[s.ACTION] & 1 else 1
     if outcome == _LEGGED:
-        row[s.ALLOWED] = 0
+        row[s.ALLOWED], row[s.LATCHED] = 0, 1
     numbers[s.DONE_CLOCK] = s.FAR

@@ -33,6 +33,7 @@ def walk(numbers, lists, misses, clock, slot, sequence, time, lead):
     numbers[s.LAST_TIME] = time
     if numbers[s.WALK_CLOCK] < s.FAR:
         misses[_OVERRUN] += 1
+    numbers[s.EVALUATED] += numbers[s.WALK_NEXT] - numbers[s.WALK_FIRST]
     # The list was fetched when the message entered the book, or as soon as the last one had ended.
     first, count = lists[2 * slot], lists[2 * slot + 1]
     fetched = max(clock - lead, numbers[s.WALK_END] + 1)
@@ -61,6 +62,7 @@ def step(numbers, touches, slots, pairs, entries):
     row, slot = pair * s.PAIR_NUMBERS, numbers[s.WALK_SLOT]
     slot_a, slot_b = pairs[row + s.SLOT_A], pairs[row + s.SLOT_B]
     if (slot_a == slot) == (slot_b == slot):
+        numbers[s.EVALUATED] -= 1
         return 0
     busy = pairs[row + s.LAST_VALID] == clock - 1 or pairs[row + s.LAST_COUNTED] == clock - 2
     pairs[row + s.LAST_VALID] = clock
@@ -141,7 +143,7 @@ def request(state, row, pair, clock, action, spread):
     asked = state.requests[numbers[s.REQUESTS]]
     numbers[s.REQUESTS] += 1
     asked[s.R_CLOCK], asked[s.R_PAIR], asked[s.R_ACTION] = clock + LATENCY, pair, action
-    asked[s.R_SEQUENCE], asked[s.R_SPREAD] = numbers[s.WALK_SEQUENCE], spread
+    asked[s.R_SEQUENCE], asked[s.R_SPREAD], asked[s.R_LEGS] = numbers[s.WALK_SEQUENCE], spread, 2
     selling = action in (_SELL_SPREAD, _SELL_OUT)
     for leg in range(2):
         slot, size = (row[s.SLOT_B], row[s.SIZE_B]) if leg else (row[s.SLOT_A], row[s.SIZE_A])
@@ -166,9 +168,9 @@ def limit(price, sale, slippage):
 
 
 @apart
-def armed_again(state, pair):
+def armed_again(state, pair, may):
     """A request that was taken did not leave: its action is armed again where the pair may ask on."""
     row = state.pairs[pair]
     row[s.PENDING] = 0
-    if row[s.ALLOWED]:
+    if may:
         row[s.DISARMED] &= ~(1 << row[s.ACTION])

@@ -12,6 +12,8 @@ _FIRST_SUM = 10
 """From the clock in which a slot is picked to the one in which P&L stands; the others follow, a clock each."""
 _LOSS = 2
 """From P&L to the loss that was reached."""
+STANDS = _FIRST_SUM + _LOSS
+"""From the clock in which a slot is picked to the one in which it is known whether too much was lost."""
 _ROOM = s.PORTFOLIO_INPUTS - 8
 _SETTLED = 64
 """Nothing comes in that is older than so many clocks."""
@@ -146,7 +148,7 @@ def pick(state, clock, serving):
     numbers[s.P_JOB], numbers[s.P_JOB_SLOT], numbers[s.P_SERVING] = clock, number, serving
     numbers[s.P_CLOCK] = clock + s.COUNT_CLOCKS
     if numbers[s.LOSS_FROM] == s.FAR and too_much(numbers):
-        numbers[s.LOSS_FROM] = clock + _FIRST_SUM + _LOSS
+        numbers[s.LOSS_FROM] = clock + STANDS
 
 
 @part

@@ -8,7 +8,7 @@ from sim.compiled import apart, entry, part
 from sim.twin.kernel import ROW as _ROW
 from sim.twin.machine import pointer
 from sim.twin.trade import state as s
-from sim.twin.trade.gate import acknowledge, go_on, offered
+from sim.twin.trade.gate import acknowledge, by_hand, go_on, offered
 from sim.twin.trade.ledger import alarm, ended, enter, report
 from sim.twin.trade.pairs import FIRES, SAMPLES, armed_again, judge, step, walk
 from sim.twin.trade.portfolio import bring, tell, too_much, touched
@@ -67,7 +67,7 @@ def run(state, words, clocks, leads, count, inputs, input_count, heard, until, o
                 return s.SAMPLE
         else:
             numbers[s.INPUT_AT] = other + 1
-            take(state, clock, inputs, other, out)
+            take(state, clock, inputs, other, heard, out)
 
 
 @part
@@ -104,7 +104,7 @@ def came_back(state, clock):
         numbers[s.RETURN_CLOCK] = clock + 1
         numbers[s.LAST_DONE] -= 1
         return
-    armed_again(state, numbers[s.RETURN_PAIR])
+    armed_again(state, numbers[s.RETURN_PAIR], numbers[s.RETURN_MAY])
     numbers[s.RETURN_CLOCK] = s.FAR
 
 
@@ -124,7 +124,7 @@ def publish(state, clock):
 
 
 @apart
-def take(state, clock, inputs, other, out):
+def take(state, clock, inputs, other, heard, out):
     """What comes in beside touches; it is seen from the next clock on."""
     numbers, slots, given = state.numbers, state.slots, inputs[other]
     kind, number, value = given[0], given[2], given[3]
@@ -142,6 +142,8 @@ def take(state, clock, inputs, other, out):
         alarm(state, clock, number, value, given[4], out)
     elif kind == s.IN_SEGMENT:
         acknowledge(state, clock)
+    elif kind == s.IN_ORDER:
+        by_hand(state, heard, clock, given)
     elif kind == s.IN_REARM_LOSS:
         rearm(state, clock)
     elif kind == s.IN_SETTING:

@@ -36,10 +36,10 @@ LIMIT_ROW = (*_columns(RISK, "limits"), "reference")
     MAX_TRIGGERS, ADAPTIVE, ALPHA_SHIFT, K_ENTRY, K_EXIT, WARMUP,
 ) = range(len(PAIR_ROW))  # fmt: skip
 (
-    UNITS, ALLOWED, COOLING, STARTED, LEFT, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
-    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE,
-) = range(len(PAIR_ROW), len(PAIR_ROW) + 20)  # fmt: skip
-PAIR_NUMBERS = len(PAIR_ROW) + 20
+    UNITS, ALLOWED, COOLING, STARTED, USED_UP, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
+    OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED,
+) = range(len(PAIR_ROW), len(PAIR_ROW) + 21)  # fmt: skip
+PAIR_NUMBERS = len(PAIR_ROW) + 21
 assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[WARMUP] == "warmup", PAIR_ROW
 
 # Columns of a slot: its limits, then what is remembered.
@@ -49,9 +49,9 @@ assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[
     POSITION, OPEN_BUYS, OPEN_SELLS, ORDERS, CASH,
     KNOWN, KEPT_SIDE, KEPT_QUANTITY, KEPT_PRICE, KEPT_CLOCK, KEPT_COUNT,
     ACTIVE, BID, ASK, PAID, HELD, DIRTY, P_POSITION, P_BUYS, P_SELLS, P_CASH,
-    PART_PNL, PART_LONG, PART_SHORT, PART_GROSS,
-) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 31)  # fmt: skip
-SLOT_NUMBERS = len(LIMIT_ROW) + 31
+    PART_PNL, PART_LONG, PART_SHORT, PART_GROSS, KEPT_SINCE,
+) = range(len(LIMIT_ROW), len(LIMIT_ROW) + 32)  # fmt: skip
+SLOT_NUMBERS = len(LIMIT_ROW) + 32
 assert LIMIT_ROW[REFERENCE] == "reference" and LIMIT_ROW[COLLAR_BPS] == "collar_bps", LIMIT_ROW
 
 # Columns of an own order's place.
@@ -91,14 +91,17 @@ _SCALARS = len(SETTINGS)
     OUT_AT, TRIGGERS, PASSED, REFUSED, HEARD_AT,
     # what a step found
     FOUND_PAIR, FOUND_CLOCK, FOUND_SELL, FOUND_BUY, FIRE_ACTION,
-) = range(_SCALARS, _SCALARS + 72)  # fmt: skip
-SCALARS = _SCALARS + 72
+    # sets and orders of the host: evaluations so far, what a request that came back was told of its pair, when a request of the
+    # trigger was offered last, and until when orders of the host are kept out
+    EVALUATED, RETURN_MAY, OFFERED_AT, KEPT_OUT, DONE_MOST, LEFT_TOKENS,
+) = range(_SCALARS, _SCALARS + 78)  # fmt: skip
+SCALARS = _SCALARS + 78
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
-    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD,
+    R_CLOCK, R_PAIR, R_ACTION, R_SEQUENCE, R_SPREAD, R_LEGS,
     R_SLOT, R_SIDE, R_QUANTITY, R_PRICE, R_MASK, R_SHORT, R_GROWING, R_WEIGHT,
-) = range(13)  # fmt: skip
+) = range(14)  # fmt: skip
 LEG_NUMBERS = 8
 REQUEST_NUMBERS = R_SLOT + 2 * LEG_NUMBERS
 MOST_REQUESTS = 8
@@ -116,7 +119,7 @@ MOST_ACKS = 64
 
 # What else comes in, beside touches: kind, clock, and up to six numbers.
 (
-    IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_LIMITS,
+    IN_TRADE, IN_INTEGRITY, IN_HALTED, IN_RESTRICTED, IN_SETTING, IN_REPORT, IN_ALARM, IN_SEGMENT, IN_REARM_LOSS, IN_ORDER,
 ) = range(10)  # fmt: skip
 INPUT_NUMBERS = 9
 
@@ -177,7 +180,7 @@ def trading_of(geometry: Geometry) -> Trading:
     numbers[OPEN_ORDERS] = geometry.open_orders
     stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
-    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK]] = LONG_AGO
+    numbers[[WALK_END, LAST_DONE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots
     numbers[P_JOB] = LONG_AGO
