@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl import interfaces
 from hdl.book.order_book import OrderBook
+from hdl.book.slot_gate import SlotGate
 from hdl.control.event_writer import EventWriter
 from hdl.control.register_file import ControlBus, RegisterFile
 from hdl.control.trading_state_holder import TradingStateHolder
@@ -101,6 +102,7 @@ class DataPath(wiring.Component):
         settle = frames.verdict + mold.verdict + order.latency + 1
         m.submodules.injector = injector = MessageInjector(width=width, settle=settle, tail=order.latency)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency + order.latency)
+        m.submodules.gate = gate = SlotGate(geometry=geometry)
         m.submodules.book = book = OrderBook(geometry=geometry)
         m.submodules.trading = trading = TradingCore(geometry=geometry)
         m.submodules.session = session = OrderSession(geometry=geometry)
@@ -115,12 +117,13 @@ class DataPath(wiring.Component):
 
         connect(m, flipped(self.control), registers.bus)
         self._feed(m, registers.feed, frames, hold, mold, injector, order, itch)
-        self._book(m, registers.book, order, itch, book)
+        self._book(m, registers.book, order, itch, gate, book)
+        self._reload(m, registers, injector, itch, gate, book)
         self._trading(m, registers, itch, book, trading, trading_state, watchdog, session)
         self._session(m, registers.session, frames, trading, session)
         self._events(m, writer, order, book, trading, session)
         self._identity(m, registers, cycles)
-        self._status(m, registers.status, writer, frames, hold, mold, injector, order, itch, book, trading, session)
+        self._status(m, registers.status, writer, frames, hold, mold, injector, order, itch, gate, book, trading, session)
         return m
 
     def _feed(self, m, registers, frames, hold, mold, injector, order, itch) -> None:
@@ -155,6 +158,11 @@ class DataPath(wiring.Component):
             registers.inject.value.eq(injector.level),
             order.coming.eq(injector.coming_out),
             order.line.eq(injector.line_out),
+            order.mark.eq(injector.mark_out),
+            order.asks.eq(injector.asks),
+            injector.draining.eq(order.draining),
+            itch.mark.eq(order.mark_out),
+            itch.behind.eq(order.behind),
             order.busy.eq(injector.busy_out),
             order.gap_wait.eq(registers.gap_wait),
             registers.next_sequence.value.eq(order.expected),
@@ -165,7 +173,7 @@ class DataPath(wiring.Component):
             itch.bind.payload.valid.eq(registers.bindings.payload.row.valid),
         ]
 
-    def _book(self, m, registers, order, itch, book) -> None:
+    def _book(self, m, registers, order, itch, gate, book) -> None:
         connect(m, itch.decoded, book.message)
         m.d.sync += book.declare_exact.eq(registers.declare_exact)
         m.d.comb += [
@@ -173,6 +181,7 @@ class DataPath(wiring.Component):
             book.suspect.valid.eq(order.gap.valid | order.lost_after_use),
             book.given_up.eq(order.given_up),
             book.recovered.eq(order.recovered),
+            book.detached.eq(gate.detached),
             book.suspect.payload.cause.eq(IntegrityCause.LOST_AFTER_USE),
             registers.ready.eq(book.ready),
             registers.live_orders.eq(book.live_orders),
@@ -180,6 +189,24 @@ class DataPath(wiring.Component):
         ]
         with m.If(order.gap.valid & ~order.lost_after_use):
             m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.GAP)
+
+    def _reload(self, m, registers, injector, itch, gate, book) -> None:
+        m.d.comb += [
+            gate.decoded.valid.eq(itch.decoded.valid),
+            gate.decoded.payload.eq(itch.decoded.payload),
+            gate.clear.eq(registers.book.clear),
+            # Of what the host writes too fast or forgets by loading a number, some may have been the slot's.
+            gate.lost.eq(
+                injector.drop[Drop.INJECT_LENGTH]
+                | injector.drop[Drop.INJECT_OVERRUN]
+                | registers.feed.next_sequence.load.valid
+                | itch.unread
+                | book.lost_private
+            ),
+            itch.detached.eq(gate.detached),
+            itch.latest.eq(gate.latest),
+            registers.book.detached.eq(gate.slot),
+        ]
 
     def _trading(self, m, registers, itch, book, trading, trading_state, watchdog, session) -> None:
         strategy, risk = registers.strategy, registers.risk
@@ -199,8 +226,8 @@ class DataPath(wiring.Component):
             connect(m, getattr(source, name), getattr(trading, name))
         connect(m, risk.order, trading.host_order)
         m.d.comb += [
-            # The book takes the same stream; market status only looks on.
-            trading.decoded.valid.eq(itch.decoded.valid),
+            # The book takes the same stream; market status only looks on, at what the feed says.
+            trading.decoded.valid.eq(itch.decoded.valid & ~itch.decoded.payload.mark.any()),
             trading.decoded.payload.eq(itch.decoded.payload),
             trading.integrity.eq(book.integrity),
             trading.clear.eq(registers.book.clear),
@@ -357,7 +384,7 @@ class DataPath(wiring.Component):
             identity.repair.eq(geometry.repair),
         ]
 
-    def _status(self, m, status, writer, frames, hold, mold, injector, order, itch, book, trading, session) -> None:
+    def _status(self, m, status, writer, frames, hold, mold, injector, order, itch, gate, book, trading, session) -> None:
         for name, gain in (
             ("frames_received", frames.received),
             ("frames_sent", session.frames_sent),
@@ -383,7 +410,7 @@ class DataPath(wiring.Component):
 
         overruns = Signal(len(Drop))
         m.d.comb += [overruns[Drop.HOLD_OVERRUN].eq(hold.overflow), overruns[Drop.SEGMENT_OVERRUN].eq(session.overflow)]
-        causes = [stage.drop for stage in (frames, mold, injector, order, itch, book, session)] + [overruns]
+        causes = [stage.drop for stage in (frames, mold, injector, order, itch, gate, book, session)] + [overruns]
         m.d.comb += [status.drop[cause].eq(sum(stage[cause] for stage in causes)) for cause in Drop]
         m.d.comb += [
             status.refusal.eq(trading.refusal),

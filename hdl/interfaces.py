@@ -141,7 +141,8 @@ def decoded(geometry: Geometry) -> data.StructLayout:
 
     ``price``: `price` of A F U P, `execution_price` of C, `cross_price` of Q (low 32 bits of it). ``shares``: shares,
     executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y),
-    breached_level (W), printable (C). ``market``: market_code (h). ``for_book``: watched, and of a type the book looks at.
+    breached_level (W), printable (C). ``market``: market_code (h). ``for_book``: watched, of a type the book looks at, and the
+    slot is open to it. ``passed``: the same, but passed over because its slot is detached. ``mark``: see `injection.Mark`.
     """
     return data.StructLayout(
         {
@@ -150,6 +151,8 @@ def decoded(geometry: Geometry) -> data.StructLayout:
             "slot": geometry.slot_bits,
             "watched": 1,
             "for_book": 1,
+            "passed": 1,
+            "mark": 2,
             "timestamp": 48,
             "order_ref": 64,
             "new_order_ref": 64,

@@ -33,6 +33,7 @@ from host.inputs.source import InputError, Source
 from host.journal import RecordingCard
 from host.loader import Loader, OrderSession
 from host.recovery import Recovery
+from host.reload import Reload
 from host.replay import Outputs, Push, Replay
 from host.snapshot import Snapshot
 from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
@@ -42,6 +43,7 @@ from host.twin_card import TwinCard
 from host.twin_replay import TwinReplay
 from host.wire_log import WireLog
 from sim import card as simulated
+from sim.glimpse import GlimpseServer
 from sim.retransmission import RetransmissionServer
 from sim.tools import ToolError
 from sim.venue import Venue
@@ -525,21 +527,25 @@ def _run(
         loader.reload(start)
     loader.arm(configuration.mode)
     exchange = Venue(**session.at_exchange()) if configuration.mode is Mode.LIVE else None
-    stimuli, recovery = given.stimuli, None
+    stimuli, recovery, reload = given.stimuli, None, None
     if configuration.feed.recover:
         server = RetransmissionServer(given.feed.session)
         stimuli = _published(stimuli, server)
         recovery = Recovery(loader, given.feed.session, configuration.recovery, server)
+    if configuration.recovery.reload_dead:
+        server, glimpse = RetransmissionServer(given.feed.session), GlimpseServer(given.feed.session)
+        stimuli = _published(_published(stimuli, server), glimpse)
+        reload = Reload(loader, given.feed.session, configuration.recovery, server, glimpse)
     replay = Replay(
-        card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, listen=listen,
-        pushes=pushes, start=start,
+        card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, reload=reload,
+        listen=listen, pushes=pushes, start=start,
     )  # fmt: skip
     with _progress(replay, given.source):
         replay.run(stimuli)
     return replay
 
 
-def _published(stimuli: Iterator[Stimulus], server: RetransmissionServer) -> Iterator[Stimulus]:
+def _published(stimuli: Iterator[Stimulus], server: RetransmissionServer | GlimpseServer) -> Iterator[Stimulus]:
     """What the exchange sends, the server has."""
     for stimulus in stimuli:
         server.publish(stimulus.sequence, stimulus.messages)

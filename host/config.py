@@ -162,6 +162,9 @@ class RecoveryTable(_Model):
     messages_per_request: int = Field(
         default=1_000, ge=1, le=END_OF_SESSION - 1, description="messages one request asks for, at most"
     )
+    reload_dead: bool = Field(
+        default=False, description="true: a DEAD slot is given its orders anew, from a GLIMPSE snapshot and what came behind it"
+    )
 
 
 class Slot(_Model):

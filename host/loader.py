@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from hdl.spec import injection
 from hdl.spec.geometry import Geometry
+from hdl.spec.injection import NO_SLOT, Mark
 from hdl.spec.reasons import Mode, TradingState
 from hdl.spec.registers import (
     BLOCKS,
@@ -157,6 +158,7 @@ class Loader:
         self._card = card
         self._geometry = card.geometry
         self.slots: dict[str, int] = {}
+        self._locates: dict[int, int] = {}
         self.watchdog = 0
         self._symbols = [""] * self._geometry.slots
         self._ceilings: Ceilings | None = None
@@ -214,10 +216,29 @@ class Loader:
         """Messages the card takes on its third line without refusing one."""
         return injection.MESSAGES - self._card.read("feed", "inject")
 
-    def inject(self, number: int, message: bytes) -> None:
+    def inject(self, number: int, message: bytes, mark: Mark = Mark.LINE) -> None:
         """Give the card a message on its third line. `ValueError` where that line cannot carry it."""
-        for word in injection.words(number, message):
+        for word in injection.words(number, message, mark):
             self._card.write("feed", "inject", word)
+
+    @property
+    def detached(self) -> int | None:
+        """The slot that gets private messages in place of the feed's."""
+        slot = self._card.read("book", "detached")
+        return None if slot == NO_SLOT else slot
+
+    def locate(self, slot: int) -> int:
+        """Stock locate that a slot was bound to."""
+        return self._locates[slot]
+
+    def detach(self, slot: int) -> None:
+        """Take a slot from the feed: its book is emptied, and it is DEAD until `attach`. Waits as all on that line."""
+        self.inject(0, injection.command(self._locates[slot]), Mark.DETACH)
+
+    def attach(self, slot: int, number: int, *, timestamp: int = 0) -> None:
+        """Give a slot back to the feed: it was given all up to a number. The card refuses that, and `detached` tells so, where a
+        message of it has come that it was not given, or that number has not come."""
+        self.inject(number, injection.command(self._locates[slot], timestamp=timestamp), Mark.ATTACH)
 
     def end_wait(self) -> None:
         """No hole will be filled any more."""
@@ -525,6 +546,7 @@ class Loader:
 
     def bind(self, slot: int, locate: int) -> None:
         """Let a slot listen to a stock locate."""
+        self._locates[slot] = locate
         self._card.write_row("feed", "bindings", slot, locate=locate, valid=1)
 
     def unbind(self, slot: int) -> None:

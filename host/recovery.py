@@ -23,6 +23,21 @@ class Server(Protocol):
         """What has come back since the last call."""
 
 
+def request_for(session: bytes, first: int, count: int) -> bytes:
+    """The request for so many messages from a number on."""
+    return moldudp64.HEADER.pack(session=session, sequence_number=first, message_count=count)
+
+
+def messages_of(packet: bytes, session: bytes) -> tuple[int, tuple[bytes, ...]]:
+    """Messages of an answer and the number of the first; none where it is not one of this session, or not whole."""
+    size = moldudp64.HEADER.size
+    if len(packet) < size or packet[: len(session)] != session:
+        return 0, ()
+    header = moldudp64.HEADER.unpack(packet)
+    messages, whole = blocks(packet[size:], int(header["message_count"]))
+    return int(header["sequence_number"]), messages if whole else ()
+
+
 class Recovery:
     """Fills one gap after the other.
 
@@ -106,8 +121,7 @@ class Recovery:
         self._again = cycle + self._timeout
         if count > 0:
             self._counts["requests"] += 1
-            request = moldudp64.HEADER.pack(session=self._session, sequence_number=self._next, message_count=count)
-            self._server.request(request, cycle)
+            self._server.request(request_for(self._session, self._next, count), cycle)
 
     def _repeat(self, cycle: int) -> None:
         """Nothing came, or the card did not take what did: from where the card is, once more."""
@@ -126,7 +140,7 @@ class Recovery:
 
     def _hear(self, packet: bytes, cycle: int) -> None:
         """Take what of an answer goes on where the last one ended."""
-        first, messages = self._messages(packet)
+        first, messages = messages_of(packet, self._session)
         fresh = list(messages[self._next - first :]) if messages and first <= self._next else []
         fresh = fresh[: max(0, self._behind - self._next)] if self._open else []
         if not fresh:
@@ -141,15 +155,6 @@ class Recovery:
             self._next += 1
         self._tries = 0
         self._ask(cycle)
-
-    def _messages(self, packet: bytes) -> tuple[int, tuple[bytes, ...]]:
-        """Messages of an answer and the number of the first; none where it is not one of this session, or not whole."""
-        size = moldudp64.HEADER.size
-        if len(packet) < size or packet[: len(self._session)] != self._session:
-            return 0, ()
-        header = moldudp64.HEADER.unpack(packet)
-        messages, whole = blocks(packet[size:], int(header["message_count"]))
-        return int(header["sequence_number"]), messages if whole else ()
 
     def _give(self) -> None:
         room = self._loader.inject_room if self._heard else 0

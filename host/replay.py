@@ -22,6 +22,7 @@ from host.legs import Fate
 from host.liquidation import Liquidation
 from host.loader import Loader
 from host.recovery import Recovery
+from host.reload import Reload
 from host.snapshot import Snapshot, average_usd
 from host.stimulus import Index, Stimulus, wire_cycles
 from host.summary import (
@@ -124,6 +125,8 @@ class Replay:
         Files to write.
     recovery : Recovery, optional
         Asks for what is missing.
+    reload : Reload, optional
+        Gives DEAD slots their orders anew.
     listen : callable, optional
         Told every event record, in order.
     pushes : sequence of Push
@@ -142,6 +145,7 @@ class Replay:
         exchange: Exchange | None = None,
         outputs: Outputs | None = None,
         recovery: Recovery | None = None,
+        reload: Reload | None = None,
         listen: Callable[[Mapping[str, Any]], None] | None = None,
         pushes: Sequence[Push] = (),
         start: Snapshot | None = None,
@@ -153,6 +157,7 @@ class Replay:
         self._exchange = exchange
         self._outputs = outputs or Outputs()
         self._recovery = recovery
+        self._reload = reload
         self._listen = listen
         self._watch = Watch(loader, configuration)
         self._index = Index(feed.next_sequence)
@@ -211,13 +216,15 @@ class Replay:
 
     def _run(self, stimuli: Iterator[Stimulus]) -> None:
         ahead = min(_SLICE, self._exchange.latency) if self._exchange else _SLICE
-        ahead = min(ahead, self._beat_every or ahead, _RECOVERY_SLICE if self._recovery else ahead)
+        ahead = min(ahead, self._beat_every or ahead, _RECOVERY_SLICE if self._recovery or self._reload else ahead)
         ahead = min(ahead, self.liquidation.interval if self.liquidation else ahead)
         self._next_at = self._card.cycle
         try:
             while self._fill(stimuli, self._card.cycle + ahead):
                 self._beat()
                 self._recover()
+                if self._reload:
+                    self._reload.step(self._card.cycle)
                 self._card.run(ahead)
                 self._drain()
                 if self.liquidation:
@@ -226,6 +233,7 @@ class Replay:
             self.findings.append("interrupted: the file was not read to its end")
         self._finish()
         self._settle()
+        self._reload_rest()
         for _ in range(_LAST_ROUNDS):
             self._finish()
             if not self._drain() and not self._wind_down():
@@ -288,6 +296,17 @@ class Replay:
             self._card.run(_RECOVERY_SLICE)
             self._drain()
 
+    def _reload_rest(self) -> None:
+        """Nothing more comes on the lines: until every DEAD slot has its orders again, or was given up."""
+        if self._reload is None:
+            return
+        self._drain()
+        while self._reload.busy:
+            self._reload.step(self._card.cycle)
+            self._beat()
+            self._card.run(_RECOVERY_SLICE)
+            self._drain()
+
     def _beat(self) -> None:
         """Tell the card that the host lives, where it is time."""
         if self._beat_every and self._card.cycle - self._beaten_at >= self._beat_every:
@@ -328,6 +347,8 @@ class Replay:
         fresh = self._index.add(stimulus)
         if not stimulus.lost:
             self._put(stimulus.frame, self._next_at)
+            if self._reload is not None:
+                self._reload.hear(stimulus.sequence, stimulus.messages)
         if self._exchange is not None and fresh:
             self._unseen.append((self._next_at, fresh))
 
@@ -357,6 +378,8 @@ class Replay:
             self._tally.add(record)
             if self._recovery is not None and record["kind"] == events.GAP.code:
                 self._recovery.take(record, self._card.cycle)
+            if self._reload is not None and record["kind"] == events.INTEGRITY.code:
+                self._reload.take(record)
             if self.liquidation is not None:
                 self.liquidation.take(record)
             if self._listen is not None:
@@ -437,6 +460,7 @@ class Replay:
             unwatched_symbols=self._watch.unwatched,
             cycles=card.cycle,
             recovery=recovery,
+            reload=self._reload.summary() if self._reload else None,
             findings=(),
         )
         return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
@@ -500,6 +524,8 @@ class Replay:
         yield from self._watch.conflicts
         if self._recovery is not None:
             yield from self._recovery.findings()
+        if self._reload is not None:
+            yield from self._reload.findings()
         for symbol in self._watch.missing:
             yield f"{symbol}: no message of the file tells its locate; give it with --symbol {symbol}=LOCATE"
         if summary.events_lost:

@@ -214,6 +214,30 @@ class Portfolio(_Model):
     loss_reached: bool
 
 
+class ReloadSummary(_Model):
+    """DEAD slots that were given their orders anew.
+
+    Parameters
+    ----------
+    begun, reloaded, given_up : int
+        Reloads that were begun, those that ended with the slot attached and in order, slots that were given up.
+    snapshots : int
+        Snapshots that were asked for.
+    orders, messages : int
+        Open orders and messages behind them that were given to the card.
+    refused : int
+        Times the card did not attach a slot yet.
+    """
+
+    begun: int
+    reloaded: int
+    given_up: int
+    snapshots: int
+    orders: int
+    messages: int
+    refused: int
+
+
 class RecoverySummary(_Model):
     """What was asked for of messages missing on every line.
 
@@ -356,6 +380,7 @@ class Summary(MarketSummary):
     slots: tuple[SlotSummary, ...]
     cycles: int
     recovery: RecoverySummary | None = None
+    reload: ReloadSummary | None = None
     """Where messages that are missing are asked for."""
 
 
@@ -423,6 +448,7 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
         "unknown references": summary.unknown_references,
         "gaps, messages missing": f"{summary.gaps:,}, {summary.missing_messages:,}",
         **(_recovered(card.recovery) if card and card.recovery else {}),
+        **(_reloaded(card.reload) if card and card.reload else {}),
         "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
         **({"clocks": card.cycles} if card else {}),
     }
@@ -432,6 +458,13 @@ def _recovered(recovery: RecoverySummary) -> Mapping[str, object]:
     return {
         "requests (repeats), answers": f"{recovery.requests:,} ({recovery.repeats:,}), {recovery.answers:,}",
         "messages recovered, given up": f"{recovery.given:,}, {recovery.unrecovered:,}",
+    }
+
+
+def _reloaded(reload: ReloadSummary) -> Mapping[str, object]:
+    return {
+        "slots reloaded, given up": f"{reload.reloaded:,}, {reload.given_up:,}",
+        "orders, messages given to them": f"{reload.orders:,}, {reload.messages:,}",
     }
 
 

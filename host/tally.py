@@ -82,6 +82,7 @@ class Tally:
             for slot, line in self.exposure.lines.items():
                 self.position[slot], self.cash[slot] = line.shares, line.cash
         self.integrity: dict[int, Integrity] = {}
+        self._detached: set[int] = set()
         self.everywhere = Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)
         """Records of lowered integrity by slot and cause; `EVERY_SLOT` for those about all."""
@@ -253,9 +254,18 @@ class Tally:
         elif slot == _EVERY_SLOT:
             self.everywhere = state
             # A loss that concerns all leaves those alone that are worse off already.
-            self.integrity = {} if state is Integrity.EXACT else {each: max(old, state) for each, old in self.integrity.items()}
+            self.integrity = (
+                # A slot that is detached is not declared exact with the others.
+                {each: old for each, old in self.integrity.items() if each in self._detached}
+                if state is Integrity.EXACT
+                else {each: max(old, state) for each, old in self.integrity.items()}
+            )
         else:
             self.integrity[slot] = state
+            if cause is IntegrityCause.DETACHED:
+                self._detached.add(slot)
+            elif cause is IntegrityCause.RELOADED:
+                self._detached.discard(slot)
         if cause not in (IntegrityCause.RELOADED, IntegrityCause.RECOVERED):
             self.lowered[slot][cause.name.lower()] += 1
 

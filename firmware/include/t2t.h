@@ -37,7 +37,8 @@
 #define T2T_BOOK_READY 0x00032u /* ro, 1 bits */
 #define T2T_BOOK_LIVE_ORDERS 0x00033u /* ro, 32 bits */
 #define T2T_BOOK_TABLE_PEAK 0x00034u /* ro, 32 bits */
-#define T2T_STRATEGY_COOLDOWN 0x00035u /* set, 32 bits */
+#define T2T_BOOK_DETACHED 0x00035u /* ro, 16 bits */
+#define T2T_STRATEGY_COOLDOWN 0x00036u /* set, 32 bits */
 #define T2T_STRATEGY_PAIRS 0x00400u /* set, table */
 #define T2T_STRATEGY_PAIRS_ROWS 64u
 #define T2T_STRATEGY_PAIRS_STRIDE 16u /* words */
@@ -145,7 +146,7 @@
 #define T2T_STATUS_CANCELS_SENT 0x00BD8u /* ro, 32 bits */
 #define T2T_STATUS_COMMITS_ABOVE_CEILING 0x00BD9u /* ro, 32 bits */
 #define T2T_STATUS_DROP 0x00BE0u /* ro, table */
-#define T2T_STATUS_DROP_ROWS 29u
+#define T2T_STATUS_DROP_ROWS 32u
 #define T2T_STATUS_DROP_STRIDE 1u /* words */
 #define T2T_STATUS_REFUSAL 0x00C00u /* ro, table */
 #define T2T_STATUS_REFUSAL_ROWS 34u
@@ -190,6 +191,9 @@ enum t2t_drop {
     T2T_DROP_BEYOND = 26,
     T2T_DROP_INJECT_LENGTH = 27,
     T2T_DROP_INJECT_OVERRUN = 28,
+    T2T_DROP_PRIVATE_REFUSED = 29,
+    T2T_DROP_DETACH_REFUSED = 30,
+    T2T_DROP_ATTACH_REFUSED = 31,
 };
 
 enum t2t_refusal {
@@ -260,6 +264,7 @@ enum t2t_integrity_cause {
     T2T_INTEGRITY_CAUSE_OVERRUN = 9,
     T2T_INTEGRITY_CAUSE_ZERO_SHARES = 10,
     T2T_INTEGRITY_CAUSE_RECOVERED = 11,
+    T2T_INTEGRITY_CAUSE_DETACHED = 12,
 };
 
 enum t2t_trading_state {

@@ -14,6 +14,7 @@ from hdl.book.tick_of_price import TickOfPrice
 from hdl.interfaces import Integrity, Side, bbo, decoded, event
 from hdl.spec import events, itch
 from hdl.spec.geometry import Geometry
+from hdl.spec.injection import Mark
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop, IntegrityCause
 
@@ -23,7 +24,10 @@ _ON_THE_WAY = 8
 _ADDS = (itch.ADD_ORDER_NO_MPID, itch.ADD_ORDER_WITH_MPID)
 _TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_CANCEL)
 _TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
-_USED = ("type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot")
+_USED = (
+    "type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot",
+    "mark",
+)  # fmt: skip
 
 
 def _is(code: Value, *layouts: Layout) -> Value:
@@ -56,6 +60,8 @@ class OrderBook(wiring.Component):
     given_up : In(1)
         What is missing will not come: no slot that is SUSPECT by now, a `suspect` of this clock counted in, becomes EXACT by
         `recovered`.
+    detached : In(slots)
+        The slot that is detached, one bit: it is not declared exact.
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
@@ -68,9 +74,11 @@ class OrderBook(wiring.Component):
         State of each slot. After reset all are DEAD.
     integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
         One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once; with cause RECOVERED
-        these are all that were SUSPECT.
+        these are all that were SUSPECT. With cause RELOADED and a slot: what it is from an ATTACH on.
     drop : Out(len(Drop))
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
+    lost_private : Out(1)
+        Pulse with BOOK_OVERRUN: it was a message with a mark.
     live_orders : Out(32)
         Orders in the table.
     table_peak : Out(32)
@@ -83,6 +91,12 @@ class OrderBook(wiring.Component):
     and whether or not the window moves. The next message may come in 13 clocks after a U, 9 after any other. If a removal empties
     the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one clock a table row
     and four an order found; what arrives meanwhile waits.
+
+    Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
+    slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that
+    holds some; what arrives meanwhile waits. Private messages are applied, but give no best bid and offer; the ATTACH gives the
+    one they left, and the slot becomes EXACT, or SUSPECT where the others are, unless one of them was in error: then it stays
+    DEAD.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
 
@@ -107,6 +121,7 @@ class OrderBook(wiring.Component):
                 "suspect": In(stream.Signature(cause, always_ready=True)),
                 "recovered": In(1),
                 "given_up": In(1),
+                "detached": In(geometry.slots),
                 "now": In(32),
                 "accept": Out(stream.Signature(slot, always_ready=True)),
                 "bbo": Out(stream.Signature(bbo(geometry), always_ready=True)),
@@ -116,6 +131,7 @@ class OrderBook(wiring.Component):
                 ),
                 "integrity_event": Out(stream.Signature(event(events.INTEGRITY), always_ready=True)),
                 "drop": Out(len(Drop)),
+                "lost_private": Out(1),
                 "live_orders": Out(32),
                 "table_peak": Out(32),
             }
@@ -153,6 +169,12 @@ class OrderBook(wiring.Component):
             nonzero.eq(message.shares != 0),
             # What stands in `message` once this one has ended may be any half-read type.
             phase.eq(Cat(0, take, phase[1:8], phase[8] & replaces, phase[9:12])),
+        ]
+        hidden, detaches, attaches = (Signal(name=name) for name in ("hidden", "detaches", "attaches"))
+        m.d.sync += [
+            hidden.eq(message.mark.any()),
+            detaches.eq(message.mark == Mark.DETACH),
+            attaches.eq(message.mark == Mark.ATTACH),
         ]
         names = takes_shares | takes_order  # the message names an order that must be there
 
@@ -252,10 +274,10 @@ class OrderBook(wiring.Component):
             ]
 
         rebuilt = Signal()
-        self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay)
+        self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay, detaches)
         m.d.comb += ladder.store.eq(finish)
-        self._give_bbo(m, ladder, message, rebuilt)
-        self._give_trade(m, prices, message, phase, named, known)
+        self._give_bbo(m, ladder, message, rebuilt, hidden, attaches)
+        self._give_trade(m, prices, message, phase, named, known, detaches | attaches)
 
         fault, cause = Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
@@ -277,7 +299,8 @@ class OrderBook(wiring.Component):
         lower = Signal()
         m.d.comb += lower.eq((phase[6] & fault) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
         by_new = replaces & known
-        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest))
+        command = (phase[6] & detaches, phase[6] & attaches)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command)
         return m
 
     def _queue(
@@ -365,9 +388,11 @@ class OrderBook(wiring.Component):
         rebuilt: Signal,
         replaying: Signal,
         replay: Signal,
+        detaches: Signal,
     ) -> None:
-        """A message ends at its last clock, or where it empties its window, when every order of that side was replayed."""
-        due = Signal()
+        """A message ends at its last clock, or where it empties its window, when every order of that side was replayed, or where
+        it detaches its slot, when every order of that was taken out."""
+        due, emptied = Signal(), Signal()
         with m.If(ladder.settle.valid):
             m.d.sync += due.eq(ladder.rebuild)
         resting = Signal(ladder.latency - 1)
@@ -377,12 +402,21 @@ class OrderBook(wiring.Component):
         m.d.comb += [
             table.scan.p.slot.eq(message.slot),
             table.scan.p.side.eq(side),
-            finish.eq((end & ~due) | rebuilt),
+            finish.eq((end & ~due & ~detaches) | rebuilt | emptied),
         ]
         with m.FSM():
             with m.State("MESSAGE"):
                 with m.If(end & due):
                     m.next = "SCAN"
+                with m.Elif(end & detaches):
+                    m.next = "FORGET"
+            with m.State("FORGET"):
+                m.d.comb += [table.scan.valid.eq(1), table.scan.p.removes.eq(1), ladder.forget.eq(1)]
+                m.next = "EMPTY"
+            with m.State("EMPTY"):
+                with m.If(table.scan.ready):
+                    m.d.comb += emptied.eq(1)
+                    m.next = "MESSAGE"
             with m.State("SCAN"):
                 m.d.comb += table.scan.valid.eq(1)
                 m.d.sync += [replaying.eq(1), resting.eq(0)]
@@ -395,25 +429,28 @@ class OrderBook(wiring.Component):
                     m.d.sync += replaying.eq(0)
                     m.next = "MESSAGE"
 
-    def _give_bbo(self, m: Module, ladder: PriceLadder, message: data.View, rebuilt: Signal) -> None:
+    def _give_bbo(
+        self, m: Module, ladder: PriceLadder, message: data.View, rebuilt: Signal, hidden: Signal, attaches: Signal
+    ) -> None:
         owed = Signal()  # after the rebuild
         settled = ladder.settle.valid
         with m.If(settled):
-            m.d.sync += owed.eq(ladder.changed)
-        m.d.sync += self.bbo.valid.eq((settled & ladder.changed & ~ladder.rebuild) | (rebuilt & owed))
+            m.d.sync += owed.eq(ladder.changed & ~hidden)
+        shown = (ladder.changed & ~ladder.rebuild & ~hidden) | attaches
+        m.d.sync += self.bbo.valid.eq((settled & shown) | (rebuilt & owed))
         m.d.comb += self.bbo.p.touch.eq(ladder.touch)
         for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
             m.d.comb += self.bbo.p[name].eq(message[name])
 
     def _give_trade(
-        self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal
+        self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal, command: Value
     ) -> None:
         """Clock 6: the order's price is known."""
         executed = _is(message.type, itch.ORDER_EXECUTED)
         printed = _is(message.type, itch.ORDER_EXECUTED_WITH_PRICE) & (message.code == ord(itch.PRINTABLE))
         sale = _is(message.type, itch.TRADE) | (known & (executed | printed))
         m.d.sync += [
-            self.trade.valid.eq(phase[6] & sale),
+            self.trade.valid.eq(phase[6] & sale & ~command),
             self.trade.p.slot.eq(message.slot),
             self.trade.p.price.eq(Mux(executed, Mux(named.on_tick, prices.price, named.tick), message.price)),
         ]
@@ -432,28 +469,50 @@ class OrderBook(wiring.Component):
         return now & ~self.suspect.valid & ~self.given_up
 
     def _keep_integrity(
-        self, m: Module, message: data.View, fault: Value, cause: Signal, by_new: Value, overrun: Signal, restore: Value
+        self,
+        m: Module,
+        message: data.View,
+        fault: Value,
+        cause: Signal,
+        by_new: Value,
+        overrun: Signal,
+        restore: Value,
+        command: tuple[Value, Value],
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
-        names = ("slot", "sequence", "order_ref")
+        names = ("slot", "sequence", "order_ref", "mark")
+        detach, attach = command
         lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
         m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
+        m.d.comb += self.lost_private.eq(overrun & lost.mark.any())
         exact = Cat(one == Integrity.EXACT for one in self.integrity)
         # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.
-        mendable = Signal()
+        mendable, doubted, in_doubt = Signal(), Signal(), Signal()
         by_gap = self.suspect.valid & (self.suspect.p.cause == IntegrityCause.GAP)
+        # What is missing for the others is missing for a slot that is attached meanwhile too.
+        m.d.comb += in_doubt.eq(self.suspect.valid | (doubted & ~self.declare_exact & ~(restore & mendable)))
+        m.d.sync += doubted.eq(in_doubt)
+        anew, spoiled = Signal.like(message.slot), Signal()  # the slot detached last, and whether a message was in error since
+        with m.If(detach):
+            m.d.sync += [anew.eq(message.slot), spoiled.eq(0)]
+        with m.Elif(fault & (message.slot == anew)):
+            m.d.sync += spoiled.eq(1)
+        attached = Signal(Integrity)
+        m.d.comb += attached.eq(Mux(spoiled, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
         for number in range(self._geometry.slots):
-            state = self.integrity[number]
-            with m.If((overrun & (lost.slot == number)) | (fault & (message.slot == number))):
+            state, declares = self.integrity[number], self.declare_exact & ~self.detached[number]
+            with m.If((overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):
                 m.d.sync += state.eq(Integrity.DEAD)
-            with m.Elif(self.suspect.valid & (exact[number] | self.declare_exact)):
+            with m.Elif(attach & (message.slot == number)):
+                m.d.sync += state.eq(attached)
+            with m.Elif(self.suspect.valid & (exact[number] | declares)):
                 m.d.sync += state.eq(Integrity.SUSPECT)
-            with m.Elif(self.declare_exact):
+            with m.Elif(declares):
                 m.d.sync += state.eq(Integrity.EXACT)
             with m.Elif(restore & mendable & (state == Integrity.SUSPECT)):
                 m.d.sync += state.eq(Integrity.EXACT)
-        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
+        with m.If(self.suspect.valid & (~doubted | self.declare_exact)):
             m.d.sync += mendable.eq(by_gap & ~self.given_up)
         with m.Elif(self.declare_exact | self.given_up | restore | (self.suspect.valid & ~by_gap)):
             m.d.sync += mendable.eq(0)
@@ -485,7 +544,7 @@ class OrderBook(wiring.Component):
                 declared.integrity.eq(Integrity.EXACT),
                 declared.cause.eq(IntegrityCause.RELOADED),
             ]
-        with m.If(restore & mendable):
+        with m.If(restore & mendable & Cat(one == Integrity.SUSPECT for one in self.integrity).any()):
             m.d.sync += [
                 wait[1].eq(1),
                 mended.cycle.eq(self.now),
@@ -501,13 +560,16 @@ class OrderBook(wiring.Component):
                 doubted.integrity.eq(Integrity.SUSPECT),
                 doubted.cause.eq(self.suspect.p.cause),
             ]
-        with m.If(fault & ((self.integrity[message.slot] != Integrity.DEAD) | self.declare_exact)):
+        # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
+        spoils = (message.slot == anew) & message.mark.any() & ~spoiled
+        tells = fault & ((self.integrity[message.slot] != Integrity.DEAD) | self.declare_exact | spoils)
+        with m.If(tells | detach | attach):
             m.d.sync += [
                 wait[3].eq(1),
                 lowered.sequence.eq(message.sequence),
                 lowered.order_ref.eq(Mux(by_new, message.new_order_ref, message.order_ref)),
                 lowered.cycle.eq(self.now),
                 lowered.slot.eq(message.slot),
-                lowered.integrity.eq(Integrity.DEAD),
-                lowered.cause.eq(cause),
+                lowered.integrity.eq(Mux(attach, attached, Integrity.DEAD)),
+                lowered.cause.eq(Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause))),
             ]

@@ -81,7 +81,9 @@ class OrderTable(wiring.Component):
     What a write changes is seen by lookups from the next clock on; in the clock of a write no lookup may be made.
 
     A scan gives every order of one slot and side that is on the grid; during it no lookup or write may be made. It takes one
-    clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker needs.
+    clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker needs. One that
+    removes takes every order of the slot out, of either side and off the grid too, and gives none: a clock a row, and for a row
+    that holds such orders one more and one for each.
 
     Parameters
     ----------
@@ -96,7 +98,7 @@ class OrderTable(wiring.Component):
         Answer, `latency` clocks after the lookup.
     change : In(stream.Signature(table_change(geometry), always_ready=True))
         Write of one order.
-    scan : In(stream.Signature({slot, side}))
+    scan : In(stream.Signature({slot, side, removes}))
         Starts a scan; ready when none is under way.
     found : Out(stream.Signature(order(geometry)))
         Orders found by the scan.
@@ -126,7 +128,7 @@ class OrderTable(wiring.Component):
                 "lookup": In(stream.Signature(asked(geometry), always_ready=True)),
                 "result": Out(stream.Signature(lookup_result(geometry), always_ready=True)),
                 "change": In(stream.Signature(table_change(geometry), always_ready=True)),
-                "scan": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "side": Side}))),
+                "scan": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "side": Side, "removes": 1}))),
                 "found": Out(stream.Signature(order(geometry))),
                 "clear": In(1),
                 "ready": Out(1),
@@ -163,16 +165,18 @@ class OrderTable(wiring.Component):
             changed.live.eq(self.change.p.change != Change.REMOVE),
         ]
         freeze = Signal()  # the scan looks at a row: what lies behind it waits
+        removing, seen = Signal(), Signal(self._row_bits)  # the scan takes an order out; of the row it looks at
+        select = Signal(len(cells))
         raw = {}
-        for bank, way in cells:
+        for number, (bank, way) in enumerate(cells):
             ram = memory.Memory(shape=unsigned(stored.size), depth=geometry.order_rows, init=[])
             m.submodules[f"bank{bank}_way{way}"] = ram
             write = ram.write_port()
             here = (self.change.p.place.bank == bank) & (self.change.p.place.way == way)
             m.d.comb += [
-                write.addr.eq(Mux(clearing, clear_row, self.change.p.place.row)),
-                write.data.eq(Mux(clearing, 0, changed.as_value())),
-                write.en.eq(clearing | (self.change.valid & here)),
+                write.addr.eq(Mux(clearing, clear_row, Mux(removing, seen, self.change.p.place.row))),
+                write.data.eq(Mux(clearing | removing, 0, changed.as_value())),
+                write.en.eq(clearing | (self.change.valid & here) | (removing & select[number])),
             ]
             raw[bank, way] = stored(quiet_read(m, ram, write, address=rows[bank], name=f"raw_{bank}_{way}", hold=freeze))
 
@@ -199,7 +203,8 @@ class OrderTable(wiring.Component):
         match = {}
         for number, cell in enumerate(cells):
             row = fetched[cell]
-            match[cell] = row.live & row.order.on_tick & (row.order.slot == wanted.slot) & (row.order.side == wanted.side)
+            meant = (row.order.on_tick & (row.order.side == wanted.side)) | wanted.removes
+            match[cell] = row.live & (row.order.slot == wanted.slot) & meant
             m.d.sync += [hits[number].eq(row.live & (row.tag == tag[1])), lives[number].eq(row.live)]
             with m.If(~freeze):
                 m.d.sync += [row.eq(raw[cell]), held[cell].eq(row.order)]
@@ -215,7 +220,6 @@ class OrderTable(wiring.Component):
         m.d.comb += leaving.eq(hits_before & gone)
         pending = Signal(len(cells))
         staying = Signal(len(cells))
-        select = Signal(len(cells))
         m.d.comb += [
             staying.eq(hits & ~leaving),
             select.eq(Mux(scanning, pending & ~(pending - 1), staying)),
@@ -236,9 +240,9 @@ class OrderTable(wiring.Component):
         m.d.comb += self.result.valid.eq(valid[3])
         self._choose_free(m, lives & ~leaving, [kept_rows[bank][2] for bank in range(BANKS)])
 
-        self._scan(m, scanning, scan_row, wanted, matches, some, pending, freeze)
+        self._scan(m, scanning, scan_row, seen, wanted, matches, some, pending, freeze, removing)
         m.d.comb += self.found.payload.eq(answer.order)
-        self._count(m)
+        self._count(m, removing)
         return m
 
     def _choose_free(self, m: Module, lives: Value, rows: list[Value]) -> None:
@@ -265,16 +269,18 @@ class OrderTable(wiring.Component):
         m: Module,
         scanning: Signal,
         row: Signal,
+        seen: Signal,
         wanted: data.View,
         matches: Signal,
         some: Signal,
         pending: Signal,
         freeze: Signal,
+        removing: Signal,
     ) -> None:
-        """Rows stream through the lookup's stages; where one holds wanted orders, those behind it wait until they are given."""
+        """Rows stream through the lookup's stages; where one holds wanted orders, those behind it wait until they are given, or
+        taken out. `seen` is the row whose matches are next to come."""
         on_way = Signal(3)  # rows read and not yet seen, by stage
         last = Signal()  # the last row was read
-        seen = Signal(self._row_bits)  # row whose matches are next to come
         steps = Signal()
         m.d.comb += freeze.eq(scanning & ~steps)
         with m.If(steps):
@@ -295,8 +301,13 @@ class OrderTable(wiring.Component):
                     m.d.sync += pending.eq(matches)
                     m.next = "PICK"
             with m.State("PICK"):
-                m.d.sync += [pending.eq(pending & (pending - 1)), self.found.valid.eq(1)]
-                m.next = "OFFER"
+                rest = pending & (pending - 1)
+                m.d.sync += [pending.eq(rest), self.found.valid.eq(~wanted.removes)]
+                m.d.comb += removing.eq(wanted.removes)
+                with m.If(~wanted.removes):
+                    m.next = "OFFER"
+                with m.Elif(~rest.any()):
+                    m.next = "STEP"
             with m.State("OFFER"):
                 with m.If(self.found.ready):
                     m.d.sync += self.found.valid.eq(0)
@@ -307,7 +318,7 @@ class OrderTable(wiring.Component):
                 m.d.comb += steps.eq(1)
                 m.next = "READ"
 
-    def _count(self, m: Module) -> None:
+    def _count(self, m: Module, removing: Signal) -> None:
         live, peak = (Signal(range(self._geometry.order_capacity + 1), name=name) for name in ("live", "peak"))
         m.d.comb += [self.live.eq(live), self.peak.eq(peak)]
         with m.If(self.clear):
@@ -317,5 +328,7 @@ class OrderTable(wiring.Component):
                 m.d.sync += live.eq(live + 1)
             with m.If(self.change.p.change == Change.REMOVE):
                 m.d.sync += live.eq(live - 1)
+        with m.Elif(removing):
+            m.d.sync += live.eq(live - 1)
         with m.Elif(live > peak):
             m.d.sync += peak.eq(live)

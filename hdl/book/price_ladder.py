@@ -105,6 +105,8 @@ class PriceLadder(wiring.Component):
         An ADD is not done because its level would overflow; 3 clocks after it.
     overflow : Out(1)
         The same, from the next clock until after the store.
+    forget : In(1)
+        The slot at work has no orders any more; no operation is under way, and `store` comes two clocks later or more.
     store : In(1)
         Keeps the state of the slot; a load may come in the next clock.
     clear : In(1)
@@ -147,6 +149,7 @@ class PriceLadder(wiring.Component):
                 "rebuild": Out(1),
                 "overflows": Out(1),
                 "overflow": Out(1),
+                "forget": In(1),
                 "store": In(1),
                 "clear": In(1),
                 "ready": Out(1),
@@ -195,6 +198,9 @@ class PriceLadder(wiring.Component):
         second = self._second_best(m, slot, state, steps, late, side, key, words, levels)
         self._operate(m, slot, state, side, key, words, levels)
         self._settle(m, state, side, second)
+
+        with m.If(self.forget):
+            m.d.sync += [one.eq(0) for one in state]
 
         bid, ask = (one.best for one in state)
         m.d.comb += [

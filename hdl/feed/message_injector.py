@@ -19,7 +19,8 @@ _WORD_BYTES = 4
 class _Oldest:
     """The oldest message of the host.
 
-    ``number``; ``left``: beats behind the one that comes; ``odd``: bytes of its last beat, less one; ``ready``: these are known.
+    ``number``; ``left``: beats behind the one that comes; ``odd``: bytes of its last beat, less one; ``mark``; ``ready``: these
+    are known.
     ``giving``: from the clock before its first beat to the end of its packet. ``valid``, ``first``: of its beat; ``data``: that
     beat's bytes. ``clearing``: it is to be forgotten, once it is not being given.
     """
@@ -28,6 +29,7 @@ class _Oldest:
         self.number, self.data = Signal(64, reset_less=True), Signal(8 * lanes)
         self.odd = Signal((lanes - 1).bit_length())
         self.left = Signal(injection.LONGEST.bit_length() - len(self.odd))
+        self.mark = Signal(2)
         self.ready, self.giving, self.valid, self.first, self.clearing = (
             Signal(name=name) for name in ("ready", "giving", "valid", "first", "clearing")
         )
@@ -35,7 +37,8 @@ class _Oldest:
 
 
 class MessageInjector(wiring.Component):
-    """Passes the messages of packets on, and puts the host's between them, each as a packet of its own whose frame was good.
+    """Passes the messages of packets on, and puts the host's between them, each as a packet of its own whose frame was good, or
+    where it has a mark as none.
 
     The host writes words (`hdl.spec.injection`). A message is begun only while no frame is being received, none has just ended
     and no packet waits in `PacketHold`: a frame that begins then has its headers before its first message, and they take longer
@@ -64,10 +67,15 @@ class MessageInjector(wiring.Component):
         A beat of a frame stands at the MAC's receive output, and whether it is the frame's last.
     waiting : In(1)
         `PacketHold` has something to give.
+    draining : In(1)
+        The ring behind gives messages, before which one with a mark does not begin.
+    asks : Out(1)
+        One with a mark would begin, or is under way: the ring must not begin to drain.
     message, coming, line, busy, packet : In
         As `MoldUdp64Receiver` gives them.
-    message_out, coming_out, line_out, busy_out, packet_out : Out
+    message_out, coming_out, line_out, busy_out, packet_out, mark_out : Out
         The same with the host's messages among them, as `Resequencer` takes them; the host's packets tell no number.
+        ``mark_out``: of the message under way, see `injection.Mark`; one with a mark has no end of a packet.
     drop : Out(len(Drop))
         Pulses: INJECT_LENGTH, a message whose length is none; INJECT_OVERRUN, one there was no room for.
 
@@ -98,6 +106,8 @@ class MessageInjector(wiring.Component):
                 "level": Out(range(messages + 1)),
                 "frame": In(data.StructLayout({"valid": 1, "last": 1})),
                 "waiting": In(1),
+                "draining": In(1),
+                "asks": Out(1),
                 "message": In(message),
                 "coming": In(64),
                 "line": In(1),
@@ -107,6 +117,7 @@ class MessageInjector(wiring.Component):
                 "coming_out": Out(64),
                 "line_out": Out(2),
                 "busy_out": Out(1),
+                "mark_out": Out(2),
                 "packet_out": Out(packet),
                 "drop": Out(len(Drop)),
             }
@@ -134,7 +145,12 @@ class MessageInjector(wiring.Component):
         address, row = self._read(m, ram, write)
         self._fetch(m, oldest, row, address, head, tail, begin, done)
         self._give(m, oldest, begin, done)
-        m.d.comb += begin.eq(oldest.ready & ~oldest.clearing & self._may_begin(m))
+        may, marked = Signal(), oldest.mark.any()
+        m.d.comb += [
+            may.eq(oldest.ready & ~oldest.clearing & self._may_begin(m)),
+            begin.eq(may & ~(marked & self.draining)),
+            self.asks.eq((may | oldest.giving) & marked),
+        ]
         return m
 
     def _write(self, m: Module, ram: memory.Memory, head: Signal, tail: Signal) -> memory.WritePort:
@@ -150,7 +166,7 @@ class MessageInjector(wiring.Component):
             # Room that comes while the words of a message do is none for those that came before it.
             lacks.eq(full | (refused & (index != 0))),
             final.eq(self.word.valid & (index == injection.LENGTH_AT)),
-            length_ok.eq(~word[bits:].any() & word[:bits].any() & (word[:bits] < injection.LONGEST + 1)),
+            length_ok.eq(~word[bits : injection.MARK_AT].any() & word[:bits].any() & (word[:bits] < injection.LONGEST + 1)),
             write.addr.eq(Cat(index[lane_bits:], head[:-1])),
             write.data.eq(word.replicate(words)),
         ]
@@ -200,7 +216,7 @@ class MessageInjector(wiring.Component):
             with m.If(there[0]):
                 m.d.sync += oldest.number.eq(Cat(*words[injection.NUMBER_AT % len(words) : injection.LENGTH_AT % len(words)]))
         with m.If(there[-1]):
-            m.d.sync += [oldest.ready.eq(1), Cat(oldest.odd, oldest.left).eq(words[-1] - 1)]
+            m.d.sync += [oldest.ready.eq(1), Cat(oldest.odd, oldest.left).eq(words[-1] - 1), oldest.mark.eq(words[-1][-2:])]
         with m.Elif(begin):
             m.d.sync += oldest.ready.eq(0)
         with m.If(oldest.valid):
@@ -261,9 +277,10 @@ class MessageInjector(wiring.Component):
             self.message_out.payload.eq(Mux(giving, mine, theirs)),
             self.coming_out.eq(Mux(giving, oldest.number, self.coming)),
             self.line_out.eq(Mux(giving, LINE, self.line)),
+            self.mark_out.eq(Mux(giving, oldest.mark, injection.Mark.LINE)),
             self.busy_out.eq(self.busy | giving),
             # A frame that ends this early held no whole header: its end tells nothing.
-            self.packet_out.valid.eq((self.packet.valid & ~giving) | done),
+            self.packet_out.valid.eq((self.packet.valid & ~giving) | (done & ~oldest.mark.any())),
             self.packet_out.payload.ok.eq(end.ok | giving),
             self.packet_out.payload.told.eq(end.told & ~giving),
             self.packet_out.payload.judged.eq(end.judged | giving),

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.feed.moldudp64_receiver import PACKET, message_width, numbered_beat
 from hdl.interfaces import message_beat
+from hdl.spec import injection
 from hdl.spec.reasons import Drop
 
 GAP = data.StructLayout({"first": 64, "next": 64})
@@ -25,13 +26,15 @@ class _Coming:
 
     ``pre``, ``late``: its beats, a clock apart. ``behind``: the number behind it. Of the clock of ``late``: ``after``, ``near``,
     ``zero``: the number is not below the one expected, less than a ring above it, or that; ``within``: what it is above are its
-    ``empties``; ``alone``: it has none; ``seen``: the ring holds it. These are two clocks old.
+    ``empties``; ``alone``: it has none; ``seen``: the ring holds it. These are two clocks old. ``mark``: what it is; one with
+    a mark is ``marked`` in place of ``late_valid``.
     """
 
     def __init__(self, width: int) -> None:
         layout = numbered_beat(width)
         self.pre_valid, self.pre = Signal(), Signal(layout)
         self.late_valid, self.late, self.behind = Signal(), Signal(layout), Signal(64)
+        self.marked, self.mark = Signal(), Signal(2)
         self.after, self.near, self.zero, self.within, self.alone, self.seen = (
             Signal(name=name) for name in ("after", "near", "zero", "within", "alone", "seen")
         )
@@ -73,6 +76,8 @@ class Resequencer(wiring.Component):
 
     Messages without bytes are never held: they are taken where a packet brings them in their order.
 
+    A message with a mark passes at once, whatever its number, and nothing here is changed by it.
+
     Parameters
     ----------
     width : int
@@ -88,6 +93,13 @@ class Resequencer(wiring.Component):
         Number of the message that comes, a clock before it; looked at only where ``width`` is 1.
     line : In(2)
         Line of the packet under way: 0 is A, 1 is B, 2 the host's.
+    mark : In(2)
+        Mark of the message that is given.
+    asks : In(1)
+        Messages with a mark are under way or about to be, and no others: do not begin to drain. None comes in the clock after one
+        without it, or `draining` before that.
+    draining : Out(1)
+        Held messages go out.
     busy : In(1)
         A packet is under way: from a clock before its first message (where ``width`` is 8, from its first message) until its end.
     packet : In(stream.Signature(PACKET, always_ready=True))
@@ -103,6 +115,10 @@ class Resequencer(wiring.Component):
         open.
     o : Out(stream.Signature(message_beat(message_width(width)), always_ready=True))
         Messages with consecutive numbers but for gaps. Beats of a message that is cut have no ``last``.
+    mark_out : Out(2)
+        Mark of the message on `o`.
+    behind : Out(1)
+        With the first beat of one with a mark: its number is before the one expected.
     gap : Out(stream.Signature(GAP, always_ready=True))
         Declared, once a hole; with ``recover`` again when `gap_wait` clocks have gone by since a part of it was filled.
     given_up : Out(1)
@@ -138,6 +154,9 @@ class Resequencer(wiring.Component):
                 "message": In(stream.Signature(numbered_beat(width), always_ready=True)),
                 "coming": In(64),
                 "line": In(2),
+                "mark": In(2),
+                "asks": In(1),
+                "draining": Out(1),
                 "busy": In(1),
                 "packet": In(stream.Signature(PACKET, always_ready=True)),
                 "load": In(number),
@@ -146,6 +165,8 @@ class Resequencer(wiring.Component):
                 "expected": Out(64),
                 "highest": Out(64),
                 "o": Out(stream.Signature(message_beat(self.lanes), always_ready=True)),
+                "mark_out": Out(2),
+                "behind": Out(1),
                 "gap": Out(stream.Signature(GAP, always_ready=True)),
                 "given_up": Out(1),
                 "recovered": Out(1),
@@ -232,7 +253,12 @@ class Resequencer(wiring.Component):
         with m.If(ended):
             m.d.sync += follows.eq(0)
         given_pending = draining & pending.bit_select(low, 1)
-        self._give(m, straight & ~none, late, draining, read_data)
+        self._give(m, (straight & ~none) | coming.marked, late, draining, read_data)
+        m.d.comb += [
+            self.draining.eq(draining),
+            self.mark_out.eq(Mux(coming.marked, coming.mark, injection.Mark.LINE)),
+            self.behind.eq(~coming.after),
+        ]
 
         # Which slots are held.
         mine = Mux(kept, Const(1, self.ring_messages) << slot, 0)
@@ -296,11 +322,12 @@ class Resequencer(wiring.Component):
         """Where the number lies, a subtraction and what is asked of it a clock each; the message comes along."""
         bits = self._bits
         number = self.coming if self.width == 1 else self.message.payload.sequence
-        pre_valid, pre = coming.pre_valid, coming.pre
+        pre_valid, pre, mark = coming.pre_valid, coming.pre, Signal(2)
+        given = [pre_valid.eq(self.message.valid), pre.eq(self.message.payload), mark.eq(self.mark)]
         if self.width == 1:
-            m.d.comb += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
+            m.d.comb += given
         else:
-            m.d.sync += [pre_valid.eq(self.message.valid), pre.eq(self.message.payload)]
+            m.d.sync += given
         # Whether it is held is asked in the clock of the subtraction: what leaves the ring in between is known by either.
         lead, held_then = Signal(65), Signal()
         m.d.sync += [
@@ -312,7 +339,9 @@ class Resequencer(wiring.Component):
             coming.within.eq((lead[16:] == 0) & ~(pre.empties < lead[:16])),
             coming.alone.eq(pre.empties == 0),
             coming.seen.eq(held_then),
-            coming.late_valid.eq(pre_valid),
+            coming.late_valid.eq(pre_valid & ~mark.any()),
+            coming.marked.eq(pre_valid & mark.any()),
+            coming.mark.eq(mark),
         ]
         with m.If(pre_valid):
             m.d.sync += [coming.late.eq(pre), coming.behind.eq(pre.sequence + (pre.count != 0))]
@@ -345,7 +374,7 @@ class Resequencer(wiring.Component):
             fetched.eq(asked), given.eq(fetched), out.eq(read.data),
         ]  # fmt: skip
         follows = next_held & (looked == slot + 1)
-        opens = idle & next_held & (looked == low) & held.bit_select(low, 1)
+        opens = idle & next_held & (looked == low) & held.bit_select(low, 1) & ~self.asks
         with m.If(opens | (asking & asked.last & follows)):
             m.d.sync += [asking.eq(1), slot.eq(looked), row.eq(0), size.eq(next_size)]
         with m.Elif(asking):

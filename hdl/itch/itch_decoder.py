@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl.feed.moldudp64_receiver import message_width
 from hdl.interfaces import decoded, message_beat
-from hdl.spec import itch
+from hdl.spec import injection, itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop
@@ -48,6 +48,10 @@ class ItchDecoder(wiring.Component):
     A beat with ``first`` begins anew whatever came before; a message that is cut,
     too short, too long or of unknown type gives nothing.
 
+    Where a slot is ``detached``, of its messages only those with a mark (`injection.Mark`) are for the book, and of those with a
+    mark only its own. A `DETACH` is for any slot where none is detached; an `ATTACH` only where its number is before the one the
+    feed expects and not before ``latest``.
+
     Parameters
     ----------
     geometry : Geometry
@@ -59,6 +63,14 @@ class ItchDecoder(wiring.Component):
     -------
     message : In(stream.Signature(message_beat(message_width(width)), always_ready=True))
         Messages.
+    mark : In(2)
+        Mark of `message`. At least four clocks lie between the last beat of one without and the first of one with.
+    behind : In(1)
+        With the first beat of one with a mark: its number is before the one the feed expects.
+    detached : In(slots)
+        The slot that is detached, one bit.
+    latest : In(64)
+        Number an `ATTACH` must have at least.
     bind : In(stream.Signature(bind(geometry), always_ready=True))
         Sets the stock locate of a slot; none is set after reset.
     now : In(32)
@@ -68,7 +80,9 @@ class ItchDecoder(wiring.Component):
     drop : Out(len(Drop))
         Pulses ITCH_TYPE and ITCH_LENGTH, two cycles after the last beat.
     type_seen : Out(23)
-        Pulse with `decoded`, by type in the order of `itch.MESSAGES`.
+        Pulse with `decoded`, by type in the order of `itch.MESSAGES`, for those without a mark.
+    unread : Out(1)
+        Pulse with `drop`: it was one with a mark.
 
     Latency: `latency` cycles from the last beat to `decoded`: 1 where ``width`` is 1, 3 where it is 8.
     Overload: none, one message a beat.
@@ -84,11 +98,16 @@ class ItchDecoder(wiring.Component):
         super().__init__(
             {
                 "message": In(stream.Signature(message_beat(message_width(geometry.width)), always_ready=True)),
+                "mark": In(2),
+                "behind": In(1),
+                "detached": In(geometry.slots),
+                "latest": In(64),
                 "bind": In(stream.Signature(bind(geometry), always_ready=True)),
                 "now": In(32),
                 "decoded": Out(stream.Signature(decoded(geometry), always_ready=True)),
                 "drop": Out(len(Drop)),
                 "type_seen": Out(len(itch.MESSAGES)),
+                "unread": Out(1),
             }
         )
 
@@ -139,12 +158,17 @@ class ItchDecoder(wiring.Component):
         heard = out.locate if narrow else Cat(*reversed([store[place[0] + index] for index in range(place[1])]))
         hits = Signal(slots)
         m.d.sync += [hits[slot].eq(bound[slot] & (locate == heard)) for slot, locate in enumerate(locates)]
-        slot, watched, for_book = Signal(self.geometry.slot_bits), Signal(), Signal()
+        slot, watched, for_book, passed_over = Signal(self.geometry.slot_bits), Signal(), Signal(), Signal()
         of_book = Cat(kind[index] for index, layout in enumerate(layouts) if layout.code in _OF_BOOK).any()
+        mark, for_mine, for_others = self._open_to(m, number, kind)
+        mine = (hits & self.detached).any()
+        taken = of_book & ((mine & for_mine) | (hits.any() & ~mine & for_others))
+        passes_over = of_book & mine & ~mark.any()
         m.d.sync += [
             slot.eq(_pick(list(hits), list(range(slots)))),
             watched.eq(hits.any()),
-            for_book.eq(hits.any() & of_book),
+            for_book.eq(taken),
+            passed_over.eq(passes_over),
         ]
 
         if narrow:
@@ -156,10 +180,12 @@ class ItchDecoder(wiring.Component):
                 out.slot.eq(slot),
                 out.watched.eq(watched),
                 out.for_book.eq(for_book),
+                out.passed.eq(passed_over),
+                out.mark.eq(mark),
                 out.sequence.eq(number),
                 out.som.eq(som),
                 out.eot.eq(eot),
-                self.type_seen.eq(Mux(right, kind, 0)),
+                self.type_seen.eq(Mux(right & ~mark.any(), kind, 0)),
             ]
             checked, passed = Signal(), Signal()
             m.d.sync += [checked.eq(done), passed.eq(right)]
@@ -184,20 +210,41 @@ class ItchDecoder(wiring.Component):
             fine = second.done & known & (second.size == wanted)
             m.d.sync += [
                 self.decoded.valid.eq(fine),
-                self.type_seen.eq(Mux(fine, kind, 0)),
+                self.type_seen.eq(Mux(fine & ~mark.any(), kind, 0)),
                 *self._fields(list(second.bytes), kind),
                 out.sequence.eq(second.number),
                 out.som.eq(second.som),
                 out.eot.eq(second.eot),
                 out.slot.eq(_pick(list(hits), list(range(slots)))),
                 out.watched.eq(hits.any()),
-                out.for_book.eq(hits.any() & of_book),
+                out.for_book.eq(taken),
+                out.passed.eq(passes_over),
+                out.mark.eq(mark),
             ]
             m.d.comb += [
                 self.drop[Drop.ITCH_TYPE].eq(second.done & ~known),
                 self.drop[Drop.ITCH_LENGTH].eq(second.done & known & (second.size != wanted)),
             ]
+        m.d.comb += self.unread.eq(self.drop.any() & mark.any())
         return m
+
+    def _open_to(self, m: Module, number: Signal, kind: Signal) -> tuple[Signal, Value, Value]:
+        """Mark of the message under way, and whether it may be for the slot that is detached, and for the others.
+
+        A command is a sale of nothing: any other type would do something to the book beside it.
+        """
+        mark, behind, reached = Signal(2), Signal(), Signal()
+        with m.If(self.message.valid & self.message.payload.first):
+            m.d.sync += [mark.eq(self.mark), behind.eq(self.behind)]
+        m.d.sync += reached.eq(~(number < self.latest))
+        sale = kind[list(itch.MESSAGES).index(itch.TRADE.code)]
+        detaches = (mark == injection.Mark.DETACH) & sale
+        attaches = (mark == injection.Mark.ATTACH) & sale & behind & reached
+        return (
+            mark,
+            (mark == injection.Mark.PRIVATE) | detaches | attaches,
+            ~mark.any() | (detaches & ~self.detached.any()),
+        )
 
     def _place_fields(self, m: Module, at: Signal, kind: Signal) -> None:
         """Byte number `at` is written to its place in a member as it comes; a first byte clears them all."""

@@ -69,6 +69,12 @@ class Drop(enum.IntEnum):
     """Message the host wrote whose length is none."""
     INJECT_OVERRUN = 28
     """Message the host wrote that there was no room for."""
+    PRIVATE_REFUSED = 29
+    """Private message of the host that was not for the detached slot, or of a type the book does not look at."""
+    DETACH_REFUSED = 30
+    """The host wanted a slot detached while another one was, or one that is none of this card."""
+    ATTACH_REFUSED = 31
+    """The host wanted a slot attached that was not detached, had not been given all that the feed brought, or lost some of it."""
 
 
 class Refusal(enum.IntEnum):
@@ -181,7 +187,7 @@ class IntegrityCause(enum.IntEnum):
     """What lowered (or restored) a slot's integrity."""
 
     RELOADED = 0
-    """The host declared the slot exact."""
+    """The host declared the slot exact, or gave it its orders anew."""
     GAP = 1
     """Messages are missing."""
     LOST_AFTER_USE = 2
@@ -204,6 +210,8 @@ class IntegrityCause(enum.IntEnum):
     """An order was added with no shares."""
     RECOVERED = 11
     """What was missing came after all and was applied in its order; nothing else had happened to the slot."""
+    DETACHED = 12
+    """The host took the slot from the feed, to give it its orders anew."""
 
 
 class TradingState(enum.IntEnum):

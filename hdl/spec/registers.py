@@ -295,6 +295,7 @@ BOOK = Block(
         Register("ready", 1, Access.RO, "0 while a clear is under way"),
         Register("live_orders", 32, Access.RO, "orders in the table"),
         Register("table_peak", 32, Access.RO, "most orders the table held at once"),
+        Register("detached", 16, Access.RO, "slot that gets private messages in place of the feed's, 65535: none"),
     ),
 )
 

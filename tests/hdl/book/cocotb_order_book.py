@@ -14,7 +14,7 @@ from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
 
 PERIOD = 8
-INPUTS = ("message__valid", "message__payload", "clear", "declare_exact", "suspect__valid", "suspect__payload", "now")
+INPUTS = ("message__valid", "message__payload", "clear", "declare_exact", "suspect__valid", "suspect__payload", "now", "detached")
 
 
 @cocotb.test()
@@ -22,7 +22,7 @@ async def play(dut: Any) -> None:
     """Inputs change and outputs are read at falling edges, so both belong to one clock. Python runs only at what happens."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text())
     rng = random.Random(9)
-    seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent")}
+    seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private")}
     for name in INPUTS:
         getattr(dut, name).value = 0
     Clock(dut.clk, PERIOD, "ns").start()
@@ -60,12 +60,16 @@ async def play(dut: Any) -> None:
         for name in ("clear", "declare_exact", "recovered", "given_up"):
             if name in step:
                 getattr(dut, name).value = 1
+        if "detached" in step:
+            dut.detached.value = step["detached"]
         if "suspect" in step:
             dut.suspect__valid.value = 1
             dut.suspect__payload.value = step["suspect"]
         await Timer(PERIOD, "ns")
         if (mask := int(dut.drop.value)) != 0:
             seen["drops"].append((clock() - 1, hex(mask)))
+            if int(dut.lost_private.value):
+                seen["lost_private"].append(clock() - 1)
         for name in ("message__valid", "clear", "declare_exact", "recovered", "given_up", "suspect__valid"):
             getattr(dut, name).value = 0
         if message:

@@ -14,13 +14,14 @@ from hdl.book.order_book import OrderBook
 from hdl.interfaces import Side, bbo, decoded, event
 from hdl.spec import events, itch
 from hdl.spec.geometry import Geometry
+from hdl.spec.injection import Mark
 from hdl.spec.reasons import Drop, Integrity, IntegrityCause
 from tests.support.bench import run_cocotb
 
 MODULE = "tests.hdl.book.cocotb_order_book"
 
 
-def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: int = 1) -> int:
+def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: int = 1, mark: Mark = Mark.LINE) -> int:
     """What the decoder makes of a message, as the bits of its payload."""
     fields = itch.MESSAGES[chr(raw[0])].unpack(raw)
     shares = next((fields[name] for name in ("shares", "executed_shares", "cancelled_shares") if name in fields), 0)
@@ -29,6 +30,7 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
         "locate": fields["stock_locate"],
         "slot": slot,
         "watched": watched,
+        "mark": mark,
         "for_book": int(bool(watched) and chr(raw[0]) in "AFECXDUP"),
         "timestamp": fields["timestamp"],
         "order_ref": fields.get("order_ref", fields.get("orig_order_ref", 0)),
@@ -46,7 +48,7 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
 
 def step(gap: int, message: int = 0, **controls: int) -> dict[str, Any]:
     """`gap` clocks after the last step, a message (if not 0) and controls (`clear`, `declare_exact`, `recovered`, `given_up`,
-    `suspect` and its cause)."""
+    `suspect` and its cause; `detached`: which slot is from here on, one bit)."""
     return {"gap": gap, "message": hex(message), **controls}
 
 
@@ -63,6 +65,7 @@ class Seen:
     live: int
     peak: int
     sent: dict[int, int]
+    lost_private: list[int]
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
@@ -109,7 +112,7 @@ def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settl
     assert all(int(mask, 16) == 1 << Drop.BOOK_OVERRUN for _, mask in raw["drops"])
     integrity = [raw["integrity"] >> 2 * slot & 3 for slot in range(geometry.slots)]
     drops = [clock for clock, _ in raw["drops"]]
-    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent)
+    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent, raw["lost_private"])
 
 
 def _views(layout: data.StructLayout, rows: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:

@@ -86,7 +86,7 @@ class Table:
 
     async def scan(self, slot: int, side: Side, pick: random.Random) -> list[dict[str, Any]]:
         """Orders given, by a taker that is not always ready."""
-        self.ctx.set(self.dut.scan.payload, {"slot": slot, "side": side})
+        self.ctx.set(self.dut.scan.payload, {"slot": slot, "side": side, "removes": 0})
         self.ctx.set(self.dut.scan.valid, 1)
         assert self.ctx.get(self.dut.scan.ready)
         await self.ctx.tick()

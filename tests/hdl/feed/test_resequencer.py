@@ -31,7 +31,9 @@ class Bench:
         self.counts = {"recovered": 0, "lost_after_use": 0, "given_up": 0}
         self.duplicates = [0, 0, 0]
         self.drops: list[Drop] = []
-        self._current, self._number = b"", 0
+        self.marked: list[tuple[int, bytes, int, int]] = []
+        self.at_mark = 0
+        self._current, self._number, self._mark, self._behind = b"", 0, 0, 0
 
     def run(self, story: Callable[[Any], Any]) -> None:
         async def bench(ctx: Any) -> None:
@@ -57,10 +59,13 @@ class Bench:
             beat = dut.o.payload
             if ctx.get(beat.first):
                 self._current, self._number = b"", ctx.get(beat.sequence)
+                self._mark, self._behind = ctx.get(dut.mark_out), ctx.get(dut.behind)
                 self.begun.append(self.cycle)
-            assert ctx.get(beat.sequence) == self._number
+            assert (ctx.get(beat.sequence), ctx.get(dut.mark_out)) == (self._number, self._mark)
             self._current += bytes(ctx.get(beat.data[lane]) for lane in range(ctx.get(beat.count)))
-            if ctx.get(beat.last):
+            if ctx.get(beat.last) and self._mark:
+                self.marked.append((self._number, self._current, self._mark, self._behind))
+            elif ctx.get(beat.last):
                 self.messages.append((self._number, self._current))
         if ctx.get(dut.gap.valid):
             self.gaps.append((ctx.get(dut.gap.payload.first), ctx.get(dut.gap.payload.next)))
@@ -130,6 +135,25 @@ class Bench:
         await self.step()
         self.ctx.set(self.dut.packet.valid, 0)
 
+    async def give_marked(self, number: int, mark: int, *, pause: int = 8) -> int:
+        """One with a mark, as `MessageInjector` gives it; how many clocks it waited for its turn."""
+        ctx, dut, waited = self.ctx, self.dut, 0
+        ctx.set(dut.asks, 1)
+        while ctx.get(dut.draining):
+            await self.step()
+            waited += 1
+        await self.step()
+        for name, value in (("line", 2), ("coming", number), ("busy", 1), ("mark", mark)):
+            ctx.set(getattr(dut, name), value)
+        self.at_mark = ctx.get(dut.expected)
+        await self.step()
+        await self._message(number, content(number), 0, cut=False)
+        await self.step(dut.latency)
+        for name in ("line", "busy", "mark", "asks"):
+            ctx.set(getattr(dut, name), 0)
+        await self.step(pause)
+        return waited
+
     async def tell(self, number: int) -> None:
         """A heartbeat."""
         await self._end(ok=1, told=1, judged=0, next=number)
@@ -170,6 +194,43 @@ def test_in_order_passes_after_the_stated_clocks(width: int) -> None:
     assert bench.begun == [clock + bench.dut.latency for clock in given]
     assert not bench.gaps and not bench.drops and not any(bench.counts.values())
     assert bench.dut.latency == (1 if width == 1 else 2)
+
+
+@both
+@pytest.mark.parametrize("seed", range(2))
+def test_messages_with_a_mark_pass_by_the_numbers(width: int, seed: int) -> None:
+    """Any number, before, in and right behind a hole, while the ring waits, drains, or is about to: each comes whole and at once
+    or when the ring is at rest, and all else is as without them."""
+    rng, pick, waits = random.Random(seed), random.Random(100 + seed), []
+    bench, end = Bench(width, gap_wait=100, recover=1), START + 70
+
+    async def story(bench: Bench) -> None:
+        last = START
+
+        async def some() -> None:
+            for _ in range(rng.randrange(4)):
+                number = rng.choice((0, last - 1, last, last + 1, last + 3, last + RING, rng.randrange(1 << 64)))
+                waits.append(await bench.give_marked(number, 1 + rng.randrange(3), pause=rng.choice((4, 5, 6, 7, 30))))
+                assert bench.marked[-1][:2] == (number, content(number))
+                assert bench.marked[-1][3] == (number < bench.at_mark)
+
+        while last < end:
+            hole, ahead = pick.randrange(1, 3), pick.randrange(1, RING - 3)
+            await bench.give(*range(last + hole, last + hole + ahead), pause=pick.choice((1, 4, 8)))
+            await some()
+            if pick.random() < 0.3:
+                await bench.step(bench.gap_wait + 40)
+                await some()
+            await bench.give(*range(last, last + hole), line=1, pause=pick.choice((1, 2, 4, 8)))
+            await some()
+            last += hole + ahead
+            while bench.ctx.get(bench.dut.expected) < last:
+                await bench.step()
+
+    bench.run(story)
+    assert len(bench.marked) == len(waits) > 10 and max(waits) > 20
+    assert bench.messages == wanted(range(START, START + len(bench.messages))) and len(bench.messages) >= 70
+    assert bench.duplicates == [0, 0, 0] and not bench.drops
 
 
 @both

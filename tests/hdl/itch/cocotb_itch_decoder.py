@@ -73,7 +73,7 @@ async def every_type(dut: Any) -> None:
         first, last = await send(bench, raw, rng, sequence=sequence, idle=rng.choice((0, 0, 0.3)))
         expected.append((last + COMPONENT.latency, itch_judge.decode(raw) | {
             "slot": slots.get(locate, 0), "watched": int(locate in slots), "sequence": sequence,
-            "for_book": int(locate in slots and kind in "AFECXDUP"),
+            "for_book": int(locate in slots and kind in "AFECXDUP"), "passed": 0, "mark": 0,
             "som": (first - DELAY) & 0xFFFFFFFF, "eot": (last - DELAY) & 0xFFFFFFFF,
         }))  # fmt: skip
         seen.append((last + COMPONENT.latency, 1 << list(itch.MESSAGES).index(kind)))
