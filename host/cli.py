@@ -490,7 +490,9 @@ def run_twin(
     hold_until_fcs: bool = False,
     keep_rows: bool = False,
 ) -> TwinReplay:
-    """An input through the twin, to its end."""
+    """An input through the twin, to its end. `ConfigError` where it cannot do what is asked."""
+    if configuration.recovery.reload_dead:
+        raise ConfigError(["recovery.reload_dead: the twin gives no slot its orders anew; leave it out, or take --engine rtl"])
     replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs, keep_rows=keep_rows)
     with _progress(replay, given.source):
         if given.records is not None:

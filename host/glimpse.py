@@ -59,6 +59,11 @@ class SnapshotReader:
         self._messages: list[bytes] = []
         self.snapshot: Snapshot | None = None
 
+    @property
+    def begun(self) -> bool:
+        """The login was accepted."""
+        return self._accepted
+
     def take(self, data: bytes) -> None:
         """Take bytes of the stream. `SnapshotError` where they cannot be a snapshot's."""
         self._left += data

@@ -138,7 +138,7 @@ class Reload:
         elif self._step is _Step.ATTACHING:
             self._look(cycle)
         if self._step not in (_Step.IDLE, _Step.CATCHING_UP) and cycle >= self._due:
-            self._begin(cycle, "no answer in time")
+            self._begin(cycle, self._overdue())
 
     def findings(self) -> Iterator[str]:
         """Slots that could not be reloaded."""
@@ -148,6 +148,15 @@ class Reload:
     def summary(self) -> ReloadSummary:
         """What was done."""
         return ReloadSummary(**self._counts)
+
+    def _overdue(self) -> str:
+        """What did not come in time."""
+        if self._step is _Step.ASKED and self._reader.begun:
+            try:
+                self._reader.finish()
+            except SnapshotError as error:
+                return f"the snapshot: {error}"
+        return "no answer in time"
 
     def _begin(self, cycle: int, why: str = "") -> None:
         """Detach the slot, for the first time or anew."""

@@ -92,3 +92,11 @@ def test_spec_shows_every_topic_as_json_and_as_tables() -> None:
     assert shown["registers"][0]["name"] == "magic"
     assert all(rows for rows in shown.values())
     assert "map_digest" in call("spec", "registers").stdout
+
+
+@pytest.mark.parametrize("command", [("replay", "--engine", "twin"), ("compare",)])
+def test_the_twin_refuses_to_reload_slots(tmp_path: Path, itch: Path, command: tuple[str, ...]) -> None:
+    (tmp_path / "reload.toml").write_text("[recovery]\nreload_dead = true\n")
+    name, *options = command
+    result = call(name, itch, *options, "--config", tmp_path / "reload.toml")
+    assert result.exit_code == cli.Exit.USAGE and "recovery.reload_dead" in result.stderr

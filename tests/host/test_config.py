@@ -458,7 +458,7 @@ def test_how_missing_messages_are_asked_for(tmp_path: Path) -> None:
         "recovery.timeout_us: 0 was given; allowed are 1 to 27487790",
         "recovery.tries: 0 was given; allowed are 1 to 1000",
         "recovery.messages_per_request: 65535 was given; allowed are 1 to 65534",
-        "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request",
+        "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request, reload_dead",
     ]
 
 
@@ -491,3 +491,8 @@ def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
     for update, wrong in (({"k_entry": Decimal(3)}, False), ({"weight_b": Decimal(3)}, True)):
         assert bool(config.beyond_a_set(before, replace(before, pairs=(adaptive.model_copy(update=update),)))) == wrong
     assert f"[[pairs]] {pair.title}: thresholds" in config.beyond_a_set(before, loaded)
+
+
+def test_dead_slots_are_reloaded_where_it_is_said(tmp_path: Path) -> None:
+    assert load(tmp_path, "").recovery.reload_dead is False
+    assert load(tmp_path, "[recovery]\nreload_dead = true\n").recovery.reload_dead is True

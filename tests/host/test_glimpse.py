@@ -106,6 +106,12 @@ def wrapped(message: bytes) -> bytes:
     return (1 + len(message)).to_bytes(2, "big") + b"S" + message
 
 
+def read(data: bytes) -> None:
+    reader = SnapshotReader()
+    reader.take(data)
+    reader.finish()
+
+
 FIRST, *REST = packets(STREAM)
 
 
@@ -132,10 +138,8 @@ FIRST, *REST = packets(STREAM)
     ],
 )
 def test_what_is_no_snapshot_is_refused(data: bytes, why: str) -> None:
-    reader = SnapshotReader()
     with pytest.raises(SnapshotError, match=why):
-        reader.take(data)
-        reader.finish()
+        read(data)
 
 
 def test_heartbeats_and_debug_packets_are_passed_over() -> None:
