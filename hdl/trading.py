@@ -56,7 +56,7 @@ class TradingCore(wiring.Component):
     pair_legs, pair_lists, pair_index, references : In(stream.Signature(interfaces.table_write(...), always_ready=True))
         Rows of the host, only taken while the trading state is HALTED or KILLED; `pair_legs` not while `repairing`.
     reload : In(stream.Signature(interfaces.table_write(RELOAD, geometry), always_ready=True))
-        The same, and only where no own order is open and the ledger is at rest.
+        The same, and only where no own order is open, no pair `repairing` and the ledger at rest.
     structure_refused : Out(1)
         One-clock pulse: one was not.
     commit, epoch, frozen, swap, wrong_epoch, incomplete, above_ceiling, out_of_turn
@@ -444,7 +444,7 @@ class TradingCore(wiring.Component):
             (trigger, "pair_lists", halted),
             (trigger, "pair_index", halted),
             (gate, "references", halted),
-            (ledger, "reload", halted & self.ended),
+            (ledger, "reload", halted & self.ended & ~self.repairing),
         ):
             outer, inner = getattr(self, name), getattr(target, name)
             m.d.comb += [inner.valid.eq(outer.valid & allowed), inner.payload.eq(outer.payload)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from pydantic import ValidationError
+
 from hdl.spec.reasons import OrderState, TradingState
 from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, Table, inspected
 from host.card import Card, CardError
@@ -13,6 +15,14 @@ from host.snapshot import OPEN, SIDES, Snapshot
 _POLLS = 1 << 10
 """Reports and orders go first."""
 _TRIES = 8
+
+
+def _valid(found: dict[str, object]) -> Snapshot:
+    """`CardError` where what was read cannot be."""
+    try:
+        return Snapshot.model_validate(found)
+    except ValidationError as error:
+        raise CardError(f"what the card's ledger holds cannot be: {error.errors()[0]['msg']}") from error
 
 
 class LedgerPort:
@@ -61,7 +71,7 @@ class LedgerPort:
             before, number = self.changes, self._number
             found = self._whole(symbols, marks, number)
             if self._number == number and self.changes == before:
-                return Snapshot.model_validate(found)
+                return _valid(found)
         raise CardError(f"orders and reports kept coming: {_TRIES} times what was read of the ledger was not of one moment")
 
     @property
@@ -73,8 +83,8 @@ class LedgerPort:
         for slot, symbol in enumerate(symbols):
             if symbol:
                 slots.append(self._slot(slot, symbol, marks))
-            elif held := self._word(LEDGER_SLOT, slot, 0):
-                raise CardError(f"slot {slot} holds {held - (held >> 31 << 32)} shares, and no symbol is known to be in it")
+            elif held := {name: value for name, value in self.row(LEDGER_SLOT, slot).items() if value}:
+                raise CardError(f"slot {slot} holds something, and no symbol is known to be in it: {held}")
         card = self._card
         return {
             "next_user_ref_num": number,

@@ -14,7 +14,7 @@ from hdl.spec.reasons import LegAction, OrderState, PairAction
 Record = Mapping[str, Any]
 
 _ENDS = (OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED)
-_FILL = ord(ouch.ORDER_EXECUTED.code)
+_FILL, _BROKEN = ord(ouch.ORDER_EXECUTED.code), ord(ouch.BROKEN_TRADE.code)
 _SELLING = (PairAction.SELL_SPREAD, PairAction.SELL_OUT)
 
 
@@ -46,6 +46,8 @@ class Trade:
         Shares of either leg: wanted, and filled less what was given back.
     open : int
         Orders that have not ended.
+    doubted : bool
+        A fill was taken back: what is held is not known, and the pair stops.
     """
 
     action: PairAction
@@ -53,6 +55,7 @@ class Trade:
     sizes: list[int] = field(default_factory=lambda: [0, 0])
     held: list[int] = field(default_factory=lambda: [0, 0])
     open: int = 0
+    doubted: bool = False
 
     @property
     def full(self) -> bool:
@@ -113,6 +116,8 @@ class Legs:
         self._repaired: dict[int, Legged] = {}
         self._orders: dict[int, tuple[int, int, int, int]] = {}
         """By number: pair, leg, side and shares open."""
+        self._pair_of: dict[int, int] = {}
+        """By number, those that have ended too."""
         self._handlers = {
             events.TRIGGER.code: self._on_trigger,
             events.VERDICT.code: self._on_verdict,
@@ -145,31 +150,35 @@ class Legs:
             return
         side = int(bool(record["side"]))
         self._orders[number] = pair, leg, side, record["quantity"]
+        self._pair_of[number] = pair
         trade.open += 1
         if pair not in self._repaired:
             trade.sides[leg], trade.sizes[leg] = side, record["quantity"]
 
     def _on_order_state(self, record: Record) -> None:
-        if record["user_ref_num"] not in self._orders:
+        number = record["user_ref_num"]
+        if record["report"] == _BROKEN and (number in self._orders or self._pair_of.get(number) in self._repaired):
+            self._trades[self._pair_of[number]].doubted = True
+        if number not in self._orders:
             return
-        pair, leg, side, before = self._orders[record["user_ref_num"]]
+        pair, leg, side, before = self._orders[number]
         trade = self._trades[pair]
-        self._orders[record["user_ref_num"]] = pair, leg, side, record["open_shares"]
+        self._orders[number] = pair, leg, side, record["open_shares"]
         if record["report"] == _FILL:
             filled = before - record["open_shares"]
             trade.held[leg] += filled if side == trade.sides[leg] else -filled
         if OrderState(record["state"]) in _ENDS:
-            del self._orders[record["user_ref_num"]]
+            del self._orders[number]
             trade.open -= 1
             if not trade.open:
                 self._settle(pair, trade)
 
     def _settle(self, pair: int, trade: Trade) -> None:
         """All orders of a trade ended."""
-        if trade.full:
+        if trade.full and not trade.doubted:
             self.units[pair] += -1 if trade.action in _SELLING else 1
         legged = self._repaired.get(pair)
-        if trade.full or not any(trade.held):
+        if not trade.doubted and (trade.full or not any(trade.held)):
             if legged is not None:
                 self._end(legged, Fate.COMPLETED if trade.full else Fate.UNWOUND)
         elif legged is None:

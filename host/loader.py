@@ -44,6 +44,8 @@ _COUNTERS = sum(1 if isinstance(entry, Register) else len(entry.labels) for entr
 
 def _table(block: str, table: str) -> Table:
     return next(entry for part in BLOCKS if part.name == block for entry in part.tables if entry.name == table)
+
+
 _COMMIT_REFUSED = {
     "commits_wrong_epoch": "another set was committed meanwhile",
     "commits_incomplete": "a row of the set is missing or was refused",
@@ -249,6 +251,8 @@ class Loader:
         card, geometry = self._card, self._geometry
         self._keep_number(session.next_user_ref_num)
         self.disarm()
+        if count := self._card.read("risk", "orders_open"):
+            raise CardError(f"own orders are open: {count}; a card is loaded only where none is: they would end for other pairs")
         self._watch(0)
         self._clear_book()
         self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
@@ -313,17 +317,20 @@ class Loader:
         number = snapshot.next_user_ref_num if next_user_ref_num is None else next_user_ref_num
         self._refuse_snapshot(snapshot, number)
         rows = {self.slots[slot.symbol]: slot for slot in snapshot.slots if slot.symbol in self.slots}
+        if snapshot.state is TradingState.KILLED:
+            self.kill()
         nothing, before = _zeros("risk", "reload"), self._count("structure_refused")
         for slot in range(self._geometry.slots):
             self._card.write_row("risk", "reload", slot, **(_reload_row(rows[slot]) if slot in rows else nothing))
         if count := self._count("structure_refused") - before:
             raise CardError(f"the card refused {count} rows of the ledger")
-        self._least_number = snapshot.next_user_ref_num
+        self._least_number = number
         self._set("risk", next_user_ref_num=number)
         self._loss_before = snapshot.loss_reached
         self._check_reload(rows)
-        if snapshot.state is TradingState.KILLED:
-            self.kill()
+        if not snapshot.loss_reached:
+            # Row by row the sums were those of no moment. A loss that is there now is reached all the same.
+            self._card.pulse("risk", "rearm_loss")
 
     def adopt(self, configuration: Configuration) -> Snapshot:
         """Take over a card that another host loaded with this configuration, and that lives on; give what its ledger holds.
@@ -467,11 +474,12 @@ class Loader:
             self._set("risk", trading_state=TradingState.ACTIVE)
 
     def disarm(self) -> None:
-        """No order leaves from here on. `CardError` where the card is KILLED, which it stays; nothing leaves it either."""
+        """No order leaves from here on. `CardError` where the card is KILLED, which it stays; nothing leaves it either, but for
+        the cancels of what is open, for which its session stays up."""
         self._card.write("risk", "trading_state", TradingState.HALTED)
         self._set("risk", mode=Mode.OFF)
-        self._set("session", up=0)
         self._refuse_killed()
+        self._set("session", up=0)
         self._set("risk", trading_state=TradingState.HALTED)
 
     def kill(self) -> None:
@@ -652,7 +660,10 @@ class Loader:
                 card.write_row("strategy", "pair_index", entry, pair=pair_number)
                 entry += 1
         if count := self._count("structure_refused") - before:
-            raise CardError(f"the card refused {count} rows of legs, lists or references")
+            raise CardError(
+                f"the card refused {count} rows of legs, lists or references: it takes them HALTED, legs with no order "
+                "open and no pair under repair"
+            )
 
     def _set(self, block: str, **values: int) -> None:
         """Write registers and read them back; `CardError` where one did not take."""

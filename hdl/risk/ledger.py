@@ -97,7 +97,7 @@ def pair_done(geometry: Geometry) -> data.StructLayout:
 
 def leg_report(geometry: Geometry) -> data.StructLayout:
     """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it
-    were filled, none perhaps, and an order that repairs the pair ``ended``."""
+    were filled, none perhaps, and an order that repairs the pair ``ended``; or a fill of it was taken ``back``."""
     return data.StructLayout(
         {
             "pair": geometry.pair_bits,
@@ -107,6 +107,7 @@ def leg_report(geometry: Geometry) -> data.StructLayout:
             "quantity": SHARE_BITS,
             "entered": 1,
             "ended": 1,
+            "back": 1,
         }
     )
 
@@ -455,6 +456,7 @@ class Ledger(wiring.Component):
             leg_told.side.eq(order.side),
             leg_told.quantity.eq(Mux(fill, ended, 0)),
             leg_told.ended.eq(all_ends & order.repair),
+            leg_told.back.eq(back),
         ]
         outcome = Signal(tally_layout)
         with m.FSM():
@@ -569,6 +571,7 @@ class Ledger(wiring.Component):
                     leg_told.quantity.eq(leg.quantity),
                     leg_told.entered.eq(1),
                     leg_told.ended.eq(0),
+                    leg_told.back.eq(0),
                 ]
                 with m.If(leg.side == Side.SELL):
                     m.d.comb += exposure_write.data.open_sells.eq(held.open_sells + leg.quantity)

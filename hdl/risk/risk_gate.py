@@ -74,7 +74,7 @@ class RiskGate(wiring.Component):
     `cancels_reached`, is high three clocks after the request was taken.
     ``RATE``: an order that leaves takes a token, one comes back every rate_interval clocks; refused ones take none. Both legs
     see the exposure before the pair, so legs of one slot, which would have to be summed, are refused (``PAIR_DISABLED``).
-    ``OFF_TICK``: from a dollar on, a price is a multiple of 100. A single order is of no pair: neither ``PAIR_DISABLED`` nor
+    ``OFF_TICK``: from a dollar on, a price is a multiple of 100. A single order needs no pair: neither ``PAIR_DISABLED`` nor
     ``OTHER_LEG`` is ever said of it, it takes one token and one number, and `returned` does not tell of it.
 
     What all slots share. An order is exempt from the first three where ``REDUCE_ONLY`` would let it pass, whatever the trading

@@ -27,6 +27,7 @@ class LegRepair(wiring.Component):
     ==================  ==========================================================================
     nothing remains     `ended` with FILLED where all that was wanted is held, NOTHING where none is
     no tries left       `ended` with LEGGED, and a record with action STOP
+    a trade was broken  the same: what is held is not known
     otherwise           one order for all that remains of leg a, or of leg b where nothing does of a
     ==================  ==========================================================================
 
@@ -116,14 +117,14 @@ class LegRepair(wiring.Component):
         columns = self.pairs.payload.row.shape()
         row = data.StructLayout({name: columns[name].shape for name in ("policy", "leg_tries", "slippage")})
         leg = data.StructLayout(
-            {"slot": self._geometry.slot_bits, "side": Side, "size": SHARE_BITS, "held": SHARE_BITS}
+            {"slot": self._geometry.slot_bits, "side": Side, "size": SHARE_BITS, "held": SHARE_BITS, "doubted": 1}
         )
         # Tries made, and whether the exchange rejected an order of the pair's own.
         self._made = data.StructLayout({"tries": row["leg_tries"].shape, "rejected": 1})
-        # What is read lay still for clocks: the memories need not say what a read in the clock of a write gives.
+        # Rows are written to the bank that is not read: the memory need not say what a read in the clock of a write gives.
         attributes = {"ram_style": "block", "no_rw_check": 1}
         m.submodules.rows = self._rows = Memory(shape=row, depth=2 << pair_bits, init=[], attrs=attributes)
-        m.submodules.legs = self._legs = Memory(shape=leg, depth=2 << pair_bits, init=[], attrs=attributes)
+        m.submodules.legs = self._legs = Memory(shape=leg, depth=2 << pair_bits, init=[], attrs={"ram_style": "block"})
         m.submodules.used = self._used = Memory(shape=self._made, depth=1 << pair_bits, init=[])
         # With that, since when the pair waits.
         self._entry = data.StructLayout({"pair": pair_bits, "made": self._made, "since": 32})
@@ -169,6 +170,7 @@ class LegRepair(wiring.Component):
             legs_write.addr.eq(Cat(told.leg, told.pair)),
             legs_write.data.eq(before),
             legs_write.data.held.eq(before.held + minus_if(back, told.quantity, SHARE_BITS)),
+            legs_write.data.doubted.eq(before.doubted | told.back),
             legs_write.en.eq(told_now),
         ]
         with m.If(told.entered):
@@ -177,6 +179,7 @@ class LegRepair(wiring.Component):
                 legs_write.data.side.eq(told.side),
                 legs_write.data.size.eq(told.quantity),
                 legs_write.data.held.eq(0),
+                legs_write.data.doubted.eq(0),
             ]
         legged, repairable, again = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -224,7 +227,7 @@ class LegRepair(wiring.Component):
         rows_read, legs_read = self._rows.read_port(domain="comb"), self._legs.read_port(domain="comb")
         used_write = self._used.write_port()
         m.submodules.touches = touches = Memory(
-            shape=data.ArrayLayout(32, 2), depth=self._geometry.slots, init=[], attrs={"ram_style": "block", "no_rw_check": 1}
+            shape=data.ArrayLayout(32, 2), depth=self._geometry.slots, init=[], attrs={"ram_style": "block"}
         )
         touch_read, touch_write = touches.read_port(domain="comb"), touches.write_port()
         m.d.comb += [
@@ -235,7 +238,7 @@ class LegRepair(wiring.Component):
         ]
         pair = Signal(self._entry)
         row, legs = Signal(rows_read.data.shape()), [Signal(legs_read.data.shape(), name=f"leg_{name}") for name in "ab"]
-        elapsed, held = Signal(32), Signal()
+        elapsed, held, outdated = Signal(32), Signal(), Signal()
         completes, spent, full, none, second = Signal(), Signal(), Signal(), Signal(), Signal()
         touch = Signal(touch_read.data.shape())
         price, beyond, limit = Signal(32), Signal(range(255 * 100 + 1)), Signal(signed(34))
@@ -265,6 +268,8 @@ class LegRepair(wiring.Component):
             self.ended.valid.eq(self._ends_now),
             self.ended.payload.eq(self._ends),
         ]
+        with m.If(self.hold):
+            m.d.sync += outdated.eq(1)
         stops = Signal()
         m.d.comb += stops.eq(self._stops)
         with m.FSM():
@@ -276,7 +281,8 @@ class LegRepair(wiring.Component):
             with m.State("WAIT"):
                 m.next = "READY"
             with m.State("READY"):
-                # The row is of the set in force when the order is offered, or the offer meets `hold`.
+                # The row is to be of the set in force when the order is offered.
+                m.d.sync += outdated.eq(0)
                 with m.If((elapsed >= self.cooldown) & ~self.hold & ~held):
                     m.next = "LEG_A"
             with m.State("LEG_A"):
@@ -289,11 +295,12 @@ class LegRepair(wiring.Component):
             with m.State("CHOOSE"):
                 all_of = [each.held == each.size for each in legs]
                 none_of = [each.held == 0 for each in legs]
+                doubted = legs[0].doubted | legs[1].doubted
                 m.d.sync += [
                     completes.eq(row.policy == LegPolicy.COMPLETE),
-                    spent.eq(~has_policy(row) | (pair.made.tries >= row.leg_tries)),
-                    full.eq(all_of[0] & all_of[1]),
-                    none.eq(none_of[0] & none_of[1]),
+                    spent.eq(~has_policy(row) | (pair.made.tries >= row.leg_tries) | doubted),
+                    full.eq(all_of[0] & all_of[1] & ~doubted),
+                    none.eq(none_of[0] & none_of[1] & ~doubted),
                     second.eq(Mux(row.policy == LegPolicy.COMPLETE, all_of[0], none_of[0])),
                 ]
                 m.next = "PICK"
@@ -320,9 +327,9 @@ class LegRepair(wiring.Component):
                 m.d.sync += order.price.eq(Mux(sale, sale_limit(limit, lowest), purchase_limit(limit, cheap)))
                 m.next = "OFFER"
             with m.State("OFFER"):
-                m.d.comb += self.request.valid.eq(1)
+                m.d.comb += self.request.valid.eq(~outdated)
                 m.next = "READY"
-                with m.If(self.request.ready):
+                with m.If(self.request.valid & self.request.ready):
                     m.next = "JUDGE"
             with m.State("JUDGE"):
                 with m.If(self.left):

@@ -120,7 +120,8 @@ class FakeCard:
         self._sum(place.address + row * place.entry.stride, place.entry.pack(**columns))
         self.log.append(("row", block, table, row))
         if table == "reload":
-            if self.registers["risk", "trading_state"] != TradingState.HALTED or "reload" in self.stuck:
+            stopped = self.registers["risk", "trading_state"] in (TradingState.HALTED, TradingState.KILLED)
+            if not stopped or "reload" in self.stuck:
                 return self._refuse("structure_refused")
             self.views["ledger_slot", row] = {name: value for name, value in columns.items() if name != "price"}
         if table in self._fresh:

@@ -210,7 +210,7 @@ def test_table_rows_are_packed_column_by_column(card: SimulatedCard) -> None:
     columns = {"enabled": 1, "weight_a": 4096, "weight_b": 8192, "size_a": 100, "size_b": 200}
     columns |= {"upper": -1, "lower": -(1 << 51), "exit_short": (1 << 51) - 1, "exit_long": -5, "max_units": 7, "slippage": 2}
     columns |= {"max_triggers": 9, "adaptive": 1, "alpha_shift": 11, "k_entry": 40, "k_exit": 8, "warmup": 4096}
-    columns |= {"policy": 2, "leg_tries": 11}
+    columns |= {"policy": 2, "leg_tries": 11, "max_rejects": 200}
     card.write_row("strategy", "pairs", 2, **columns)
     place = RegisterMap(SMALL)["strategy", "pairs"]
     assert isinstance(place.entry, Table)

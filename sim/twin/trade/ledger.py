@@ -71,7 +71,7 @@ def enter(state):
         for leg in range(2):
             at, to = leg * s.LEG_NUMBERS, leg * s.LEG_COLUMNS
             pair[s.L_SLOT + to], pair[s.L_SIDE + to] = asked[s.R_SLOT + at], asked[s.R_SIDE + at]
-            pair[s.L_SIZE + to], pair[s.L_HELD + to] = asked[s.R_QUANTITY + at], 0
+            pair[s.L_SIZE + to], pair[s.L_HELD + to], pair[s.L_BROKEN + to] = asked[s.R_QUANTITY + at], 0, s.FAR
     numbers[s.BOOKING], numbers[s.BOOKING_CLOCK] = 0, s.FAR
     numbers[s.BUSY_UNTIL] = numbers[s.FSM_FREE] = begin + 1 + 2 * legs
 
@@ -198,9 +198,12 @@ def trade(state, clock, given, row, out):
         row[s.FILL_QUANTITY], row[s.FILL_PRICE], row[s.FILL_MATCH] = given[4], given[5], given[8]
     row[s.KNOWS_FILL] = not back
     quantity, price = row[s.FILL_QUANTITY], row[s.FILL_PRICE]
-    if row[s.PAIR] != NO_PAIR and not back:
+    if row[s.PAIR] != NO_PAIR:
         pair, to = state.pairs[row[s.PAIR]], row[s.LEG] * s.LEG_COLUMNS
-        pair[s.L_HELD + to] += quantity if sale == pair[s.L_SIDE + to] else -quantity
+        if back:
+            pair[s.L_BROKEN + to] = min(pair[s.L_BROKEN + to], clock)
+        else:
+            pair[s.L_HELD + to] += quantity if sale == pair[s.L_SIDE + to] else -quantity
     bought = -quantity if sale ^ back else quantity
     entered(slot, bought, price)
     slot[s.POSITION] += bought

@@ -108,7 +108,7 @@ def go_on_with(state, clock, out):
         if clock <= numbers[s.KEPT_OUT]:
             numbers[s.LOOK_CLOCK] = clock + 1
         else:
-            numbers[s.LOOK_STEP], numbers[s.LOOK_CLOCK] = LOOK, clock + _LOOKS
+            numbers[s.LOOK_STEP], numbers[s.LOOK_CLOCK], numbers[s.LOOK_READY] = LOOK, clock + _LOOKS, clock
     elif step == LOOK:
         look_at(state, clock)
     elif step == BACK:
@@ -131,9 +131,11 @@ def look_at(state, clock):
     numbers = state.numbers
     row = state.pairs[numbers[s.LOOK_PAIR]]
     second = s.LEG_COLUMNS
-    full = row[s.L_HELD] == row[s.L_SIZE] and row[s.L_HELD + second] == row[s.L_SIZE + second]
-    none = row[s.L_HELD] == 0 and row[s.L_HELD + second] == 0
-    spent = not has_policy(row) or numbers[s.LOOK_TRIES] >= row[s.LEG_TRIES]
+    # Leg a is read five clocks before the touch is, leg b four.
+    doubted = row[s.L_BROKEN] <= clock - 5 or row[s.L_BROKEN + second] <= clock - 4
+    full = row[s.L_HELD] == row[s.L_SIZE] and row[s.L_HELD + second] == row[s.L_SIZE + second] and not doubted
+    none = row[s.L_HELD] == 0 and row[s.L_HELD + second] == 0 and not doubted
+    spent = not has_policy(row) or numbers[s.LOOK_TRIES] >= row[s.LEG_TRIES] or doubted
     if full or none or spent:
         numbers[s.LOOK_OUTCOME] = _FILLED if full else (_NOTHING if none else _LEGGED)
         numbers[s.LOOK_STEP], numbers[s.LOOK_CLOCK] = END, clock + _ENDS
@@ -154,9 +156,10 @@ def look_at(state, clock):
 
 @part
 def offer(state, clock, order_now, free, out):
-    """The order is offered: whether it is taken. Triggers and orders of the host go first."""
+    """The order is offered: whether it is taken. Triggers and orders of the host go first, and one of a set that may have changed
+    since is made anew."""
     numbers = state.numbers
-    if order_now or not free or numbers[s.OFFERED_AT] == clock or clock <= numbers[s.KEPT_OUT]:
+    if order_now or not free or numbers[s.OFFERED_AT] == clock or numbers[s.KEPT_OUT] > numbers[s.LOOK_READY]:
         ready(numbers, clock + 1)
         return False
     asked = state.requests[len(state.requests) - 1]

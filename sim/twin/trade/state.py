@@ -38,11 +38,11 @@ LIMIT_ROW = (*_columns(RISK, "limits"), "reference")
 (
     UNITS, ALLOWED, COOLING, STARTED, USED_UP, SPENT, DISARMED, ACTION, PENDING, LAST_VALID, LAST_COUNTED, WINDOW, PUBLISHED,
     OLD_UPPER, OLD_LOWER, OLD_EXIT_SHORT, OLD_EXIT_LONG, TALLY_ORDERS, TALLY_FULL, TALLY_NONE, LATCHED, TALLY_REJECTED,
-    REJECTS, TOO_MANY_REJECTS, USED_TRIES, L_SLOT, L_SIDE, L_SIZE, L_HELD,
-) = range(len(PAIR_ROW), len(PAIR_ROW) + 29)  # fmt: skip
-LEG_COLUMNS = 4
+    REJECTS, TOO_MANY_REJECTS, USED_TRIES, L_SLOT, L_SIDE, L_SIZE, L_HELD, L_BROKEN,
+) = range(len(PAIR_ROW), len(PAIR_ROW) + 30)  # fmt: skip
+LEG_COLUMNS = 5
 """From a column of leg a to that of leg b, of those from `L_SLOT` on."""
-PAIR_NUMBERS = len(PAIR_ROW) + 29 + LEG_COLUMNS
+PAIR_NUMBERS = len(PAIR_ROW) + 30 + LEG_COLUMNS
 assert PAIR_ROW[SLOT_A] == "slot_a" and PAIR_ROW[UPPER] == "upper" and PAIR_ROW[LEG_TRIES] == "leg_tries", PAIR_ROW
 
 # Columns of a slot: its limits, then what is remembered.
@@ -113,9 +113,9 @@ _SCALARS = len(SETTINGS)
     # the one that is looked at
     REPAIRS, WAITING, REPAIRED, TOLD_CLOCK, TOLD_PAIR, TOLD_OUTCOME, TOLD_KIND, WENT_ON, PUSHED,
     NEXT_CLOCK, NEXT_PAIR, NEXT_OUTCOME, NEXT_MOST, NEXT_REJECTED, NEXT_MOST_REJECTS, DONE_BEFORE,
-    LOOK_CLOCK, LOOK_STEP, LOOK_FREE, LOOK_PAIR, LOOK_TRIES, LOOK_SINCE, LOOK_OUTCOME,
-) = range(_SCALARS, _SCALARS + 111)  # fmt: skip
-SCALARS = _SCALARS + 111
+    LOOK_CLOCK, LOOK_STEP, LOOK_FREE, LOOK_PAIR, LOOK_TRIES, LOOK_SINCE, LOOK_OUTCOME, LOOK_READY,
+) = range(_SCALARS, _SCALARS + 112)  # fmt: skip
+SCALARS = _SCALARS + 112
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
