@@ -355,6 +355,12 @@ lower_usd = -1000.0
 exit_long_usd = -999.0
 size_a_shares = 10
 size_b_shares = 10
+[[limits]]
+symbol = "{0}"
+located_shares = 100000
+[[limits]]
+symbol = "{1}"
+located_shares = 100000
 [risk]
 mode = "live"
 """

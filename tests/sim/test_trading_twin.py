@@ -4,13 +4,18 @@ from hdl.trading import TradingCore
 from tests.sim.cocotb_trading_twin import GEOMETRY
 from tests.support.bench import run_cocotb
 
-BRINGS = {0: "cancel_rate locate off_tick", 1: "locate slot_rate stale", 2: "cancel_rate rejects", 3: "integrity off_tick"}
+BRINGS = {
+    0: "cancel_rate rejects short_limit",
+    1: "locate slot_rate stale no_reference",
+    2: "max_units session_down notional",
+    3: "integrity off_tick long_limit",
+}
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order cooldown overrun", 9: "host_order slot_rate stale"}
+BRINGS_WITH_SETS = {4: "host_order canary cancel_rate reject_rate rejects cooldown", 9: "host_order reject_rate stale"}
 """The same of rounds in which sets change and the host gives orders."""
 
 
-BRINGS_WITH_LEGS = {6: "integrity pending", 8: "host_order pending"}
+BRINGS_WITH_LEGS = {6: "canary duplicate cancel_rate integrity pending", 8: "host_order open_orders rate pending"}
 """The same of rounds in which pairs are completed and unwound, the first one without other sets and orders of the host."""
 
 

@@ -76,8 +76,9 @@ class Bench(Stepper):
         told = self.taken("booked")
         assert [cycle - told[0][0] for cycle, _ in told] == [0, 2][: len(legs)]
         begun = [(cycle - told[0][0], each) for cycle, each in self.taken("leg_told")]
+        begins = {"pair": pair, "entered": 1, "ended": 0, "back": 0}
         assert begun == [
-            (2 * leg, {"pair": pair, "leg": leg, "slot": slot, "side": side, "quantity": quantity, "entered": 1, "ended": 0, "back": 0})
+            (2 * leg, begins | {"leg": leg, "slot": slot, "side": side, "quantity": quantity})
             for leg, (slot, side, _, quantity) in enumerate(legs if not single else ())
         ]
         for leg, ((slot, *_), (_, each)) in enumerate(zip(legs, told, strict=True)):
@@ -168,9 +169,10 @@ class Bench(Stepper):
             done.append({"pair": order.pair, "outcome": outcome, "rejected": int(told)})
         assert taken["done"] == done
         leg, repairs = self.legs.get(number, (0, False))
-        # A broken trade changes no leg.
+        # A broken trade is told, and no shares of it.
         filled = quantity if kind == "E" else 0
-        told = {"pair": order.pair, "leg": leg, "slot": order.slot, "side": order.side, "quantity": filled, "entered": 0, "back": int(kind == "B")}
+        told = {"pair": order.pair, "leg": leg, "slot": order.slot, "side": order.side, "quantity": filled, "entered": 0}
+        told |= {"back": int(kind == "B")}
         ends = int(repairs and order.ended and not had_ended)
         assert taken["leg_told"] == ([told | {"ended": ends}] if number in self.legs else [])
         return None

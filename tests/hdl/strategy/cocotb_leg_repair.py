@@ -279,6 +279,54 @@ async def tries_are_bounded(dut):
 
 
 @cocotb.test()
+async def a_broken_trade_stops_the_pair(dut):
+    """Nobody knows what is held: nothing is sold that may not be there, and no unit is said to be."""
+    bench = Bench(dut)
+    for policy in (LegPolicy.COMPLETE, LegPolicy.UNWIND):
+        for filled in ((100, 30), (100, 200), (0, 0)):
+            for late in (False, True):
+                await bench.start(cooldown=20)
+                await bench.rows(p0=ROW | {"policy": policy})
+                pair = await bench.trade(0)
+                broken = {"pair": 0, "leg": 0, "slot": 0, "side": SELL, "back": 1}
+                if not late:
+                    bench.offer("leg_told", broken)
+                    await bench.step(5)
+                for leg in range(2):
+                    pair.orders += 1
+                    await bench.report(0, leg, filled[leg], ends=True)
+                bench.taken("ended")
+                # The ledger knows that one was broken, and so says LEGGED.
+                bench.offer("done", {"pair": 0, "outcome": int(PairOutcome.LEGGED)})
+                await bench.step(5)
+                if late:
+                    bench.offer("leg_told", broken)
+                await bench.step(80)
+                assert not bench.taken("request") and not bench.get("busy")
+                assert [ended["outcome"] for _, ended in bench.taken("ended")] == [PairOutcome.LEGGED]
+                assert [event["action"] for _, event in bench.taken("event")] == [LegAction.STOP]
+
+
+@cocotb.test()
+async def no_order_of_the_last_set_is_offered_under_the_next(dut):
+    """Sets that change in any clock since a pair was looked at: its order is made anew."""
+    bench = Bench(dut)
+    for before in range(1, 12):
+        await bench.start(cooldown=20)
+        await bench.rows(p0=ROW)
+        at = await bench.legs(0, 100, 30)
+        offered = at + LATENCY + 20
+        await bench.step(offered - before - bench.cycle)
+        bench.set("hold", 1)
+        await bench.step()
+        bench.set("hold", 0)
+        await bench.step(40)
+        [(asked_at, _), *_] = bench.taken("request")
+        # The last one that counts is that of two clocks before the row is asked for.
+        assert (asked_at == offered) == (before == 11), (before, asked_at - offered)
+
+
+@cocotb.test()
 async def a_request_that_finds_no_room_is_made_anew(dut):
     """With the touch as it is then; it is no try. Nor is anything queued."""
     bench = Bench(dut)
