@@ -18,7 +18,7 @@ from host.loader import Loader, OrderSession
 from sim.card import SimulatedCard
 from tests.support.desk import CONFIGURATION, DOLLAR, NO_CARD_CEILINGS, Desk
 
-PUSH_CLOCKS = 16_700
+PUSH_CLOCKS = 19_400
 """Of a set of 512 pairs and 128 symbols, written, checked and in force; 50 ms are 6,250,000."""
 
 

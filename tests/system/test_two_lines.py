@@ -89,9 +89,12 @@ def both(*, seed: int = 1, late: int = 3) -> Iterator[Packet]:
 class Run:
     """A card that was given packets, and what it said."""
 
-    def __init__(self, card: SimulatedCard, *, hold: bool = False, wait_us: int = 50, recover: bool = False) -> None:
+    def __init__(
+        self, card: SimulatedCard, *, hold: bool = False, wait_us: int = 50, recover: bool = False, pairs: bool = True
+    ) -> None:
         self.card = card
         configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(wait_us), recover=recover))
+        configuration = configuration if pairs else replace(configuration, pairs=())
         self.loader = Loader(card)
         self.loader.load(configuration, FEED, OrderSession(), hold_until_fcs=hold)
         self._framers = [Framer(FEED), Framer(Feed(address=FEED.address_b, port=FEED.port_b))]
