@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from amaranth.hdl import Array, Assert, Cat, Const, Cover, Module, Mux, Signal, signed
+from amaranth.hdl import Array, Assert, Assume, Cat, Const, Cover, Module, Mux, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 
@@ -163,6 +163,9 @@ class GateProof(wiring.Component):
         taken = Signal()
         story = Signal(RiskGate.LATENCY + 2)
         m.d.comb += [taken.eq(gate.request.valid & gate.request.ready), story[0].eq(taken)]
+        # What repairs a pair is a single order, and nothing else is of a leg.
+        asked = gate.request.payload
+        m.d.comb += Assume((asked.single | ~asked.repair) & (asked.repair | ~asked.leg))
         m.d.sync += story[1:].eq(story[:-1])
         request = Signal(gate.request.payload.shape())
         allowed = Signal()
@@ -273,7 +276,7 @@ class GateProof(wiring.Component):
     def _verdicts(self, m: Module, kept: Kept) -> None:
         """Every order gets one verdict, `LATENCY` clocks after it was taken, and none comes without one. A pair is never told
         of a single order."""
-        gate, single = self.gate, kept.request.single
+        gate, single, repair = self.gate, kept.request.single, kept.request.repair
         first, second = kept.story[RiskGate.LATENCY], kept.story[RiskGate.LATENCY + 1] & ~single
         orders = Mux(single, 1, 2)
         record = gate.verdict_event.payload
@@ -281,11 +284,11 @@ class GateProof(wiring.Component):
             Assert((kept.leaves | gate.returned.valid) == (first & (kept.leaves | ~single))),
             Assert(~(kept.leaves & gate.returned.valid)),
             Assert(gate.verdict_event.valid == (first | second)),
-            Assert(~gate.verdict_event.valid | (record.leg == second)),
+            Assert(~gate.verdict_event.valid | (record.leg == Mux(repair, kept.request.leg, second))),
             Assert(gate.passed + gate.refused == Mux(first, orders, 0)),
             Assert(~kept.leaves | ((record.refusals == 0) & (gate.passed == orders))),
             Assert(~(first & (gate.refused != 0)) | (record.refusals != 0)),
-            Assert(~first | (record.pair == Mux(single, NO_PAIR, kept.request.pair))),
+            Assert(~first | (record.pair == Mux(single & ~repair, NO_PAIR, kept.request.pair))),
             Assert(~first | (record.quantity == kept.request.legs[0].quantity)),
             Assert(~second | (record.quantity == kept.request.legs[1].quantity)),
             # None is taken before the one before it has its verdicts.
