@@ -146,8 +146,10 @@ def by_hand(count: int, market: Market, messages: int) -> dict[int, Act]:
         card.run(rng.randrange(100))
         slot = rng.choice((*(slot,) * 30, 1023))
         card.write_row("risk", "order", 0, slot=slot, side=rng.randrange(2), quantity=rng.choice((0, 5, 50)), price=price)
+        # Where it is the last thing of a day, a card that rests is not waited for.
+        card.run(50)
 
-    return {rng.randrange(_OPENS, messages - 50): order for _ in range(count)}
+    return {rng.randrange(_OPENS, messages): order for _ in range(count)}
 
 
 def pulse(name: str, block: str = "risk") -> Act:
@@ -250,7 +252,7 @@ DAYS = {
     ),
     "policies change": Day(
         becomes="unwound completed stopped",
-        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="repair",
+        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="repair", orders=100,
         pairs={"policy": "unwind", "leg_tries": 15, "max_units": 40},
         changes=({"pairs": {"policy": "complete"}}, {"pairs": {"leg_tries": 2}, "strategy": {"cooldown_us": USD(5)}}, {}) * 10,
     ),
