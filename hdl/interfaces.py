@@ -11,7 +11,7 @@ from amaranth.lib import data, enum, stream
 from hdl.spec import events, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Kind, Layout
-from hdl.spec.registers import CARD_LIMITS, Table
+from hdl.spec.registers import CARD_LIMITS, SHARE_BITS, Table
 
 
 class Side(enum.Enum, shape=1):
@@ -199,6 +199,28 @@ def pair_number(order: data.View) -> Value:
     """The pair of an order, or of what has its `pair`, `single` and `repair`, as event records tell it; `pair` is all ones where
     there is none."""
     return Cat(order.pair, (order.single & ~order.repair).replicate(events.PAIR_BITS - len(order.pair)))
+
+
+def pair_done(geometry: Geometry) -> data.StructLayout:
+    """Both orders of a pair ended; `rejected`: the exchange rejected one at least."""
+    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
+
+
+def leg_report(geometry: Geometry) -> data.StructLayout:
+    """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it
+    were filled, none perhaps, and an order that repairs the pair ``ended``; or a fill of it was taken ``back``."""
+    return data.StructLayout(
+        {
+            "pair": geometry.pair_bits,
+            "leg": 1,
+            "slot": geometry.slot_bits,
+            "side": Side,
+            "quantity": SHARE_BITS,
+            "entered": 1,
+            "ended": 1,
+            "back": 1,
+        }
+    )
 
 
 def order_pair(geometry: Geometry) -> data.StructLayout:

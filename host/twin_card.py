@@ -354,13 +354,7 @@ class TwinCard:
 
     def _session(self) -> Connection:
         if self._connection is None:
-            value = {name: each for (block, name), each in self._registers.items() if block == "session"}
-            self._connection = Connection(
-                local=Endpoint(value["local_mac"], value["local_address"], value["local_port"]),
-                remote=Endpoint(value["peer_mac"], value["peer_address"], value["peer_port"]),
-                send_next=value["send_next"],
-                receive_next=value["receive_next"],
-            )
+            self._connection = card_end(self._registers)
         return self._connection
 
     def _input(self, given: Input) -> None:
@@ -552,6 +546,17 @@ class TwinCard:
         heappush(self._told, (clock, self._records, record))
         self._records += 1
         self._active = max(self._active, clock)
+
+
+def card_end(registers: Mapping[tuple[str, str], int]) -> Connection:
+    """The card's end of the order session its registers tell of."""
+    value = {name: each for (block, name), each in registers.items() if block == "session"}
+    return Connection(
+        local=Endpoint(value["local_mac"], value["local_address"], value["local_port"]),
+        remote=Endpoint(value["peer_mac"], value["peer_address"], value["peer_port"]),
+        send_next=value["send_next"],
+        receive_next=value["receive_next"],
+    )
 
 
 def _report(message: bytes) -> Input:

@@ -13,7 +13,7 @@ from hdl.spec import events, ouch, reasons
 from hdl.spec.geometry import Geometry
 from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm
-from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, SHARE_BITS, SHORT_BITS, VIEW_WORDS, WORD, Table
+from hdl.spec.registers import LEDGER_ORDER, LEDGER_SLOT, RISK, SHORT_BITS, VIEW_WORDS, WORD, Table
 
 RELOAD = next(table for table in RISK.tables if table.name == "reload")
 INSPECT_BITS = next(register.bits for register in RISK.registers if register.name == "inspect_ledger")
@@ -88,28 +88,6 @@ def shown() -> data.StructLayout:
 def is_open(order) -> Value:
     """The order was sent and has not ended."""
     return (order.state == OrderState.SENT) | (order.state == OrderState.LIVE)
-
-
-def pair_done(geometry: Geometry) -> data.StructLayout:
-    """Both orders of a pair ended; `rejected`: the exchange rejected one at least."""
-    return data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
-
-
-def leg_report(geometry: Geometry) -> data.StructLayout:
-    """What happened to an order for a leg of a pair: it was ``entered`` as one of both (`quantity` shares), or `quantity` of it
-    were filled, none perhaps, and an order that repairs the pair ``ended``; or a fill of it was taken ``back``."""
-    return data.StructLayout(
-        {
-            "pair": geometry.pair_bits,
-            "leg": 1,
-            "slot": geometry.slot_bits,
-            "side": Side,
-            "quantity": SHARE_BITS,
-            "entered": 1,
-            "ended": 1,
-            "back": 1,
-        }
-    )
 
 
 class Ledger(wiring.Component):
@@ -196,11 +174,11 @@ class Ledger(wiring.Component):
         The order of the place that was asked for a clock before, where the ledger had time to look.
     now : In(32)
         Clock count.
-    done : Out(stream.Signature(pair_done(geometry), always_ready=True))
+    done : Out(stream.Signature(interfaces.pair_done(geometry), always_ready=True))
         Both orders of a pair ended, and how. Not of single orders.
     rejected, canceled : Out(1)
         One-clock pulses: a report was booked by which the exchange rejected an order, or canceled one in part or whole.
-    leg_told : Out(stream.Signature(leg_report(geometry), always_ready=True))
+    leg_told : Out(stream.Signature(interfaces.leg_report(geometry), always_ready=True))
         What happened to legs of pairs, in the clock of `done` where both.
     fill_event, order_state_event, alarm_event : Out(stream.Signature(interfaces.event(...), always_ready=True))
         Records for the host.
@@ -235,10 +213,10 @@ class Ledger(wiring.Component):
                 "show": In(range(geometry.open_orders)),
                 "shown": Out(stream.Signature(shown(), always_ready=True)),
                 "now": In(32),
-                "done": Out(stream.Signature(pair_done(geometry), always_ready=True)),
+                "done": Out(stream.Signature(interfaces.pair_done(geometry), always_ready=True)),
                 "rejected": Out(1),
                 "canceled": Out(1),
-                "leg_told": Out(stream.Signature(leg_report(geometry), always_ready=True)),
+                "leg_told": Out(stream.Signature(interfaces.leg_report(geometry), always_ready=True)),
                 "fill_event": Out(stream.Signature(interfaces.event(events.FILL), always_ready=True)),
                 "order_state_event": Out(stream.Signature(interfaces.event(events.ORDER_STATE), always_ready=True)),
                 "alarm_event": Out(stream.Signature(interfaces.event(events.ALARM), always_ready=True)),

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from hdl import interfaces
 from hdl.interfaces import LegPolicy, PairOutcome, Side
-from hdl.risk.ledger import leg_report, minus_if, pair_done
+from hdl.risk.ledger import minus_if
 from hdl.spec import events
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import LegAction
@@ -64,7 +64,7 @@ class LegRepair(wiring.Component):
         Touches that changed.
     leg_told, done : In
         Of `Ledger`.
-    ended : Out(stream.Signature(pair_done(geometry), always_ready=True))
+    ended : Out(stream.Signature(interfaces.pair_done(geometry), always_ready=True))
         `done` for the trigger.
     request : Out(stream.Signature(interfaces.order_pair(geometry)))
         A single order. Offered for one clock only.
@@ -97,9 +97,9 @@ class LegRepair(wiring.Component):
                 "hold": In(1),
                 "cooldown": In(32),
                 "bbo": In(stream.Signature(interfaces.bbo(geometry), always_ready=True)),
-                "leg_told": In(stream.Signature(leg_report(geometry), always_ready=True)),
-                "done": In(stream.Signature(pair_done(geometry), always_ready=True)),
-                "ended": Out(stream.Signature(pair_done(geometry), always_ready=True)),
+                "leg_told": In(stream.Signature(interfaces.leg_report(geometry), always_ready=True)),
+                "done": In(stream.Signature(interfaces.pair_done(geometry), always_ready=True)),
+                "ended": Out(stream.Signature(interfaces.pair_done(geometry), always_ready=True)),
                 "request": Out(stream.Signature(interfaces.order_pair(geometry))),
                 "judging": In(1),
                 "left": In(1),

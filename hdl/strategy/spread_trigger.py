@@ -130,7 +130,7 @@ class SpreadTrigger(wiring.Component):
         Forget all touches.
     integrity : In(ArrayLayout(Integrity, geometry.slots))
         State of each slot's book.
-    done : In(stream.Signature(StructLayout({"pair", "outcome": PairOutcome, "rejected"}), always_ready=True))
+    done : In(stream.Signature(interfaces.pair_done(geometry), always_ready=True))
         Both orders of a pair ended: FILLED moves its units, LEGGED latches it off; whether one was rejected.
     returned : In(stream.Signature(StructLayout({"pair", "allowed"}), always_ready=True))
         A request that was taken did not leave; what `allowed` said of it.
@@ -159,7 +159,6 @@ class SpreadTrigger(wiring.Component):
     def __init__(self, *, geometry: Geometry):
         self._geometry = geometry
         returned = data.StructLayout({"pair": geometry.pair_bits, "allowed": 1})
-        done = data.StructLayout({"pair": geometry.pair_bits, "outcome": PairOutcome, "rejected": 1})
         sample = data.StructLayout({"pair": geometry.pair_bits, "sell": signed(SAMPLE_BITS), "buy": signed(SAMPLE_BITS)})
 
         def write(table):
@@ -179,7 +178,7 @@ class SpreadTrigger(wiring.Component):
                 "cooldown": In(32),
                 "clear": In(1),
                 "integrity": In(data.ArrayLayout(Integrity, geometry.slots)),
-                "done": In(stream.Signature(done, always_ready=True)),
+                "done": In(stream.Signature(interfaces.pair_done(geometry), always_ready=True)),
                 "returned": In(stream.Signature(returned, always_ready=True)),
                 "now": In(32),
                 "request": Out(stream.Signature(interfaces.order_pair(geometry))),

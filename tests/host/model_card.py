@@ -13,9 +13,10 @@ from hdl.spec.reasons import Alarm, Drop, Miss, OrderState, PairAction, Refusal
 from hdl.spec.registers import LEDGER_SLOT, MAGIC, RegisterMap, Table, checksum
 from host.exposure import SUMS
 from host.stimulus import wire_cycles
+from host.twin_card import card_end
 from sim.card import OutFrame
 from sim.displayed import DisplayedMarket
-from sim.tcp import Connection, Endpoint
+from sim.tcp import Connection
 from tests.hdl.risk.exposures import Held, sums
 
 _LABELS = {"drop": Drop, "refusal": Refusal, "miss": Miss, "alarm": Alarm}
@@ -260,13 +261,7 @@ class ModelCard:
 
     def _session(self) -> Connection:
         if self._connection is None:
-            value = {name: self._registers["session", name] for block, name in self._registers if block == "session"}
-            self._connection = Connection(
-                local=Endpoint(value["local_mac"], value["local_address"], value["local_port"]),
-                remote=Endpoint(value["peer_mac"], value["peer_address"], value["peer_port"]),
-                send_next=value["send_next"],
-                receive_next=value["receive_next"],
-            )
+            self._connection = card_end(self._registers)
         return self._connection
 
     def _send(self, payload: bytes) -> None:
