@@ -296,8 +296,9 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
         with m.Else():
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
-        lower = Signal()
-        m.d.comb += lower.eq((phase[6] & fault) | (ladder.overflows & ~replaying) | (rebuilt & ladder.overflow))
+        lower, spilt = Signal(), Signal()  # a clock late: the level was only just read, and every slot looks at `lower`
+        m.d.sync += spilt.eq(ladder.overflows & ~replaying)
+        m.d.comb += lower.eq((phase[6] & fault) | spilt | (rebuilt & ladder.overflow))
         by_new = replaces & known
         command = (phase[6] & detaches, phase[6] & attaches)
         self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command)
@@ -315,8 +316,11 @@ class OrderBook(wiring.Component):
         for name in _USED:
             m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
         wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
-        starting = Signal()  # registered: what is ready must not lead back to what begins to clear
-        usable = table.ready & ladder.ready & ~clearing & ~starting
+        # Registered: what is ready must not lead back to what begins to clear, and every message waits for it.
+        starting, started, ready = Signal(), Signal(), Signal()
+        m.d.sync += [started.eq(starting), ready.eq(table.ready & ladder.ready)]
+        at_work = starting | started | ~ready
+        usable = ~clearing & ~at_work
         m.d.comb += [
             wanted.eq(self.message.valid & self.message.p.for_book),
             idle.eq(~busy & usable),
@@ -330,7 +334,7 @@ class OrderBook(wiring.Component):
             self.ready.eq(usable),
         ]
         m.d.sync += overrun.eq(wanted & ~queue.write.ready)  # a full queue is never empty, so nothing went past it
-        rest = clearing & ~busy & table.ready & ladder.ready & ~starting
+        rest = clearing & ~busy & ~at_work
         m.d.sync += starting.eq(rest)
         with m.If(self.clear):
             m.d.sync += clearing.eq(1)

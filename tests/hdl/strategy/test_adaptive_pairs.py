@@ -177,7 +177,7 @@ def bench() -> Iterator[Bench]:
     for path, member, _ in component.signature.flatten(component):
         if path[0] in NAMES and path[-1] not in ("valid", "ready"):
             fields[str(path[0])] = Fields(member.shape)
-    with poke.build(component, name="trading_core") as dut:
+    with poke.build(component, name="trading_core", inside=False) as dut:
         yield Bench(dut, fields)
 
 
