@@ -564,9 +564,15 @@ class OrderBook(wiring.Component):
                 doubted.integrity.eq(Integrity.SUSPECT),
                 doubted.cause.eq(self.suspect.p.cause),
             ]
+        # Which slot a message is of is known long before its fault is, so what its slot was is looked up a clock ahead.
+        was_dead, was_declared = Signal(), Signal()
+        m.d.sync += [
+            was_dead.eq((self.integrity[message.slot] == Integrity.DEAD) | (overrun & (lost.slot == message.slot))),
+            was_declared.eq(self.declare_exact),
+        ]
         # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
         spoils = (message.slot == anew) & message.mark.any() & ~spoiled
-        tells = fault & ((self.integrity[message.slot] != Integrity.DEAD) | self.declare_exact | spoils)
+        tells = fault & (~was_dead | self.declare_exact | was_declared | spoils)
         with m.If(tells | detach | attach):
             m.d.sync += [
                 wait[3].eq(1),

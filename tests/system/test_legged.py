@@ -22,7 +22,7 @@ from tests.support import ouch_definitions as judge
 from tests.support.desk import CONFIGURATION, PAIR, Desk
 from tests.system.test_switches import exchange, refused
 
-GEOMETRY = replace(PRESETS["versa"], repair=True)
+GEOMETRY = PRESETS["large"]
 COOLDOWN_US = Decimal(20)
 TRIES = 3
 
