@@ -317,6 +317,22 @@ def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
     assert seen.integrity == [exact] * 4
 
 
+def test_a_fault_around_a_declaration_is_told_where_it_counts(tmp_path: Path) -> None:
+    """A slot that was DEAD is declared EXACT in every clock from a faulty message to long behind its fault."""
+    def sent(gap: int, number: int) -> dict:
+        return step(gap, decode(delete(number), TINY, slot=3, number=number))
+
+    steps, delays = [], range(1, 16)
+    for delay in delays:
+        steps += [step(24, declare_exact=1), sent(24, 100 + delay), sent(24, 200 + delay), step(delay, declare_exact=1)]
+        steps.append(sent(40, 300 + delay))  # shows what the slot is: of one that is DEAD nothing is told
+    told = {one["sequence"] for one in play(TINY, steps, tmp_path).events if one["cause"] == IntegrityCause.UNKNOWN_ORDER}
+    assert {100 + delay for delay in delays} <= told
+    counted = [200 + delay in told for delay in delays]
+    assert counted == [300 + delay not in told for delay in delays]
+    assert counted == sorted(counted, reverse=True) and set(counted) == {False, True}, counted
+
+
 def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
     """Only where nothing but gaps being filled lowered the slots, and only when all that came before is applied."""
     def sent(number: int, raw: bytes, **controls: int) -> dict:
