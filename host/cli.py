@@ -395,8 +395,8 @@ def compare_engines(
             given = opened()
             twin = run_twin(configuration, given, geometry, hold_until_fcs=hold_until_fcs, keep_rows=True)
             given = opened()
-            if configuration.pairs and (given.records is None or geometry.width != 1):
-                fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
+            if configuration.pairs and given.records is None:
+                fail(Exit.USAGE, "pairs: trading is compared on ITCH files")
             start = None if ledger is None else _start(ledger, configuration)
             recording = stack.enter_context(RecordingCard(geometry))
             card = _run(
