@@ -444,11 +444,10 @@ def _refuse_what_its_trading_lacks(
             fail(Exit.USAGE, f"{', '.join(wanted)}: there are no pairs to trade; a --config with [[pairs]] has some")
         return
     lacks = {
-        "a capture": given.records is None, "eight bytes a beat": geometry.width != 1, "--hold-until-fcs": hold_until_fcs,
-        "[feed] recover": configuration.feed.recover,
+        "a capture": given.records is None, "--hold-until-fcs": hold_until_fcs, "[feed] recover": configuration.feed.recover,
     }  # fmt: skip
     for name in (name for name, wanted in lacks.items() if wanted):
-        fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, at one byte a beat, as messages come; take --engine rtl")
+        fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, as messages come; take --engine rtl")
 
 
 def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: Iterable[str]) -> Push:

@@ -18,13 +18,13 @@ from hdl.order.order_transmitter import client_order_id
 from hdl.order.segment_template import Form
 from hdl.spec import events, network, ouch, soupbintcp
 from hdl.spec.geometry import Geometry
-from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm, Drop, Miss, Refusal, TradingState
 from hdl.spec.registers import LEDGER_SLOT, LEDGER_VIEWS, MAGIC, VIEW_WORDS, Register, RegisterMap, Table, checksum
 from hdl.spec.statistics import Statistics
 from host.card import CardError
 from host.journal import SALE, WRITTEN, Book, Heard, Input, Writings, messages_of
 from host.stimulus import wire_cycles
+from host.twin_records import RecordQueue
 from sim.card import OutFrame
 from sim.tcp import Connection, Endpoint
 from sim.twin import ROW, Receiver, Twin
@@ -115,18 +115,16 @@ class TwinCard:
         self._fetch = 0
         """Clock in which bytes of the exchange may be fetched next."""
         self._out: deque[OutFrame] = deque()
-        self._told: list[tuple[int, int, dict[str, Any]]] = []
-        self._records = 0
+        self._records = RecordQueue()
         self._changes = 0
         self._alarms: Counter[str] = Counter()
         self._events: list[dict[str, Any]] = []
-        self._number = 0
         self._verdicts: dict[int, Mapping[str, Any]] = {}
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
         """What the card does otherwise, or may."""
-        lines = ["a watchdog that expires, what is lost where queues overrun, the clock of a record that says a book is broken"]
+        lines = ["a watchdog that expires, messages the book has no room for, the clock of a record that says a book is broken"]
         lines.append("cancels: what is open when it is killed ends by the exchange's word alone")
         if rebuilt := self._twin.rebuilds:
             lines.append(f"clocks in which a book is rebuilt: it was {rebuilt:,} times, what came then is as if it was not")
@@ -262,7 +260,7 @@ class TwinCard:
 
     def _total(self, name: str) -> int:
         trading, receiver = self._trading, self._receiver
-        counts = {"messages": self._twin.messages}
+        counts = {"messages": self._twin.messages, "events_lost": self._records.lost}
         if receiver is not None:
             gaps = {"gaps": len(receiver.gaps), "heartbeats": receiver.heartbeats, "lost_after_use": receiver.lost_after_use}
             counts |= gaps
@@ -331,10 +329,9 @@ class TwinCard:
         self._acknowledge(until)
         while self._leaving and self._leaving[0][0] < until:
             self._out.append(self._leaving.popleft()[1])
-        while self._told and self._told[0][0] < until:
-            _, _, record = heappop(self._told)
-            self._events.append(record | {"number": self._number})
-            self._number += 1
+        for clock, record in self._records.out(until):
+            self._events.append(record)
+            self._active = max(self._active, clock)
 
     def _came(self, frame: bytes, first: int) -> None:
         """A frame is on the wire, its first byte received in a clock."""
@@ -431,7 +428,7 @@ class TwinCard:
             clock, slot = first + _INTEGRITY, one.slot
             told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": slot}
             self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
-            self._tell(clock, events.INTEGRITY, **told, integrity=int(one.integrity), cause=int(one.cause))
+            self._records.tell(clock, events.INTEGRITY, told | {"integrity": int(one.integrity), "cause": int(one.cause)})
 
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""
@@ -498,7 +495,7 @@ class TwinCard:
         self._at, self._was_heard = until, self._was_heard[-_LOOKED_BACK:]
         for clock, _, row in rows:
             values = dict(zip(_ROW_NAMES, row, strict=True))
-            self._tell(clock, events.BBO, **values, integrity=int(self._twin.integrity[values["slot"]]))
+            self._records.tell(clock, events.BBO, values | {"integrity": int(self._twin.integrity[values["slot"]])})
         for record in trading.records:
             self._take(record)
         trading.records.clear()
@@ -522,7 +519,7 @@ class TwinCard:
             values["eot_to_sof"], values["som_to_sof"] = (clock - cause.eot, clock - cause.som) if cause else (0, 0)
             values["trigger_type"] = cause.message[0] if cause else 0
             self._leave(clock, self._orders(record["user_ref_num"], 1 if single else 2))
-        self._tell(clock, layout, **values)
+        self._records.tell(clock, layout, values)
 
     def _orders(self, first: int, count: int) -> bytes:
         """The orders of a frame, as the exchange gets them."""
@@ -556,13 +553,6 @@ class TwinCard:
         for _ in range(count - self._bare):
             self._leave(free - self._timing.busy(Form.BARE) + 1, b"")
         self._bare = count
-
-    def _tell(self, clock: int, layout: Layout, **values: Any) -> None:
-        """A record of a clock; those of later ones may be told before."""
-        record = {"kind": layout.code, "words": layout.size // 4, "lost": 0, "cycle": clock & 0xFFFFFFFF, **values}
-        heappush(self._told, (clock, self._records, record))
-        self._records += 1
-        self._active = max(self._active, clock)
 
 
 class _Wire:
