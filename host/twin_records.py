@@ -14,7 +14,7 @@ from hdl.spec.layout import Layout
 _KINDS = sorted(events.RECORDS.values(), key=lambda layout: layout is not events.VERDICT)
 """By rank: of those that wait the first one goes."""
 _EAGER = _KINDS.index(events.VERDICT)
-_LATE = {events.TRIGGER.code: 1, events.ORDER_SENT.code: 1}
+LATE = {events.TRIGGER.code: 1, events.ORDER_SENT.code: 1}
 """Clocks from the one a record bears to the one in which it is given, where they are not the same."""
 _OUT = 3
 """Clocks from a word that is chosen to the one in which it is out."""
@@ -51,7 +51,7 @@ class RecordQueue:
 
     def tell(self, clock: int, layout: Layout, values: Mapping[str, Any]) -> None:
         """A record of a clock; those of later ones may be told before."""
-        given = clock + _LATE.get(layout.code, 0)
+        given = clock + LATE.get(layout.code, 0)
         if layout is events.VERDICT:
             # That of the second order comes a clock behind that of the first.
             given, self._verdict_at = clock + (clock == self._verdict_at), clock

@@ -72,8 +72,8 @@ def test_the_demos_day() -> None:
 
 def test_eight_bytes_a_beat() -> None:
     """Messages that wait for the book, records that are lost."""
-    market = Market(seed=1, messages=5_000)
-    summary = equal(DAYS["hubs"].configuration(market), messages=5_000, preset="versa_10g", pack=20)
+    market = Market(seed=1, messages=6_000)
+    summary = equal(DAYS["hubs"].configuration(market), messages=6_000, preset="versa_10g", pack=20)
     assert summary.events_lost > 10 and summary.fills.count > 20
 
 
