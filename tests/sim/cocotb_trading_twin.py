@@ -28,7 +28,8 @@ from sim.twin.trading import SUMS, TradingTwin
 from tests.host.records import directory, system_event, trading_action
 from tests.support.stepper import Stepper
 
-GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
+GEOMETRY = Geometry(width=int(os.environ.get("WIDTH", "1")), slots=8, pairs=16, open_orders=16)
+"""Of the width the core knows nothing; frames leave as it says."""
 TIMING = Timing(GEOMETRY.width)
 SETS = os.environ.get("SETS") == "1"
 """Sets change, and the host gives orders."""
