@@ -395,8 +395,8 @@ def compare_engines(
             given = opened()
             twin = run_twin(configuration, given, geometry, hold_until_fcs=hold_until_fcs, keep_rows=True)
             given = opened()
-            if configuration.pairs and (given.records is None or geometry.width != 1):
-                fail(Exit.USAGE, "pairs: trading is compared on ITCH files, at one byte a beat")
+            if configuration.pairs and given.records is None:
+                fail(Exit.USAGE, "pairs: trading is compared on ITCH files")
             start = None if ledger is None else _start(ledger, configuration)
             recording = stack.enter_context(RecordingCard(geometry))
             card = _run(
@@ -444,11 +444,10 @@ def _refuse_what_its_trading_lacks(
             fail(Exit.USAGE, f"{', '.join(wanted)}: there are no pairs to trade; a --config with [[pairs]] has some")
         return
     lacks = {
-        "a capture": given.records is None, "eight bytes a beat": geometry.width != 1, "--hold-until-fcs": hold_until_fcs,
-        "[feed] recover": configuration.feed.recover,
+        "a capture": given.records is None, "--hold-until-fcs": hold_until_fcs, "[feed] recover": configuration.feed.recover,
     }  # fmt: skip
     for name in (name for name, wanted in lacks.items() if wanted):
-        fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, at one byte a beat, as messages come; take --engine rtl")
+        fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, as messages come; take --engine rtl")
 
 
 def _push(text: str, configuration: Configuration, geometry: Geometry, symbols: Iterable[str]) -> Push:

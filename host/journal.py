@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,10 @@ from hdl.spec import events, itch, moldudp64, network, ouch
 from hdl.spec.geometry import Geometry
 from hdl.spec.registers import RISK, STRATEGY, Access
 from sim import card as simulated
-from sim.twin import ROW
+from sim.twin import ROW, Twin
 from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
+from sim.twin.timing import Timing
 from sim.twin.trade.state import (
     IN_ALARM,
     IN_CANCEL,
@@ -41,8 +42,6 @@ _WRAP = 1 << 32
 _UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
 _LENGTH = 2
-DECODED = 2
-"""Clocks from a message's last byte to the decoder's answer, at a byte a clock."""
 _QUEUED = 3
 """Clocks in the book's queue, at least."""
 SALE = 7
@@ -52,7 +51,7 @@ TOUCHES = {True: 6, False: 7}
 was not at hand."""
 _NEXT = {True: 13, False: 9}
 """To the entry of the next one: behind replacements, and behind others."""
-_WRITTEN = 2
+WRITTEN = 2
 """From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _REBUILD = 64
 """A rebuild takes longer than that."""
@@ -84,7 +83,7 @@ class Writings:
 
     def register(self, block: str, name: str, value: int, cycle: int) -> None:
         """A register was written, with its last word in the clock before `cycle`."""
-        clock = cycle + _WRITTEN
+        clock = cycle + WRITTEN
         setting = "session_up" if (block, name) == ("session", "up") else name
         if name in self._registers:
             self._registers[name] = value
@@ -102,15 +101,15 @@ class Writings:
             self._rows[table][row] = columns
         if (block, table) == ("risk", "order"):
             given = (columns[name] for name in ("slot", "side", "quantity", "price"))
-            self.settings.append((IN_ORDER, cycle + _WRITTEN, *given))
+            self.settings.append((IN_ORDER, cycle + WRITTEN, *given))
         if (block, table) == ("risk", "reload"):
             # The ledger tells of it a clock later.
-            self.settings.append((IN_RELOAD, cycle + _WRITTEN + 1, row, *columns.values()))
+            self.settings.append((IN_RELOAD, cycle + WRITTEN + 1, row, *columns.values()))
 
     def pulse(self, block: str, name: str, cycle: int) -> None:
         """A register that does something once was."""
         if (block, name) == ("risk", "rearm_loss"):
-            self.settings.append((IN_REARM_LOSS, cycle + _WRITTEN))
+            self.settings.append((IN_REARM_LOSS, cycle + WRITTEN))
 
 
 class RecordingCard(simulated.SimulatedCard):
@@ -158,8 +157,10 @@ class Journal:
     ----------
     records : list of Record
         What the card told, in order.
+    rows : numpy.ndarray
+        BBO changes as the card told them; where records of some were lost, with those that a book finds missing.
     clocks : numpy.ndarray
-        Clocks of the BBO changes, and `leads` the clocks from their messages' entry into the book.
+        Their clocks, and `leads` the clocks from their messages' entry into the book.
     heard : numpy.ndarray
         Clocks in which messages were decoded.
     inputs : list of Input
@@ -171,6 +172,7 @@ class Journal:
     """
 
     records: list[Record]
+    rows: NDArray[Any]
     clocks: NDArray[np.int64]
     leads: NDArray[np.int64]
     heard: NDArray[np.int64]
@@ -178,59 +180,101 @@ class Journal:
     sets: list[ParameterSet] = field(default_factory=list)
     messages: dict[int, bytes] = field(default_factory=dict)
 
-    @property
-    def rows(self) -> NDArray[Any]:
-        """BBO changes as the card told them."""
-        told = (record for record in self.records if record["kind"] == events.BBO.code)
-        return np.array([tuple(record[name] for name in _ROW_NAMES) for record in told], ROW)
-
 
 def journal(
     records: Sequence[Record], card: RecordingCard, *, slots: Mapping[int, int], ignore_market_hours: bool
 ) -> Journal:
     """Of a run that has ended; `slots` gives slots by locate."""
-    heard: dict[int, tuple[int, bytes]] = {}
+    timing = Timing(card.geometry.width)
+    by_number: dict[int, Heard] = {}
     inputs = list(card.writings.settings)
     for number, first, last in card.received_at().tolist():
         frame = card.given[number]
         if frame[network.ETHERNET.size + network.IPV4.offset("protocol")] == network.PROTOCOL_UDP:
-            heard |= dict(messages_of(frame, first))
+            by_number |= {one.sequence: one for one in messages_of(frame, first, timing, slots)}
         elif _has_payload(frame):
             inputs.append((IN_SEGMENT, last))
+    heard = [by_number[number] for number in sorted(by_number)]
     timed = list(_whole_clocks(records))
     status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
     inputs += status.begin()
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
-    book = Book(touched)
-    entered: dict[int, int] = {}
-    for sequence, (clock, message) in sorted(heard.items()):
-        slot = slots.get(int.from_bytes(message[1:3], "big"))
-        inputs += status.see(message, slot, clock)
-        if slot is not None:
-            entered[sequence] = book.enter(sequence, message, clock)
-            if price := book.sale(message):
-                inputs.append((IN_TRADE, entered[sequence] + SALE, slot, price))
+    rows = _touches(timed, card.geometry, heard, slots)
+    book, entries = Book(), {}
+    for at, one in enumerate(heard):
+        inputs += status.see(one.message, one.slot, one.clock)
+        if one.used:
+            entries[one.sequence] = entry = book.enter(heard, at, touched.get(one.sequence))
+            if price := book.sale(one.message):
+                inputs.append((IN_TRADE, entry.clock + SALE, one.slot or 0, price))
     inputs += _told(timed)
     inputs.sort(key=lambda one: one[1])
+    changes = [entries[number] for number in rows["sequence"].tolist()]
     return Journal(
         records=timed,
-        clocks=np.array(list(touched.values()), np.int64),
-        leads=np.array([clock - entered[sequence] - 1 for sequence, clock in touched.items()], np.int64),
-        heard=np.array(sorted(clock for clock, _ in heard.values()), np.int64),
+        rows=rows,
+        clocks=np.array([entry.touch for entry in changes], np.int64),
+        leads=np.array([entry.touch - entry.clock - 1 for entry in changes], np.int64),
+        heard=np.array(sorted(one.clock for one in heard), np.int64),
         inputs=inputs,
         sets=list(card.writings.sets),
-        messages={sequence: message for sequence, (_, message) in heard.items()},
+        messages={one.sequence: one.message for one in heard},
     )
 
 
-def messages_of(frame: bytes, first: int) -> Iterator[tuple[int, tuple[int, bytes]]]:
-    """Messages of a feed frame by number, each with the clock in which it is decoded."""
-    header = moldudp64.HEADER.unpack(frame, _UDP_PAYLOAD)
-    at = _UDP_PAYLOAD + moldudp64.HEADER.size
-    for number in range(int(header["message_count"])):
+def _touches(records: Sequence[Record], geometry: Geometry, heard: Sequence[Heard], slots: Mapping[int, int]) -> NDArray[Any]:
+    """BBO changes as the card told them, and those whose records it lost as a book has them."""
+    told = [record for record in records if record["kind"] == events.BBO.code]
+    rows = np.array([tuple(record[name] for name in _ROW_NAMES) for record in told], ROW)
+    if not any(record["lost"] for record in told):
+        return rows
+    book = Twin(geometry, bindings=slots, next_sequence=heard[0].sequence)
+    all_rows = book.feed(b"".join(len(one.message).to_bytes(_LENGTH, "big") + one.message for one in heard))
+    missing = all_rows[~np.isin(all_rows["sequence"], rows["sequence"])]
+    found = np.concatenate([rows, missing])
+    return found[np.argsort(found["sequence"], kind="stable")]
+
+
+class Heard(NamedTuple):
+    """A message of the feed."""
+
+    sequence: int
+    message: bytes
+    slot: int | None
+    som: int
+    """Clocks as the card stamps them, from which on the decoder shows the slot, and of its answer."""
+    eot: int
+    shown: int
+    clock: int
+
+    @property
+    def used(self) -> bool:
+        """The book takes it."""
+        return self.slot is not None and chr(self.message[0]) in _USED
+
+
+class Entry(NamedTuple):
+    """Clocks of a message at the book."""
+
+    clock: int
+    """It is taken."""
+    touch: int
+    """The touch it may change is there."""
+
+
+def messages_of(frame: bytes, first: int, timing: Timing, slots: Mapping[int, int]) -> Iterator[Heard]:
+    """Messages of a feed frame whose first beat came in a clock; `slots` gives slots by locate."""
+    packet = frame[_UDP_PAYLOAD:]
+    header = moldudp64.HEADER.unpack(packet)
+    at, places = moldudp64.HEADER.size, []
+    for _ in range(int(header["message_count"])):
         begin = at + _LENGTH
-        at = begin + int.from_bytes(frame[at:begin], "big")
-        yield int(header["sequence_number"]) + number, (first + at - 1 + DECODED, frame[begin:at])
+        at = begin + int.from_bytes(packet[at:begin], "big")
+        places.append((begin, at))
+    answers = timing.answers(_UDP_PAYLOAD, places)
+    for number, ((begin, end), answer) in enumerate(zip(places, answers, strict=True), int(header["sequence_number"])):
+        message = packet[begin:end]
+        yield Heard(number, message, slots.get(int.from_bytes(message[1:3], "big")), *(first + clocks for clocks in answer))
 
 
 def _has_payload(frame: bytes) -> bool:
@@ -247,26 +291,48 @@ def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
 
 
 class Book:
-    """When each message enters the book, and what sales it tells."""
+    """When each message enters the book, and its touch comes, as long as nothing is rebuilt; and what sales it tells."""
 
-    def __init__(self, touched: Mapping[int, int]) -> None:
-        self._touched = touched
+    def __init__(self) -> None:
         self._free = 0
+        self._slot = 0
+        """At work last."""
         self._prices: dict[int, int] = {}
 
-    def enter(self, sequence: int, message: bytes, clock: int) -> int:
-        """Clock in which a message of a watched slot enters the book."""
-        kind = chr(message[0])
-        if kind not in _USED:
-            return clock
-        entry = clock if clock >= self._free else max(self._free, clock + _QUEUED)
-        touch = self._touched.get(sequence, entry)
-        soonest = touch - TOUCHES[kind in ADDS]
-        rebuilt = soonest - entry >= _REBUILD
-        if touch > entry and not rebuilt:
-            entry = min(max(entry, soonest - 1), soonest)
-        self._free = touch if rebuilt else entry + _NEXT[kind == itch.ORDER_REPLACE.code]
-        return entry
+    def enter(self, heard: Sequence[Heard], at: int, touch: int | None = None) -> Entry:
+        """What becomes of one of the messages that were heard one after the other, with all behind it of its packet.
+
+        Parameters
+        ----------
+        heard : sequence of Heard
+            Messages in order.
+        at : int
+            Which of them; one that is used.
+        touch : int, optional
+            Clock of its touch, where the card told it.
+        """
+        one = heard[at]
+        kind = chr(one.message[0])
+        # An idle book takes a message as it comes.
+        entry = one.clock if one.clock >= self._free else max(self._free, one.clock + _QUEUED)
+        lead = TOUCHES[kind in ADDS]
+        if kind not in ADDS:
+            lead += self._at_hand(heard, at, entry) != one.slot
+        self._slot = one.slot or 0
+        if touch is not None and touch - entry - lead >= _REBUILD:
+            self._free = touch
+            return Entry(entry, touch)
+        entry = entry if touch is None else touch - lead
+        self._free = entry + _NEXT[kind == itch.ORDER_REPLACE.code]
+        return Entry(entry, entry + lead)
+
+    def _at_hand(self, heard: Sequence[Heard], at: int, entry: int) -> int:
+        """Slot that the ladder holds in the clock before an entry: of the message at work, or what the decoder shows."""
+        if entry == self._free:
+            return self._slot
+        while at + 1 < len(heard) and heard[at + 1].shown < entry:
+            at += 1
+        return heard[at].slot or 0
 
     def sale(self, message: bytes) -> int:
         """Price of the sale a message tells, 0 where it tells none."""
@@ -311,7 +377,8 @@ def _told(records: Sequence[Record]) -> Iterator[Input]:
             yield (IN_CANCEL, clock - 1, record["user_ref_num"])
         elif kind == events.ORDER_STATE.code:
             number, report = record["user_ref_num"], record["report"]
-            before, left[number] = left[number], record["open_shares"]
+            # Where the verdict's record was lost, what is open then is all that is known.
+            before, left[number] = left.get(number, -1), record["open_shares"]
             # A fill's record is made a clock behind its order's.
             fill = fills.get((number, clock + 1)) if chr(report) in _TRADES else None
             if fill is not None:

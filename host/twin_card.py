@@ -15,38 +15,41 @@ from typing import Any
 import numpy as np
 
 from hdl.order.order_transmitter import client_order_id
+from hdl.order.segment_template import Form
 from hdl.spec import events, network, ouch, soupbintcp
 from hdl.spec.geometry import Geometry
-from hdl.spec.layout import Layout
 from hdl.spec.reasons import Alarm, Drop, Miss, Refusal, TradingState
 from hdl.spec.registers import LEDGER_SLOT, LEDGER_VIEWS, MAGIC, VIEW_WORDS, Register, RegisterMap, Table, checksum
 from hdl.spec.statistics import Statistics
 from host.card import CardError
-from host.journal import ADDS, DECODED, SALE, TOUCHES, Book, Input, Writings, messages_of
+from host.journal import SALE, WRITTEN, Book, Heard, Input, Writings, messages_of
 from host.stimulus import wire_cycles
+from host.twin_records import RecordQueue
 from sim.card import OutFrame
 from sim.tcp import Connection, Endpoint
 from sim.twin import ROW, Receiver, Twin
 from sim.twin.status import MarketStatus
+from sim.twin.timing import Timing
 from sim.twin.trade import state as at
-from sim.twin.trade.gate import BARE_CLOCKS, BOOKED_BY
+from sim.twin.trade.gate import BOOKED_BY
 from sim.twin.trade.state import IN_INTEGRITY, IN_ORDER, IN_REPORT, IN_SEGMENT, IN_TRADE
 from sim.twin.trading import SUMS, TradingTwin
 
 _READ, _SEEN = 13, 4
 """Clocks of a word that is read; what is read is what stood there so many clocks before the end."""
-_FIRST = 9
-"""From the first byte of preamble on the wire to the frame's first one at the receive output."""
 _INTEGRITY = 8
 """From a message's decoding to the record of a book that it broke."""
-_REPORT = 13
-"""From a segment's last byte to the clock in which a report behind its first byte could be taken up by the ledger."""
+_FETCHED, _TAKEN_UP = 3, 4
+"""From the clock in which bytes of a report are fetched to the first of them, and from its last one to the clock in which the
+ledger could take it up."""
 _BOOKS = 4
 """Clocks from there to the booking."""
 _FETCHES = 2
 """More of them where a trade is broken."""
-_WIRE, _TAIL = 1, 11
-"""From SOF to the preamble on the wire; from there to the last byte of a frame, but for its size."""
+_WIRE = 1
+"""From SOF to the preamble on the wire."""
+_AROUND = len(network.PREAMBLE) + network.FCS_BYTES
+"""Bytes of a frame on the wire beside its own."""
 _INSPECTS = 12
 """Clocks from a write to the statistics it asks for, where no sample is at work."""
 _NO_PAIR = 0xFFFF
@@ -62,7 +65,7 @@ _SIDES = {0: "B", 1: "S", 2: "T"}
 
 
 class TwinCard:
-    """A card of one byte a beat that uses every frame before its end is judged.
+    """A card that uses every frame before its end is judged.
 
     Parameters
     ----------
@@ -71,9 +74,8 @@ class TwinCard:
     """
 
     def __init__(self, geometry: Geometry) -> None:
-        if geometry.width != 1:
-            raise CardError(f"the twin trades at one byte a beat, not at {geometry.width}")
         self.geometry = geometry
+        self._timing = Timing(geometry.width)
         self.cycle = 0
         self._map = RegisterMap(geometry)
         self._registers: dict[tuple[str, str], int] = {}
@@ -84,12 +86,12 @@ class TwinCard:
         self._writings = Writings()
         self._twin = Twin(geometry)
         self._receiver: Receiver | None = None
-        self._book = Book({})
+        self._book = Book()
         self._status: MarketStatus | None = None
         self._trading: TradingTwin | None = None
         self._queue: list[tuple[int, int, bytes]] = []
         self._sent = 0
-        self._wire_free = 0
+        self._wire = _Wire(geometry.width)
         self._active = 0
         self._frames: deque[tuple[int, bytes]] = deque()
         """Feed frames that come in, with the clock of their first byte."""
@@ -107,21 +109,22 @@ class TwinCard:
         self._booked_at: int | None = None
         self._connection: Connection | None = None
         self._bare = 0
-        self._causes: dict[int, tuple[int, bytes]] = {}
-        self._leaving: deque[OutFrame] = deque()
+        self._causes: dict[int, Heard] = {}
+        self._leaving: deque[tuple[int, OutFrame]] = deque()
+        """With the clock in which the wire shows that they have ended."""
+        self._fetch = 0
+        """Clock in which bytes of the exchange may be fetched next."""
         self._out: deque[OutFrame] = deque()
-        self._told: list[tuple[int, int, dict[str, Any]]] = []
-        self._records = 0
+        self._records = RecordQueue()
         self._changes = 0
         self._alarms: Counter[str] = Counter()
         self._events: list[dict[str, Any]] = []
-        self._number = 0
         self._verdicts: dict[int, Mapping[str, Any]] = {}
 
     @property
     def not_modelled(self) -> tuple[str, ...]:
         """What the card does otherwise, or may."""
-        lines = ["a watchdog that expires, what is lost where queues overrun, the clock of a record that says a book is broken"]
+        lines = ["a watchdog that expires, messages the book has no room for, the clock of a record that says a book is broken"]
         lines.append("cancels: what is open when it is killed ends by the exchange's word alone")
         if rebuilt := self._twin.rebuilds:
             lines.append(f"clocks in which a book is rebuilt: it was {rebuilt:,} times, what came then is as if it was not")
@@ -137,6 +140,9 @@ class TwinCard:
         self._writings.register(block, name, value, self.cycle)
         if (block, name) == ("strategy", "inspect"):
             self._inspected_from = self.cycle + _INSPECTS
+        if (block, name) == ("session", "receive_next"):
+            # It empties the buffer, and its turns begin anew.
+            self._fetch = self.cycle + WRITTEN + 1
 
     def write_row(self, block: str, table: str, row: int, **columns: int) -> None:
         """Set one row of a table."""
@@ -254,7 +260,7 @@ class TwinCard:
 
     def _total(self, name: str) -> int:
         trading, receiver = self._trading, self._receiver
-        counts = {"messages": self._twin.messages}
+        counts = {"messages": self._twin.messages, "events_lost": self._records.lost}
         if receiver is not None:
             gaps = {"gaps": len(receiver.gaps), "heartbeats": receiver.heartbeats, "lost_after_use": receiver.lost_after_use}
             counts |= gaps
@@ -293,7 +299,7 @@ class TwinCard:
         """Run until every frame is in and nothing moved for a while."""
         while self._queue or self._reports or self.cycle < self._active + _QUIET:
             last = self._reports[-1][0] if self._reports else self._active
-            self._go(max(self.cycle + 1, self._wire_free + 1 if self._queue else last + _QUIET))
+            self._go(max(self.cycle + 1, self._wire.free + 1 if self._queue else last + _QUIET))
 
     def frames(self) -> Sequence[OutFrame]:
         """Frames that left since the last call."""
@@ -310,10 +316,9 @@ class TwinCard:
 
     def _go(self, until: int) -> None:
         """Everything before a clock."""
-        while self._queue and (begin := max(self._queue[0][0], self._wire_free)) < until:
-            _, _, frame = heappop(self._queue)
-            self._wire_free = begin + wire_cycles(frame)
-            self._came(frame, begin + _FIRST)
+        while self._queue and self._wire.begins(self._queue[0][0]) < until:
+            at, _, frame = heappop(self._queue)
+            self._came(frame, self._wire.take(frame, at))
         self.cycle = until
         while self._frames and self._frames[0][0] < until:
             self._decode(*self._frames.popleft())
@@ -322,16 +327,15 @@ class TwinCard:
         self._book_reports(until)
         self._advance(until)
         self._acknowledge(until)
-        while self._leaving and self._leaving[0].end_cycle + 1 < until:
-            self._out.append(self._leaving.popleft())
-        while self._told and self._told[0][0] < until:
-            _, _, record = heappop(self._told)
-            self._events.append(record | {"number": self._number})
-            self._number += 1
+        while self._leaving and self._leaving[0][0] < until:
+            self._out.append(self._leaving.popleft()[1])
+        for clock, record in self._records.out(until):
+            self._events.append(record)
+            self._active = max(self._active, clock)
 
     def _came(self, frame: bytes, first: int) -> None:
         """A frame is on the wire, its first byte received in a clock."""
-        last = first + max(len(frame), network.MINIMUM_FRAME) + network.FCS_BYTES - 1
+        last = first + self._timing.beats(max(len(frame), network.MINIMUM_FRAME) + network.FCS_BYTES) - 1
         self._active = max(self._active, last)
         if frame[network.ETHERNET.size + network.IPV4.offset("protocol")] == network.PROTOCOL_UDP:
             self._frames.append((first, frame))
@@ -343,6 +347,7 @@ class TwinCard:
         if not payload:
             return
         self._input((IN_SEGMENT, last))
+        octets = self._octets(len(payload), last + self._timing.acknowledge)
         begin = 0
         while begin < len(payload):
             size = 2 + int(soupbintcp.HEADER.unpack(payload, begin)["packet_length"])
@@ -350,7 +355,15 @@ class TwinCard:
             begin += size
             if packet[2:3] == soupbintcp.SEQUENCED_DATA.encode():
                 message = packet[soupbintcp.HEADER.size :]
-                self._reports.append((last + _REPORT + begin, _report(message)))
+                self._reports.append((octets[begin - 1] + _TAKEN_UP, _report(message)))
+
+    def _octets(self, size: int, kept: int) -> list[int]:
+        """Clocks of the bytes of a segment that was found good: they are fetched by beats, and a beat is given byte by byte."""
+        width = self.geometry.width
+        self._fetch += max(0, -(-(kept - self._fetch) // width) * width)
+        beats = -(-size // width)
+        begin, self._fetch = self._fetch, self._fetch + beats * width
+        return [begin + _FETCHED + number for number in range(size)]
 
     def _session(self) -> Connection:
         if self._connection is None:
@@ -368,19 +381,19 @@ class TwinCard:
             self._set_up()
         assert self._receiver is not None and self._status is not None
         rows = {int(row["sequence"]): row for row in self._receiver.packet(frame[_UDP_PAYLOAD:])}
-        for sequence, (clock, message) in messages_of(frame, first):
-            slot = self._slots.get(int.from_bytes(message[1:3], "big"))
-            self._heard.append(clock)
-            for one in self._status.see(message, slot, clock):
-                self._input(one)
-            if slot is None:
+        heard = list(messages_of(frame, first, self._timing, self._slots))
+        for number, one in enumerate(heard):
+            self._heard.append(one.clock)
+            for status in self._status.see(one.message, one.slot, one.clock):
+                self._input(status)
+            if not one.used:
                 continue
-            if price := self._book.sale(message):
-                self._input((IN_TRADE, clock + SALE, slot, price))
-            if sequence in rows:
-                lead = TOUCHES[chr(message[0]) in ADDS]
-                self._rows.append((clock + lead, lead - 1, rows[sequence].item()))
-                self._causes[sequence] = (clock - DECODED, message)
+            entry = self._book.enter(heard, number)
+            if price := self._book.sale(one.message):
+                self._input((IN_TRADE, entry.clock + SALE, one.slot or 0, price))
+            if one.sequence in rows:
+                self._rows.append((entry.touch, entry.touch - entry.clock - 1, rows[one.sequence].item()))
+                self._causes[one.sequence] = one
         self._fallen(first)
 
     def _set_up(self) -> None:
@@ -415,7 +428,7 @@ class TwinCard:
             clock, slot = first + _INTEGRITY, one.slot
             told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": slot}
             self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
-            self._tell(clock, events.INTEGRITY, **told, integrity=int(one.integrity), cause=int(one.cause))
+            self._records.tell(clock, events.INTEGRITY, told | {"integrity": int(one.integrity), "cause": int(one.cause)})
 
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""
@@ -482,7 +495,7 @@ class TwinCard:
         self._at, self._was_heard = until, self._was_heard[-_LOOKED_BACK:]
         for clock, _, row in rows:
             values = dict(zip(_ROW_NAMES, row, strict=True))
-            self._tell(clock, events.BBO, **values, integrity=int(self._twin.integrity[values["slot"]]))
+            self._records.tell(clock, events.BBO, values | {"integrity": int(self._twin.integrity[values["slot"]])})
         for record in trading.records:
             self._take(record)
         trading.records.clear()
@@ -500,14 +513,13 @@ class TwinCard:
         if layout is events.ALARM:
             self._alarms[Alarm(record["alarm"]).name.lower()] += 1
         if layout is events.ORDER_SENT:
-            end, message = self._causes.get(record["sequence"], (clock, b""))
             # No message leads to an order of the host, nor to one that repairs a pair.
+            cause = self._causes.get(record["sequence"]) if record["sequence"] else None
             single = not record["sequence"]
-            late = clock - end
-            values["eot_to_sof"], values["som_to_sof"] = (0, 0) if single else (late, late + len(message) - 1)
-            values["trigger_type"] = message[0] if message else 0
+            values["eot_to_sof"], values["som_to_sof"] = (clock - cause.eot, clock - cause.som) if cause else (0, 0)
+            values["trigger_type"] = cause.message[0] if cause else 0
             self._leave(clock, self._orders(record["user_ref_num"], 1 if single else 2))
-        self._tell(clock, layout, **values)
+        self._records.tell(clock, layout, values)
 
     def _orders(self, first: int, count: int) -> bytes:
         """The orders of a frame, as the exchange gets them."""
@@ -529,23 +541,55 @@ class TwinCard:
         """A frame is offered to the transmitter in a clock."""
         frame = self._session().send(payload)
         frame += bytes(max(0, network.MINIMUM_FRAME - len(frame)))
-        self._leaving.append(OutFrame(frame, 0, True, clock, clock + _WIRE, clock + _WIRE + _TAIL + len(frame)))
-        self._active = max(self._active, self._leaving[-1].end_cycle)
+        wire, size = clock + _WIRE, _AROUND + len(frame)
+        left = OutFrame(frame, 0, True, clock, wire, wire + (size - 1) // self.geometry.width)
+        self._leaving.append((wire + size // self.geometry.width, left))
+        self._active = max(self._active, left.end_cycle)
 
     def _acknowledge(self, until: int) -> None:
         """Acknowledgments that no order carried."""
         assert self._trading is not None
         count, free = self._trading.acknowledgments(until)
         for _ in range(count - self._bare):
-            self._leave(free - BARE_CLOCKS + 1, b"")
+            self._leave(free - self._timing.busy(Form.BARE) + 1, b"")
         self._bare = count
 
-    def _tell(self, clock: int, layout: Layout, **values: Any) -> None:
-        """A record of a clock; those of later ones may be told before."""
-        record = {"kind": layout.code, "words": layout.size // 4, "lost": 0, "cycle": clock & 0xFFFFFFFF, **values}
-        heappush(self._told, (clock, self._records, record))
-        self._records += 1
-        self._active = max(self._active, clock)
+
+class _Wire:
+    """What the frames of a port wait for: GMII, or XGMII, where they begin in lane 0 or 4 and gaps are 12 bytes on average."""
+
+    _FIRST = {1: len(network.PREAMBLE) + 1, 8: 7}
+    """Clocks from the first byte of preamble on the wire to the frame's first beat at the receive output."""
+    _LANES = {1: 1, 8: 4}
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._free = 0
+        """In bytes."""
+        self._owed = 0
+        """Bytes that gaps are too short."""
+
+    @property
+    def free(self) -> int:
+        """Clock in which the last frame and its gap have ended."""
+        return -(-self._free // self._width)
+
+    def _start(self, at: int) -> int:
+        """Byte in which a frame begins that is given in a clock."""
+        earliest, lanes = max(at * self._width, self._free), self._LANES[self._width]
+        over = earliest % lanes
+        return earliest - over if over == 0 or self._owed + over < lanes else earliest - over + lanes
+
+    def begins(self, at: int) -> int:
+        """Clock in which such a frame begins."""
+        return self._start(at) // self._width
+
+    def take(self, frame: bytes, at: int) -> int:
+        """Put it on the wire; gives the clock of its first beat."""
+        start = self._start(at)
+        self._owed += max(at * self._width, self._free) - start
+        self._free = start + wire_cycles(frame)
+        return start // self._width + self._FIRST[self._width]
 
 
 def card_end(registers: Mapping[tuple[str, str], int]) -> Connection:

@@ -9,11 +9,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
 from typer.testing import CliRunner
 
 from hdl.spec import events
-from hdl.spec.geometry import PRESETS
 from host import cli, demo
 from host.card import WiredCard
 from host.config import Configuration, Liquidation
@@ -27,7 +25,8 @@ from sim.card import SimulatedCard
 from sim.market import Market
 from sim.venue import Venue
 from tests.host.records import framed
-from tests.host.test_compare_trading import ADAPTIVE, CONFIGURATION, USD, WIDE, another
+from tests.host.test_compare_trading import ADAPTIVE, CONFIGURATION, DAYS, USD, WIDE, another
+from tests.support.fickle import GEOMETRIES
 
 Record = Mapping[str, Any]
 
@@ -55,9 +54,9 @@ def plain(records: list[Record]) -> list[Record]:
 
 def equal(configuration: Configuration, *, messages: int, preset: str = "versa", **options: Any) -> Summary:
     market = Market(seed=1, messages=messages)
-    with SimulatedCard(PRESETS[preset]) as card:
+    with SimulatedCard(GEOMETRIES[preset]) as card:
         told, summary = played(card, configuration, market, **options)
-    said, of_twin = played(TwinCard(PRESETS[preset]), configuration, market, **options)
+    said, of_twin = played(TwinCard(GEOMETRIES[preset]), configuration, market, **options)
     for one, other in zip(plain(told), plain(said), strict=False):
         assert one == other
     assert len(told) == len(said) + 1
@@ -69,6 +68,13 @@ def test_the_demos_day() -> None:
     market = Market(seed=1, messages=6_000)
     summary = equal(demo.configuration(market), messages=6_000)
     assert summary.fills.count > 20 and summary.frames_out > summary.orders.frames
+
+
+def test_eight_bytes_a_beat() -> None:
+    """Messages that wait for the book, records that are lost."""
+    market = Market(seed=1, messages=6_000)
+    summary = equal(DAYS["hubs"].configuration(market), messages=6_000, preset="versa_10g", pack=20)
+    assert summary.events_lost > 10 and summary.fills.count > 20
 
 
 def test_sets_and_a_way_out() -> None:
@@ -107,13 +113,9 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert "not modelled: a watchdog that expires" in text and "P&L" in text
 
 
-REFUSED = [("--hold-until-fcs", "as messages come"), ("--preset=large_10g", "at one byte a beat")]
-
-
-@pytest.mark.parametrize(("option", "why"), REFUSED)
-def test_what_it_does_not_have_is_refused(tmp_path: Path, option: str, why: str) -> None:
+def test_what_it_does_not_have_is_refused(tmp_path: Path) -> None:
     path, config = tmp_path / "day.itch", tmp_path / "pairs.toml"
     path.write_bytes(framed(list(Market(seed=1, messages=4_300).generate())))
     config.write_text(CONFIGURATION.format("A", "B"))
-    result = CliRunner().invoke(cli.app, ["replay", str(path), "-c", str(config), "--engine", "twin", option])
-    assert result.exit_code == 2 and why in result.stderr
+    result = CliRunner().invoke(cli.app, ["replay", str(path), "-c", str(config), "--engine", "twin", "--hold-until-fcs"])
+    assert result.exit_code == 2 and "as messages come" in result.stderr

@@ -13,6 +13,7 @@ import cocotb
 import numpy as np
 
 from hdl.control.parameter_sets import ParameterSets
+from hdl.order.segment_template import Form
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause, LegAction, LegPolicy, Miss, Mode, Refusal, TradingState
@@ -21,13 +22,15 @@ from hdl.trading import TradingCore
 from sim.twin import ROW
 from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
-from sim.twin.trade.gate import ORDER_CLOCKS, SINGLE_CLOCKS
+from sim.twin.timing import Timing
 from sim.twin.trade.state import IN_INTEGRITY, IN_ORDER, IN_RELOAD, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
 from sim.twin.trading import SUMS, TradingTwin
 from tests.host.records import directory, system_event, trading_action
 from tests.support.stepper import Stepper
 
-GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
+GEOMETRY = Geometry(width=int(os.environ.get("WIDTH", "1")), slots=8, pairs=16, open_orders=16)
+"""Of the width the core knows nothing; frames leave as it says."""
+TIMING = Timing(GEOMETRY.width)
 SETS = os.environ.get("SETS") == "1"
 """Sets change, and the host gives orders."""
 LEGS = os.environ.get("LEGS") == "1"
@@ -329,7 +332,7 @@ class Bench(Stepper):
             self.sums.append((now - 1, sums))
         for at, order in self.seen["order"]:
             if at == now - 1:
-                self.free_from = at + (SINGLE_CLOCKS if order["single"] else ORDER_CLOCKS)
+                self.free_from = at + TIMING.busy(Form.SINGLE if order["single"] else Form.PAIR)
                 legs = order["legs"][: 2 - order["single"]]
                 self.open |= {leg["user_ref_num"]: leg["quantity"] for leg in legs}
                 self.fresh |= {leg["user_ref_num"] for leg in legs}

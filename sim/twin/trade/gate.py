@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from hdl.order.order_transmitter import FORM_BYTES, ORDER_BYTES
-from hdl.order.segment_template import Form
 from hdl.risk.report_rates import COUNT_BITS
-from hdl.spec import network
 from hdl.spec.events import NO_PAIR
 from hdl.spec.reasons import Miss, Mode, Refusal
 from sim.compiled import apart, part
@@ -20,14 +17,8 @@ BOOKED_BY = 7
 _RETURNED = 3
 """Clocks until evaluations see that a request came back."""
 _DOLLAR, _CENT, _BPS = 10_000, 100, 10_000
-_ACKNOWLEDGE, _ACKNOWLEDGE_DELAY = 7, 8193
-"""From a segment's last byte to the wish for an acknowledgment, from there to its start."""
-_AROUND = len(network.PREAMBLE) + network.FCS_BYTES + network.INTERFRAME_GAP + 1
-ORDER_CLOCKS = _AROUND + ORDER_BYTES
-SINGLE_CLOCKS = _AROUND + max(FORM_BYTES[Form.SINGLE], network.MINIMUM_FRAME)
-CANCEL_CLOCKS = _AROUND + FORM_BYTES[Form.CANCEL]
-BARE_CLOCKS = _AROUND + max(FORM_BYTES[Form.BARE], network.MINIMUM_FRAME)
-"""Clocks from the start of a frame to the one in which the next may start, at a byte a clock."""
+ACKNOWLEDGE_DELAY = 8193
+"""From the wish for an acknowledgment to its start."""
 _GATE_BUSY, _HOST_ORDER = int(Miss.GATE_BUSY), int(Miss.HOST_ORDER)
 _LIVE, _SHADOW = int(Mode.LIVE), int(Mode.SHADOW)
 _MOST_COUNT = 0xFFFF
@@ -390,7 +381,7 @@ def send(state, asked, clock, out):
     """The orders leave."""
     numbers, legs = state.numbers, asked[s.R_LEGS]
     numbers[s.LEFT_CLOCK], numbers[s.LEFT_TOKENS] = clock, legs
-    numbers[s.FREE_FROM], numbers[s.ACK_PENDING] = clock + (ORDER_CLOCKS if legs == 2 else SINGLE_CLOCKS), 0
+    numbers[s.FREE_FROM], numbers[s.ACK_PENDING] = clock + numbers[s.PAIR_CLOCKS if legs == 2 else s.SINGLE_CLOCKS], 0
     numbers[s.BOOKING], numbers[s.SENT_CLOCK], numbers[s.BOOKING_CLOCK] = 1, clock, clock + BOOKED_BY
     record = emit(numbers, out, s.OUT_ORDER, clock + 1)
     record[2], record[3], record[4] = asked[s.R_SEQUENCE], numbers[s.NEXT_NUMBER], asked[s.R_PAIR]
@@ -412,7 +403,7 @@ def cancel(state, clock, number, out):
     row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
     if row[s.NUMBER] != number or row[s.STATE] == s.FREE or not transmitter_ready(state, clock) or not numbers[s.SESSION_UP]:
         return
-    numbers[s.FREE_FROM], numbers[s.ACK_PENDING], numbers[s.SENT_CLOCK] = clock + CANCEL_CLOCKS, 0, clock
+    numbers[s.FREE_FROM], numbers[s.ACK_PENDING], numbers[s.SENT_CLOCK] = clock + numbers[s.CANCEL_CLOCKS], 0, clock
     record = emit(numbers, out, s.OUT_CANCEL, clock + 1)
     record[2] = number
 
@@ -422,7 +413,7 @@ def acknowledge(state, clock):
     """A segment of the exchange ended that wants to be acknowledged."""
     numbers = state.numbers
     transmitter_ready(state, clock)
-    state.acks[numbers[s.ACKS]] = clock + _ACKNOWLEDGE
+    state.acks[numbers[s.ACKS]] = clock + numbers[s.ACKNOWLEDGE_CLOCKS]
     numbers[s.ACKS] += 1
 
 
@@ -440,9 +431,9 @@ def transmitter_ready(state, clock):
             taken += 1
             # Those up to an order's own clock went with it.
             if not numbers[s.ACK_PENDING] and wish > numbers[s.SENT_CLOCK]:
-                numbers[s.ACK_PENDING], numbers[s.ACK_DUE] = 1, wish + _ACKNOWLEDGE_DELAY
+                numbers[s.ACK_PENDING], numbers[s.ACK_DUE] = 1, wish + ACKNOWLEDGE_DELAY
         else:
-            numbers[s.ACK_PENDING], numbers[s.FREE_FROM] = 0, start + BARE_CLOCKS
+            numbers[s.ACK_PENDING], numbers[s.FREE_FROM] = 0, start + numbers[s.BARE_CLOCKS]
             numbers[s.BARE_FRAMES] += 1
     numbers[s.ACKS] -= taken
     for number in range(numbers[s.ACKS]):

@@ -113,13 +113,16 @@ def wrong(row, given):
 
 @apart
 def report(state, clock, given, out):
-    """A report is booked: type, user_ref_num, quantity, price, order_state, reason, match_number."""
+    """A report is booked: type, user_ref_num, quantity, price, order_state, reason, match_number. A quantity below zero is what
+    is open then and one, turned round."""
     numbers = state.numbers
     kind, number = given[2], given[3]
     numbers[s.FSM_FREE] = clock + 1
     if kind == _SYSTEM:
         return
     row = state.orders[number & (numbers[s.OPEN_ORDERS] - 1)]
+    if given[4] < 0:
+        given[4] += 1 + row[s.OPEN]
     cause = wrong(row, given)
     if cause != _FINE:
         alarm(state, clock, number, cause, kind, out)

@@ -12,9 +12,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hdl.order.segment_template import Form
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, Miss, OrderState, Refusal, TradingState
 from hdl.spec.registers import RISK, STRATEGY
+from sim.twin.timing import Timing
 
 Numbers = NDArray[np.int64]
 
@@ -114,8 +116,10 @@ _SCALARS = len(SETTINGS)
     REPAIRS, WAITING, REPAIRED, TOLD_CLOCK, TOLD_PAIR, TOLD_OUTCOME, TOLD_KIND, WENT_ON, PUSHED,
     NEXT_CLOCK, NEXT_PAIR, NEXT_OUTCOME, NEXT_MOST, NEXT_REJECTED, NEXT_MOST_REJECTS, DONE_BEFORE,
     LOOK_CLOCK, LOOK_STEP, LOOK_FREE, LOOK_PAIR, LOOK_TRIES, LOOK_SINCE, LOOK_OUTCOME, LOOK_READY,
-) = range(_SCALARS, _SCALARS + 112)  # fmt: skip
-SCALARS = _SCALARS + 112
+    # what hangs on the card's width: clocks the transmitter is busy by form of a frame, and see `Timing.acknowledge`
+    PAIR_CLOCKS, SINGLE_CLOCKS, BARE_CLOCKS, CANCEL_CLOCKS, ACKNOWLEDGE_CLOCKS,
+) = range(_SCALARS, _SCALARS + 117)  # fmt: skip
+SCALARS = _SCALARS + 117
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
@@ -208,6 +212,9 @@ def trading_of(geometry: Geometry) -> Trading:
     )
     numbers = state.numbers
     numbers[OPEN_ORDERS], numbers[REPAIRS] = geometry.open_orders, geometry.repair
+    timing = Timing(geometry.width)
+    numbers[PAIR_CLOCKS : CANCEL_CLOCKS + 1] = [timing.busy(form) for form in Form]
+    numbers[ACKNOWLEDGE_CLOCKS] = timing.acknowledge
     stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK, TOLD_CLOCK, NEXT_CLOCK, LOOK_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
     numbers[[WALK_END, LAST_DONE, DONE_BEFORE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT, WENT_ON, PUSHED]] = LONG_AGO

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import struct
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from scapy.utils import checksum
 
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Drop
+from sim.twin.timing import Timing
 from tests.support import data, frames, itch_judge
 from tests.support.feed_chain import FeedChain
 from tests.support.stepper import Stepper
@@ -20,6 +22,7 @@ from tests.support.stepper import Stepper
 WIDTH = int(os.environ["WIDTH"])
 GEOMETRY = Geometry(width=WIDTH, ring_messages=16)
 COMPONENT = FeedChain(geometry=GEOMETRY)
+TIMING = Timing(WIDTH)
 SESSION = b"000010059B"
 MEMBERS = ("type", "locate", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "market")
 SETTLE = 40
@@ -108,16 +111,14 @@ async def captures(dut: Any) -> None:
 
 
 def check_latency(decoded: list[tuple[int, int, int]], blocks: list[bytes], cycles: list[int], at: int) -> None:
-    """Decoded two clocks behind the last byte at the MAC where a beat is a byte; stated sums where it is not."""
-    for (cycle, som, eot), block in zip(decoded, blocks, strict=True):
+    """Decoded when the twin says, two clocks behind the last byte at the MAC where a beat is a byte; stamped as it came."""
+    ends = [*accumulate((2 + len(block) for block in blocks), initial=20)]
+    answers = TIMING.answers(at - 20, [(end - len(block), end) for end, block in zip(ends[1:], blocks, strict=True)])
+    for stamps, block, answer in zip(decoded, blocks, answers, strict=True):
         first, last = cycles[at + 2], cycles[at + 1 + len(block)]
         at += 2 + len(block)
-        if WIDTH == 1:
-            assert (cycle, som, eot) == (last + 2, first, last)
-        else:
-            stated = sum(stage.latency for stage in (COMPONENT.filter, COMPONENT.mold, COMPONENT.resequencer, COMPONENT.itch))
-            assert stated <= cycle - last <= stated + 2
-            assert 0 <= eot - last <= 2
+        assert stamps == tuple(cycles[0] + clocks for clocks in (answer.clock, answer.som, answer.eot))
+        assert stamps == (last + 2, first, last) if WIDTH == 1 else 0 <= answer.eot + cycles[0] - last <= 2
 
 
 @cocotb.test()
