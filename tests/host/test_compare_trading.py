@@ -244,17 +244,17 @@ DAYS = {
     "adaptive sets": Day(messages=12_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
     "completed": Day(
         becomes="completed stopped",
-        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="large",
         pairs={"policy": "complete", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40},
     ),
     "unwound": Day(
         becomes="unwound stopped",
-        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="repair",
+        hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="large",
         pairs={"policy": "unwind", "leg_tries": 3, "slippage_ticks": 3, "max_units": 40}, orders=200,
     ),
     "policies change": Day(
         becomes="unwound completed stopped",
-        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="repair", orders=100,
+        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="large", orders=100,
         pairs={"policy": "unwind", "leg_tries": 15, "max_units": 40},
         changes=({"pairs": {"policy": "complete"}}, {"pairs": {"leg_tries": 2}, "strategy": {"cooldown_us": USD(5)}}, {}) * 10,
     ),

@@ -22,8 +22,7 @@ from sim.market import Market
 from sim.venue import Reject, Resting, Venue
 
 _REPORT_CLOCKS = 375
-_VERSA = PRESETS["versa"]
-GEOMETRIES = PRESETS | {"repair": replace(_VERSA, repair=True), "versa_10g": replace(_VERSA, width=8)}
+GEOMETRIES = PRESETS | {"versa_10g": replace(PRESETS["versa"], width=8)}
 Act = Callable[[RecordingCard, Loader], None]
 """What a host does as a message goes by."""
 
