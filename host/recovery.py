@@ -79,6 +79,19 @@ class Recovery:
         """The range opened last was given up."""
         return bool(self._lost) and not self._open
 
+    @property
+    def behind(self) -> int:
+        """Number behind all that was given up."""
+        return max((behind for _, behind, _ in self._lost), default=0)
+
+    def let_go(self) -> int:
+        """Stop asking: what is missing is not needed any more. How many messages had been given up."""
+        count = self._unrecovered
+        self._open = False
+        self._heard.clear()
+        self._lost.clear()
+        return count
+
     def take(self, record: Mapping[str, Any], cycle: int) -> None:
         """Take a gap record of the card."""
         self.open(record["first"], record["next"], cycle)
@@ -114,7 +127,11 @@ class Recovery:
 
     def summary(self) -> RecoverySummary:
         """What was done."""
-        return RecoverySummary(**self._counts, unrecovered=sum(behind - first for first, behind, _ in self._lost))
+        return RecoverySummary(**self._counts, unrecovered=self._unrecovered)
+
+    @property
+    def _unrecovered(self) -> int:
+        return sum(behind - first for first, behind, _ in self._lost)
 
     def _ask(self, cycle: int) -> None:
         count = min(self._behind - self._next, self._table.messages_per_request)

@@ -56,7 +56,7 @@ def packets(data: bytes) -> list[bytes]:
 @pytest.mark.parametrize("seed", range(3))
 def test_it_holds_every_open_order_with_what_is_open(seed: int) -> None:
     """Whatever the segments' borders."""
-    reader, rng, at = SnapshotReader(), random.Random(seed), 0
+    reader, rng, at = SnapshotReader(SESSION), random.Random(seed), 0
     while at < len(STREAM):
         step = rng.randrange(1, 200)
         reader.take(STREAM[at : at + step])
@@ -90,7 +90,7 @@ def test_the_last_state_of_each_stock_is_told_before_its_orders() -> None:
 
     event = itch.SYSTEM_EVENT.pack(**head, stock_locate=0, event_code="O")
     messages = [event, state(1, "H"), state(2, "T"), state(1, "T"), *DAY[:5]]
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(stream(messages))
     assert reader.finish().messages[:3] == (event, state(1, "T"), state(2, "T"))
 
@@ -107,7 +107,7 @@ def wrapped(message: bytes) -> bytes:
 
 
 def read(data: bytes) -> None:
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(data)
     reader.finish()
 
@@ -143,6 +143,6 @@ def test_what_is_no_snapshot_is_refused(data: bytes, why: str) -> None:
 
 
 def test_heartbeats_and_debug_packets_are_passed_over() -> None:
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(FIRST + b"\0\1H" + b"\0\4+abc" + b"".join(REST))
     assert reader.finish().next_sequence == len(DAY) + 1

@@ -1,0 +1,168 @@
+"""The whole feed begins anew from a snapshot, after a loss nobody can make good and after a late start, at both widths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from hdl.spec import events, itch
+from hdl.spec.geometry import PRESETS
+from hdl.spec.reasons import Integrity, IntegrityCause, Refusal
+from host.config import FeedTable, RecoveryTable, Slot
+from host.feed_reload import FeedReload
+from host.framing import Feed, Framer
+from host.heard import Heard
+from host.loader import Loader, OrderSession
+from host.recovery import Recovery
+from host.reload import Reload
+from host.replay import Replay
+from host.stimulus import Stimulus, from_the_middle
+from sim.card import SimulatedCard
+from sim.glimpse import GlimpseServer
+from sim.retransmission import RetransmissionServer
+from tests.support.desk import CONFIGURATION, LOCATES, Market
+from tests.system.test_two_lines import day
+
+FEED = Feed()
+SESSION = FEED.session
+ORDER = ("sequence", "slot", "bid_price", "bid_shares", "ask_price", "ask_shares")
+TABLE = RecoveryTable(timeout_us=Decimal(20), tries=3, reload_feed=True)
+PAUSE = 3
+"""Frames of somebody else's between two of the feed: no line is full for long."""
+LOST = range(250, 330)
+EVERY = 0xFFFF
+
+
+def opened() -> list[bytes]:
+    """Stocks and their states before the day."""
+    market, head = Market(), {"stock_locate": 0, "tracking_number": 0, "timestamp": 1}
+    states = {"trading_state": "T", "reserved": " ", "reason": ""}
+    return [
+        itch.SYSTEM_EVENT.pack(**head, event_code="O"),
+        *(_listed(symbol) for symbol in LOCATES),
+        itch.SYSTEM_EVENT.pack(**head, event_code="Q"),
+        *(market.message("H", symbol, **states) for symbol in LOCATES),
+    ]
+
+
+def _listed(symbol: str) -> bytes:
+    blank = {field.name: field.size * " " if field.kind.name in ("CHAR", "ALPHA") else 0 for field in itch.STOCK_DIRECTORY}
+    blank.pop("type")
+    return itch.STOCK_DIRECTORY.pack(**blank | {"stock_locate": LOCATES[symbol], "stock": symbol})
+
+
+HALT = len(opened()) + LOST.start
+"""Number of a message in what is lost that halts BBB."""
+
+
+def messages() -> list[bytes]:
+    made = [*opened(), *day(seed=4, count=1_000)]
+    made.insert(HALT - 1, Market().message("H", "BBB", trading_state="H", reserved=" ", reason=""))
+    return made
+
+
+DAY = messages()
+LAST = len(DAY) + 1
+
+
+class Day:
+    """The day on a card; `lost` numbers reach it not at all, and who gives them has `keep` messages."""
+
+    def __init__(self, card: SimulatedCard, *, lost: range = range(0), keep: int = 20, start: int = 0, table: RecoveryTable = TABLE,
+                 glimpse: GlimpseServer | None = None, bad: int = 0) -> None:  # fmt: skip
+        self.card, self._lost, self._bad = card, lost, bad
+        self.records: list[dict[str, Any]] = []
+        configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=table,
+                                slots=tuple(Slot(symbol=symbol) for symbol in LOCATES))  # fmt: skip
+        self.loader = Loader(card)
+        self.loader.load(configuration, FEED, OrderSession(), late=bool(start))
+        self.loader.arm(configuration.mode)
+        card.events()
+        server = RetransmissionServer(SESSION, latency=2_000, keep=keep)
+        again = RetransmissionServer(SESSION, latency=2_000)
+        slots, self.glimpse = GlimpseServer(SESSION), glimpse or GlimpseServer(SESSION, latency=4_000)
+        self._servers: Sequence[RetransmissionServer | GlimpseServer] = (server, again, slots, self.glimpse)
+        heard = Heard(SESSION, server)
+        recovery = Recovery(self.loader, SESSION, table, heard)
+        self.reload = Reload(self.loader, SESSION, table, again, slots)
+        self.anew = FeedReload(
+            self.loader, SESSION, table, recovery, self.reload, self.glimpse, heard=heard, late=bool(start)
+        )
+        self.replay = Replay(
+            card, self.loader, configuration, FEED, recovery=recovery, reload=self.reload, feed_reload=self.anew,
+            listen=self.records.append,
+        )  # fmt: skip
+        self.replay.run(from_the_middle(self._stimuli(), start))
+        self.summary = self.replay.summary(file="", form="", engine="")
+
+    def _stimuli(self) -> Iterator[Stimulus]:
+        framer, other = Framer(FEED), Framer(replace(FEED, port=FEED.port + 1))
+        for number in range(1, LAST):
+            raw = DAY[number - 1]
+            for server in self._servers:
+                server.publish(number, [raw])
+            yield Stimulus(framer.packet([raw]), (raw,), number, lost=number in self._lost)
+            yield from PAUSE * [Stimulus(other.packet([]))]
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        return [tuple(record[name] for name in ORDER) for record in self.records if record["kind"] == events.BBO.code]
+
+    @property
+    def exact(self) -> list[int]:
+        """Numbers of rows that were EXACT."""
+        return [record["sequence"] for record in self.records
+                if record["kind"] == events.BBO.code and record["integrity"] == Integrity.EXACT]  # fmt: skip
+
+    def changes(self, slot: int) -> list[tuple[Integrity, IntegrityCause]]:
+        return [(Integrity(record["integrity"]), IntegrityCause(record["cause"])) for record in self.records
+                if record["kind"] == events.INTEGRITY.code and record["slot"] in (slot, EVERY)]  # fmt: skip
+
+    @property
+    def joined_at(self) -> int:
+        """The number behind the snapshot's last."""
+        [number] = {record["sequence"] for record in self.records if record["kind"] == events.INTEGRITY.code
+                    and record["cause"] == IntegrityCause.RELOADED and record["slot"] != EVERY}  # fmt: skip
+        return int(number) + 1
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> list[tuple[Any, ...]]:
+    """Best bids and offers of the day."""
+    with SimulatedCard(PRESETS["versa"]) as card:
+        run = Day(card)
+        assert not run.summary.findings and len(run.rows) > 200 and len(run.exact) == len(run.rows)
+        return run.rows
+
+
+def through(number: int, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """What the rows come to at a number, slot by slot, as they are told of the message before it."""
+    return [(number - 1, *[row for row in rows if row[1] == slot and row[0] < number][-1][1:]) for slot in (0, 1)]
+
+
+def test_a_loss_nobody_makes_good(card: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
+    run = Day(card, lost=LOST)
+    number = run.joined_at
+    assert LOST.stop <= number < LAST * 0.6
+    before, after = ([row for row in undisturbed if part(row[0])] for part in (LOST.start.__gt__, number.__le__))
+    assert run.rows == [*before, *through(number, undisturbed), *after]
+    # Nothing is EXACT from the loss to where the card is up to the lines again, in the middle of the day, and all is from there on.
+    exact = [row for row in run.exact if row >= LOST.start]
+    assert number < exact[0] < LAST * 0.9 and exact == [row[0] for row in undisturbed if row[0] >= exact[0]]
+    for slot in (0, 1):
+        kinds = [cause.name for _, cause in run.changes(slot)]
+        assert kinds[:4] == ["GAP", "DETACHED", "RELOADED", "RELOADED"] and run.changes(slot)[2][0] is Integrity.SUSPECT
+    assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
+    anew = run.summary.feed_reload
+    assert anew is not None and (anew.begun, anew.ended, anew.snapshots, anew.let_go) == (1, 1, 1, len(LOST))
+    # What was lost halted BBB, and so the card knows.
+    assert refused(run, lambda at: at < LOST.start) == 0 < refused(run, lambda at: at > number)
+
+
+def refused(run: Day, when: Any) -> int:
+    return sum(record["refusals"] >> Refusal.STOCK_HALTED & 1 for record in run.records
+               if record["kind"] == events.VERDICT.code and when(record["sequence"]))  # fmt: skip
