@@ -34,11 +34,14 @@ class _Step(enum.Enum):
 class FeedReload:
     """Takes a snapshot where nothing else helps: messages that nobody gives, a bad frame that was used, a late start.
 
-    The card's lines are shut, so no book moves meanwhile. It is told to expect the snapshot's number, what trades is told to it
-    in front of that, and slot by slot the orders: each is attached at that very number. Then the lines are opened: what came
-    meanwhile is a gap like any other, which `Recovery` fills. Slots that were DEAD are EXACT with that. Where there were gaps
-    before, the card cannot know that nothing of them is missing any more, and slots stay SUSPECT: once the card is up to the
-    lines, these are shut for a moment, and where nothing is missing and no slot is worse, the host declares all of them EXACT.
+    The card's lines are shut until the snapshot is there. Then the card is told to expect its number, what trades in front of
+    that, and the lines are opened: what came meanwhile is a gap like any other, only that it is not filled before the orders are
+    given, slot by slot, each attached at that very number. No slot is attached before the card knows of the gap: so none is EXACT
+    whose book is behind. Where nothing came meanwhile there is no gap, and a slot is attached at the number the card is at.
+
+    Slots that were DEAD are EXACT once the gap is filled. Where there were gaps before, the card cannot know that nothing of them
+    is missing any more, and slots stay SUSPECT: once the card is up to the lines, these are shut for a moment, and where nothing
+    is missing and no slot is worse, the host declares all of them EXACT.
 
     What is not answered in time, no snapshot, one of another session or one that is too old is asked for anew, `tries` times.
     Then nothing is EXACT, the lines stay shut, and `findings` tells why.
@@ -88,6 +91,10 @@ class FeedReload:
         self._states: deque[tuple[int, bytes]] = deque()
         self._snapshot = Snapshot(1, ())
         self._joined: frozenset[int] = frozenset()
+        self._behind = self._shown = 0
+        """The number behind all that was heard, now and when the lines were opened."""
+        self._told = False
+        """The card knows of what is missing since."""
         self._bad_frames = 0
         self._why = self._kept = ""
         self._counts = dict.fromkeys(("begun", "ended", "snapshots", "states", "let_go"), 0)
@@ -113,7 +120,8 @@ class FeedReload:
     def take(self, record: Mapping[str, Any], cycle: int) -> None:
         """Take a record of a gap or of integrity."""
         if record["kind"] == events.GAP.code:
-            # What is open while the lines are shut lies before the snapshot, or will be told once more behind it.
+            self._told = True
+            # What is open while slots are given their orders has to wait for them.
             if self._step in (_Step.IDLE, _Step.BEHIND):
                 self._recovery.take(record, cycle)
         elif record["cause"] == IntegrityCause.LOST_AFTER_USE and self._step is _Step.IDLE:
@@ -122,6 +130,7 @@ class FeedReload:
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on the lines."""
         self._heard.hear(sequence, messages)
+        self._behind = max(self._behind, sequence + len(messages))
 
     def step(self, cycle: int) -> None:
         """Go on; to be called often."""
@@ -133,7 +142,9 @@ class FeedReload:
         elif self._step is _Step.STATES:
             self._give_states(cycle)
         elif self._step is _Step.JOINING and not self._reload.busy:
-            self._loader.listen(True)
+            number, highest = self._loader.next_sequence, self._loader.highest
+            if number < highest:
+                self._recovery.open(number, highest, cycle)
             self._go(_Step.BEHIND, cycle + _SETTLED)
         elif self._step is _Step.BEHIND:
             self._follow(cycle)
@@ -214,6 +225,8 @@ class FeedReload:
         self._counts["let_go"] += self._recovery.let_go()
         self._loader.go_on_at(first)
         self._loader.clear_book()
+        self._told, self._shown = False, max(self._behind, snapshot.next_sequence)
+        self._loader.listen(True)
         self._go(_Step.STATES, cycle + self._timeout)
         self._give_states(cycle)
 
@@ -223,9 +236,12 @@ class FeedReload:
             self._loader.inject(*self._states.popleft())
             self._counts["states"] += 1
             self._due = cycle + self._timeout
-        if not self._states and self._loader.next_sequence == self._snapshot.next_sequence:
-            self._reload.join(self._snapshot, self._joined)
-            self._go(_Step.JOINING, cycle)
+        highest, number = self._loader.highest, self._loader.next_sequence
+        if not self._states and number >= self._snapshot.next_sequence:
+            # A quiet line tells nothing of what it brought while it was shut; its next packet does.
+            if highest >= self._shown and (number >= highest or self._told):
+                self._reload.join(self._snapshot, self._joined)
+                self._go(_Step.JOINING, cycle)
         elif cycle >= self._due:
             self._ask(cycle, "the card did not come to the snapshot's number")
 

@@ -89,7 +89,7 @@ class Reload:
         return self._step is not _Step.IDLE or bool(self._dead)
 
     def stop(self) -> None:
-        """Leave everything as it is, until `join`."""
+        """Leave everything as it is and go on hearing, until `join`."""
         self._stopped, self._step, self._given = True, _Step.IDLE, None
         for each in (self._dead, self._waiting, self._heard):
             each.clear()
@@ -100,6 +100,12 @@ class Reload:
         self._dead.extend(sorted(slots))
         self._lost.clear()
         self._reloads.clear()
+
+    def _forget(self) -> None:
+        """No slot is left of those that `join` named."""
+        if self._given is not None:
+            self._given = None
+            self._heard.clear()
 
     def take(self, record: Mapping[str, Any]) -> None:
         """Take an integrity record of the card."""
@@ -125,7 +131,7 @@ class Reload:
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on the lines."""
-        if self._step is not _Step.IDLE:
+        if self._stopped or self.busy:
             self._heard.update(enumerate(messages, sequence))
 
     def step(self, cycle: int) -> None:
@@ -133,7 +139,7 @@ class Reload:
         answers, stream = self._server.answers(cycle), self._glimpse.answers(cycle)
         if self._step is _Step.IDLE:
             if not self._dead:
-                self._given = None
+                self._forget()
                 return
             if not self._loader.inject_room:
                 return
@@ -202,7 +208,8 @@ class Reload:
         self._counts[how] += 1
         self._step, self._error = _Step.IDLE, ""
         self._waiting.clear()
-        self._heard.clear()
+        if self._given is None:
+            self._heard.clear()
 
     def _ask_snapshot(self, cycle: int) -> None:
         self._reader = SnapshotReader(self._session)
@@ -248,7 +255,7 @@ class Reload:
     def _advance(self, until: int, cycle: int) -> None:
         """Take the slot's messages before this number, as far as they were heard; ask for the next one that was not."""
         locate, begun = self._loader.locate(self._slot).to_bytes(2, "big"), self._next
-        while self._next < until and (raw := self._heard.pop(self._next, None)) is not None:
+        while self._next < until and (raw := self._heard.get(self._next)) is not None:
             if raw[1:3] == locate and chr(raw[0]) in _OF_BOOK:
                 self._waiting.append((self._next, raw))
                 self._counts["messages"] += 1

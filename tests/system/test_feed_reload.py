@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -70,10 +70,10 @@ LAST = len(DAY) + 1
 
 
 class Day:
-    """The day on a card; `lost` numbers reach it not at all, and who gives them has `keep` messages."""
+    """The day on a card; `lost` numbers reach it not at all, `bad` ones damaged, and who gives them again has `keep` messages."""
 
-    def __init__(self, card: SimulatedCard, *, lost: range = range(0), keep: int = 20, start: int = 0, table: RecoveryTable = TABLE,
-                 glimpse: GlimpseServer | None = None, bad: int = 0) -> None:  # fmt: skip
+    def __init__(self, card: SimulatedCard, *, lost: Collection[int] = (), bad: int = 0, keep: int = 20, start: int = 0,
+                 table: RecoveryTable = TABLE, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
         self.card, self._lost, self._bad = card, lost, bad
         self.records: list[dict[str, Any]] = []
         configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=table,
@@ -105,7 +105,9 @@ class Day:
             raw = DAY[number - 1]
             for server in self._servers:
                 server.publish(number, [raw])
-            yield Stimulus(framer.packet([raw]), (raw,), number, lost=number in self._lost)
+            frame = framer.packet([raw])
+            damaged = frame[:-1] + bytes([frame[-1] ^ 1]) if number == self._bad else frame
+            yield Stimulus(damaged, (raw,), number, lost=number in self._lost)
             yield from PAUSE * [Stimulus(other.packet([]))]
 
     @property
@@ -150,9 +152,7 @@ def test_a_loss_nobody_makes_good(card: SimulatedCard, undisturbed: list[tuple[A
     assert LOST.stop <= number < LAST * 0.6
     before, after = ([row for row in undisturbed if part(row[0])] for part in (LOST.start.__gt__, number.__le__))
     assert run.rows == [*before, *through(number, undisturbed), *after]
-    # Nothing is EXACT from the loss to where the card is up to the lines again, in the middle of the day, and all is from there on.
-    exact = [row for row in run.exact if row >= LOST.start]
-    assert number < exact[0] < LAST * 0.9 and exact == [row[0] for row in undisturbed if row[0] >= exact[0]]
+    assert number < exact_again(run, LOST.start, undisturbed) < LAST * 0.9
     for slot in (0, 1):
         kinds = [cause.name for _, cause in run.changes(slot)]
         assert kinds[:4] == ["GAP", "DETACHED", "RELOADED", "RELOADED"] and run.changes(slot)[2][0] is Integrity.SUSPECT
@@ -163,6 +163,94 @@ def test_a_loss_nobody_makes_good(card: SimulatedCard, undisturbed: list[tuple[A
     assert refused(run, lambda at: at < LOST.start) == 0 < refused(run, lambda at: at > number)
 
 
+def exact_again(run: Day, since: int, undisturbed: list[tuple[Any, ...]]) -> int:
+    """The first row behind a number that is EXACT, which all are from there on."""
+    exact = [row for row in run.exact if row >= since]
+    assert exact == [row[0] for row in undisturbed if row[0] >= exact[0]]
+    return exact[0]
+
+
 def refused(run: Day, when: Any) -> int:
     return sum(record["refusals"] >> Refusal.STOCK_HALTED & 1 for record in run.records
                if record["kind"] == events.VERDICT.code and when(record["sequence"]))  # fmt: skip
+
+
+START = 300
+
+
+@pytest.mark.parametrize("used", [False, True], ids=["fresh", "used"])
+def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], used: bool) -> None:
+    """Which symbol has which locate, the snapshot alone tells. A card that was used before forgets what it took for EXACT."""
+    if used:
+        if card.geometry.width == 8:
+            pytest.skip("once is enough")
+        loader = Loader(card)
+        loader.load(CONFIGURATION, FEED, OrderSession())
+        card.send(Framer(FEED).packet(DAY[7:10]))
+        card.run_until_idle(limit=10_000)
+    run = Day(card, start=START)
+    number = run.joined_at
+    assert START < number < LAST * 0.6
+    assert run.rows == [*through(number, undisturbed), *[row for row in undisturbed if row[0] >= number]]
+    exact_again(run, 0, undisturbed)
+    assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
+    anew = run.summary.feed_reload
+    assert anew is not None and (anew.begun, anew.ended, anew.snapshots) == (1, 1, 1)
+
+
+def test_a_bad_frame_that_was_used_is_the_books_end(card: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
+    bad = next(row[0] for row in undisturbed if row[0] > 200 and DAY[row[0] - 1][:1] == b"A")
+    run = Day(card, bad=bad)
+    assert run.summary.lost_after_use == 1
+    assert bad < run.joined_at < exact_again(run, bad + 1, undisturbed) < LAST * 0.9
+    assert [row for row in run.rows if row[0] >= run.joined_at] == [row for row in undisturbed if row[0] >= run.joined_at]
+    assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
+
+
+def test_what_is_lost_meanwhile_is_given_or_begins_it_once_more(
+    card: SimulatedCard, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    """First a few, which the server has; then more than it has, while the card is not yet up to the lines."""
+    run = Day(card, lost={*LOST, *range(480, 485), *range(520, 560)}, keep=30)
+    joined = sorted({record["sequence"] + 1 for record in run.records if record["kind"] == events.INTEGRITY.code
+                     and record["cause"] == IntegrityCause.RELOADED and record["slot"] != EVERY})  # fmt: skip
+    assert len(joined) == 2 and LOST.stop <= joined[0] < 560 <= joined[1]
+    assert [row for row in run.rows if row[0] >= joined[1]] == [row for row in undisturbed if row[0] >= joined[1]]
+    assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
+
+
+class Cutting(GlimpseServer):
+    """Gives half of it and ends the session."""
+
+    def answers(self, cycle: int) -> bytes:
+        whole = super().answers(cycle)
+        return whole[: len(whole) // 2] + b"\0\1Z" if whole else b""
+
+
+class Standing(GlimpseServer):
+    """Stays where it is once it has come to the loss."""
+
+    def publish(self, sequence: int, messages: Sequence[bytes]) -> None:
+        if sequence < LOST.start + 10:
+            super().publish(sequence, messages)
+
+
+class Forgetful(GlimpseServer):
+    """Does not know BBB."""
+
+    def publish(self, sequence: int, messages: Sequence[bytes]) -> None:
+        known = [raw if int.from_bytes(raw[1:3], "big") != LOCATES["BBB"] else DAY[0] for raw in messages]
+        super().publish(sequence, known)
+
+
+UNUSABLE = {
+    "cut": (Cutting(SESSION, latency=1_000), "the snapshot: the stream ended after"),
+    "another": (GlimpseServer(b"YESTERDAY ", latency=1_000), "the snapshot: it is of session 'YESTERDAY'"),
+    "old": (Standing(SESSION, latency=1_000), f"the snapshot: it goes on at message {LOST.start + 10}, and before {LOST.stop}"),
+}
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["loss", "late"])
+@pytest.mark.parametrize(("kind", "why"), [(Cutting, "")])
+def test_without_a_snapshot_nothing_is_exact(card: SimulatedCard, kind: type[GlimpseServer], why: str, late: bool) -> None:
+    pass
