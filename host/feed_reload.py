@@ -93,7 +93,7 @@ class FeedReload:
         self._joined: frozenset[int] = frozenset()
         self._behind = self._shown = 0
         """The number behind all that was heard, now and when the lines were opened."""
-        self._told = False
+        self._told = self._missing = False
         """The card knows of what is missing since."""
         self._bad_frames = 0
         self._why = self._kept = ""
@@ -120,9 +120,9 @@ class FeedReload:
     def take(self, record: Mapping[str, Any], cycle: int) -> None:
         """Take a record of a gap or of integrity."""
         if record["kind"] == events.GAP.code:
-            self._told = True
+            self._told |= record["next"] > self._snapshot.next_sequence
             # What is open while slots are given their orders has to wait for them.
-            if self._step in (_Step.IDLE, _Step.BEHIND):
+            if self._step in (_Step.IDLE, _Step.BEHIND, _Step.SHUT):
                 self._recovery.take(record, cycle)
         elif record["cause"] == IntegrityCause.LOST_AFTER_USE and self._step is _Step.IDLE:
             self._wanted = True
@@ -142,9 +142,7 @@ class FeedReload:
         elif self._step is _Step.STATES:
             self._give_states(cycle)
         elif self._step is _Step.JOINING and not self._reload.busy:
-            number, highest = self._loader.next_sequence, self._loader.highest
-            if number < highest:
-                self._recovery.open(number, highest, cycle)
+            self._fill(cycle)
             self._go(_Step.BEHIND, cycle + _SETTLED)
         elif self._step is _Step.BEHIND:
             self._follow(cycle)
@@ -251,10 +249,20 @@ class FeedReload:
             self._ask(cycle, "what came behind the snapshot is missing too")
             return
         highest = self._loader.highest
-        if self._recovery.busy or self._loader.next_sequence < highest:
-            self._due = cycle + _SETTLED
+        missing = self._loader.next_sequence < highest
+        if self._recovery.busy or missing != self._missing:
+            self._missing, self._due = missing, cycle + _SETTLED
+        elif cycle >= self._due and missing:
+            # The record of the gap was lost.
+            self._fill(cycle)
         elif cycle >= self._due:
             self._weigh(cycle)
+
+    def _fill(self, cycle: int) -> None:
+        """Have asked for what is missing."""
+        number, highest = self._loader.next_sequence, self._loader.highest
+        if number < highest:
+            self._recovery.open(number, highest, cycle)
 
     def _weigh(self, cycle: int) -> None:
         """Nothing is missing, and all is told."""

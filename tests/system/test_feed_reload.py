@@ -73,10 +73,10 @@ class Day:
     """The day on a card; `lost` numbers reach it not at all, `bad` ones damaged, and who gives them again has `keep` messages."""
 
     def __init__(self, card: SimulatedCard, *, lost: Collection[int] = (), bad: int = 0, keep: int = 20, start: int = 0,
-                 table: RecoveryTable = TABLE, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
-        self.card, self._lost, self._bad = card, lost, bad
+                 until: int = LAST, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
+        self.card, self._lost, self._bad, self._until = card, lost, bad, until
         self.records: list[dict[str, Any]] = []
-        configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=table,
+        configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=TABLE,
                                 slots=tuple(Slot(symbol=symbol) for symbol in LOCATES))  # fmt: skip
         self.loader = Loader(card)
         self.loader.load(configuration, FEED, OrderSession(), late=bool(start))
@@ -87,10 +87,10 @@ class Day:
         slots, self.glimpse = GlimpseServer(SESSION), glimpse or GlimpseServer(SESSION, latency=4_000)
         self._servers: Sequence[RetransmissionServer | GlimpseServer] = (server, again, slots, self.glimpse)
         heard = Heard(SESSION, server)
-        recovery = Recovery(self.loader, SESSION, table, heard)
-        self.reload = Reload(self.loader, SESSION, table, again, slots)
+        recovery = Recovery(self.loader, SESSION, TABLE, heard)
+        self.reload = Reload(self.loader, SESSION, TABLE, again, slots)
         self.anew = FeedReload(
-            self.loader, SESSION, table, recovery, self.reload, self.glimpse, heard=heard, late=bool(start)
+            self.loader, SESSION, TABLE, recovery, self.reload, self.glimpse, heard=heard, late=bool(start)
         )
         self.replay = Replay(
             card, self.loader, configuration, FEED, recovery=recovery, reload=self.reload, feed_reload=self.anew,
@@ -101,7 +101,7 @@ class Day:
 
     def _stimuli(self) -> Iterator[Stimulus]:
         framer, other = Framer(FEED), Framer(replace(FEED, port=FEED.port + 1))
-        for number in range(1, LAST):
+        for number in range(1, self._until):
             raw = DAY[number - 1]
             for server in self._servers:
                 server.publish(number, [raw])
@@ -243,14 +243,60 @@ class Forgetful(GlimpseServer):
         super().publish(sequence, known)
 
 
+@pytest.fixture
+def narrow() -> Iterator[SimulatedCard]:
+    """What the host refuses does not depend on the width."""
+    with SimulatedCard(PRESETS["versa"]) as card:
+        yield card
+
+
+SHORT = 420
 UNUSABLE = {
-    "cut": (Cutting(SESSION, latency=1_000), "the snapshot: the stream ended after"),
-    "another": (GlimpseServer(b"YESTERDAY ", latency=1_000), "the snapshot: it is of session 'YESTERDAY'"),
-    "old": (Standing(SESSION, latency=1_000), f"the snapshot: it goes on at message {LOST.start + 10}, and before {LOST.stop}"),
+    "cut": (lambda: Cutting(SESSION, latency=1_000), "the snapshot: the stream ended after"),
+    "another": (lambda: GlimpseServer(b"YESTERDAY ", latency=1_000), "the snapshot: it is of session 'YESTERDAY'"),
+    "old": (
+        lambda: Standing(SESSION, latency=1_000),
+        f"the snapshot: it goes on at message {LOST.start + 10}, and before {LOST.stop} some are missing",
+    ),
+    "none": (lambda: GlimpseServer(SESSION, latency=1 << 40), "the snapshot: no answer in time"),
 }
 
 
-@pytest.mark.parametrize("late", [False, True], ids=["loss", "late"])
-@pytest.mark.parametrize(("kind", "why"), [(Cutting, "")])
-def test_without_a_snapshot_nothing_is_exact(card: SimulatedCard, kind: type[GlimpseServer], why: str, late: bool) -> None:
-    pass
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_without_a_snapshot_nothing_is_exact(narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]], kind: str) -> None:
+    server, why = UNUSABLE[kind]
+    run = Day(narrow, lost=LOST, until=SHORT, glimpse=server())
+    assert run.rows == [row for row in undisturbed if row[0] < LOST.start]
+    assert {slot.integrity for slot in run.summary.slots} == {"suspect"}
+    lost, anew = run.summary.findings
+    assert lost.startswith(f"messages {LOST.start} to ") and anew.startswith("the feed was not begun anew: " + why)
+    assert run.anew.failed and not run.anew.busy
+    counts = run.summary.feed_reload
+    assert counts is not None and (counts.begun, counts.ended, counts.snapshots) == (1, 0, TABLE.tries)
+
+
+def test_a_late_start_without_a_snapshot_shows_nothing(narrow: SimulatedCard) -> None:
+    run = Day(narrow, start=START, until=SHORT, glimpse=Cutting(SESSION, latency=1_000))
+    assert not run.rows and {slot.integrity for slot in run.summary.slots} == {"dead"}
+    assert any(finding.startswith("the feed was not begun anew: the snapshot: ") for finding in run.summary.findings)
+
+
+def test_a_symbol_the_snapshot_does_not_know(narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
+    """After a late start it alone stays DEAD."""
+    run = Day(narrow, start=START, glimpse=Forgetful(SESSION, latency=4_000))
+    assert [slot.integrity for slot in run.summary.slots] == ["exact", "dead"]
+    assert "BBB: not joined: the snapshot does not know it" in run.summary.findings
+    plain = [row for row in undisturbed if row[0] >= run.joined_at and row[1] == 0]
+    assert [row for row in run.rows if row[0] >= run.joined_at and row[1] == 0] == plain
+    assert not [record for record in run.records if record["kind"] == events.BBO.code and record["slot"] == 1
+                and record["integrity"] == Integrity.EXACT]  # fmt: skip
+
+
+def test_a_symbol_the_snapshot_does_not_know_after_a_loss(narrow: SimulatedCard) -> None:
+    """The card cannot be told that the others are EXACT alone, so none is."""
+    run = Day(narrow, lost=LOST, glimpse=Forgetful(SESSION, latency=4_000))
+    assert run.summary.slots[0].integrity == "suspect" and run.summary.slots[1].integrity != "exact"
+    assert not [row for row in run.exact if row >= LOST.start]
+    missing, kept = run.summary.findings
+    assert missing == "BBB: not joined: the snapshot does not know it"
+    assert kept.startswith("slots that were joined stay SUSPECT") and "BBB" in kept
