@@ -233,6 +233,7 @@ class Reload:
         self._counts["orders"] += len(orders)
         self._next = snapshot.next_sequence
         self._waiting.extend((self._next - 1, raw) for raw in orders)
+        self._timestamp = max((_timestamp(raw) for raw in orders), default=0)
         self._asked = False
         self._go(_Step.CATCHING_UP, cycle)
         self._catch_up(cycle)
@@ -259,7 +260,7 @@ class Reload:
             if raw[1:3] == locate and chr(raw[0]) in _OF_BOOK:
                 self._waiting.append((self._next, raw))
                 self._counts["messages"] += 1
-                self._timestamp = int.from_bytes(raw[5:11], "big")
+                self._timestamp = _timestamp(raw)
             self._next += 1
         if self._next != begun:
             self._due, self._asked = cycle + self._timeout, False
@@ -278,3 +279,7 @@ class Reload:
             self._counts["refused"] += 1
             self._go(_Step.CATCHING_UP, cycle)
             self._catch_up(cycle)
+
+
+def _timestamp(raw: bytes) -> int:
+    return int.from_bytes(raw[5:11], "big")
