@@ -114,7 +114,7 @@ class Recovery:
             self._hear(answer, cycle)
         if not self._open:
             return
-        self._give()
+        self._give(cycle)
         if self._loader.next_sequence >= self._behind:
             self._open = False
         elif cycle >= self._again and not self._heard:
@@ -173,8 +173,10 @@ class Recovery:
         self._tries = 0
         self._ask(cycle)
 
-    def _give(self) -> None:
+    def _give(self, cycle: int) -> None:
         room = self._loader.inject_room if self._heard else 0
         for _ in range(min(room, len(self._heard))):
             self._loader.inject(*self._heard.popleft())
             self._counts["given"] += 1
+            # On a full line it takes what it was given one by one.
+            self._again = cycle + self._timeout
