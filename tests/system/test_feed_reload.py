@@ -81,7 +81,7 @@ class Day:
         self.loader = Loader(card)
         self.loader.load(configuration, FEED, OrderSession(), late=bool(start))
         self.loader.arm(configuration.mode)
-        card.events()
+        self.before = card.events()
         server = RetransmissionServer(SESSION, latency=2_000, keep=keep)
         again = RetransmissionServer(SESSION, latency=2_000)
         slots, self.glimpse = GlimpseServer(SESSION), glimpse or GlimpseServer(SESSION, latency=4_000)
@@ -189,6 +189,9 @@ def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], u
         card.send(Framer(FEED).packet(DAY[7:10]))
         card.run_until_idle(limit=10_000)
     run = Day(card, start=START)
+    if used:
+        told = [(record["slot"], record["cause"]) for record in run.before if record["kind"] == events.INTEGRITY.code]
+        assert told[-2:] == [(0, IntegrityCause.DETACHED), (1, IntegrityCause.DETACHED)]
     number = run.joined_at
     assert START < number < LAST * 0.6
     assert run.rows == [*through(number, undisturbed), *[row for row in undisturbed if row[0] >= number]]
