@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,8 +26,10 @@ from host.card import CardError, WiredCard
 from host.config import ConfigError, Configuration
 from host.demo import demo
 from host.doctor import doctor
+from host.feed_reload import FeedReload
 from host.framing import Feed
 from host.generate import generate
+from host.heard import Heard
 from host.inputs import capture
 from host.inputs.itch_file import ItchFile, looks_like_itch
 from host.inputs.source import InputError, Source
@@ -36,7 +39,7 @@ from host.recovery import Recovery
 from host.reload import Reload
 from host.replay import Outputs, Push, Replay
 from host.snapshot import Snapshot
-from host.stimulus import Capture, Stimulus, Wanted, from_messages, lossy
+from host.stimulus import Capture, Losses, Stimulus, Wanted, from_messages, from_the_middle, lossy
 from host.summary import MarketSummary, Summary, TradingTwinSummary, render
 from host.synth import synth
 from host.twin_card import TwinCard
@@ -185,16 +188,24 @@ def _wanted(feed: str | None, session: str | None, first: int | None) -> Wanted:
     return Wanted(address, port, session.ljust(10).encode() if session is not None else None, first)
 
 
-def _losses(text: str) -> tuple[int, float]:
-    """Seed and part of what is lost."""
+def _losses(text: str) -> Losses:
+    """What is lost."""
+    if match := re.fullmatch(r"(\d+)-(\d+)", text, re.ASCII):
+        first, last = int(match[1]), int(match[2])
+        if first <= last:
+            return Losses(first=first, last=last)
     seed, _, rate = text.rpartition(":")
     try:
-        number, part = int(seed or 1), float(rate)
+        losses = Losses(seed=int(seed or 1), rate=float(rate))
     except ValueError:
-        number, part = 0, -1.0
-    if not 0 <= part <= 1:
-        fail(Exit.USAGE, f"--lose {text}: allowed is [SEED:]RATE with a rate of 0 to 1, for example 7:0.01")
-    return number, part
+        losses = Losses(rate=-1.0)
+    if not 0 <= losses.rate <= 1:
+        fail(
+            Exit.USAGE,
+            f"--lose {text}: allowed is [SEED:]RATE with a rate of 0 to 1, for example 7:0.01, or FIRST-LAST of messages, "
+            "for example 500-900",
+        )
+    return losses
 
 
 @contextmanager
@@ -265,8 +276,21 @@ def replay(
     ] = False,
     lose: Annotated[
         str | None,
-        typer.Option(metavar="[SEED:]RATE", help="Lose this part of the packets, 0 to 1; ITCH files only. See [feed] recover."),
+        typer.Option(
+            metavar="[SEED:]RATE|FIRST-LAST",
+            help="Lose this part of the packets, 0 to 1, or those with these messages; ITCH files only. See [feed] recover.",
+        ),
     ] = None,
+    start_at: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Listen from this message on, 0 is the first; ITCH files only. See [recovery] reload_feed."
+        ),
+    ] = 0,
+    server_keeps: Annotated[
+        int,
+        typer.Option(min=0, metavar="N", help="The retransmission server has the last N messages, 0: all. See [feed] recover."),
+    ] = 0,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check call and files, show what would be loaded as the card's integers, and stop.")
     ] = False,
@@ -281,13 +305,18 @@ def replay(
         t2t replay part.itch --symbol AAPL=13 --symbol MSFT=5120 --json
         t2t replay feed.pcap --config pairs.toml --orders orders.jsonl
         t2t replay day.itch --config pairs.toml --push 20000:tighter.toml --orders orders.jsonl
+        t2t replay day.itch --config recover.toml --lose 0.01
+        t2t replay day.itch --config rejoin.toml --lose 20000-25000 --server-keeps 1000 --bbo bbo.csv
+        t2t replay day.itch --config rejoin.toml --start-at 20000 --bbo bbo.csv
         t2t replay morning.itch --config pairs.toml --save-ledger noon.json
         t2t replay afternoon.itch --config pairs.toml --ledger noon.json
         t2t replay day.itch.gz --engine twin --bbo bbo.csv
         t2t replay day.itch.gz --engine twin --config pairs.toml --orders orders.jsonl
     """
     if engine is Engine.TWIN:
-        _refuse_what_the_twin_lacks(pcap=pcap, wave=wave, lose=lose, ledger=ledger, save_ledger=save_ledger)
+        _refuse_what_the_twin_lacks(
+            pcap=pcap, wave=wave, lose=lose, start_at=start_at, server_keeps=server_keeps, ledger=ledger, save_ledger=save_ledger
+        )
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     losses = None if lose is None else _losses(lose)
@@ -298,10 +327,12 @@ def replay(
             pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
             start = None if ledger is None else _start(ledger, configuration)
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
+            if given.records is None:
+                _refuse_what_a_capture_lacks(configuration, lose=lose, start_at=start_at, server_keeps=server_keeps)
+            if start_at:
+                given = replace(given, stimuli=from_the_middle(given.stimuli, start_at))
             if losses is not None:
-                if given.records is None:
-                    fail(Exit.USAGE, "--lose: allowed with ITCH files; a capture holds what arrived")
-                given = replace(given, stimuli=lossy(given.stimuli, given.feed, rate=losses[1], seed=losses[0]))
+                given = replace(given, stimuli=lossy(given.stimuli, given.feed, losses))
             if dry_run:
                 print(json.dumps(_resolved(configuration, given.feed, geometry), indent=2))
                 return
@@ -317,7 +348,10 @@ def replay(
                 run = run_twin(configuration, given, geometry, bbo=outputs.bbo, hold_until_fcs=hold_until_fcs)
             else:
                 card = stack.enter_context(simulated.SimulatedCard(geometry, wave=wave))
-                run = _run(card, configuration, given, outputs, hold_until_fcs=hold_until_fcs, pushes=pushes, start=start)
+                run = _run(
+                    card, configuration, given, outputs, hold_until_fcs=hold_until_fcs, pushes=pushes, start=start,
+                    start_at=start_at, server_keeps=server_keeps,
+                )  # fmt: skip
                 if save_ledger is not None:
                     snapshot.save(run.snapshot(), save_ledger)
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
@@ -430,6 +464,13 @@ def _refuse_what_the_twin_lacks(**options: object) -> None:
         fail(Exit.USAGE, f"{', '.join(wanted)}: a replay of the twin has neither wires nor signals; take --engine rtl")
 
 
+def _refuse_what_a_capture_lacks(configuration: Configuration, **options: object) -> None:
+    wanted = [f"--{name.replace('_', '-')}" for name, given in options.items() if given]
+    wanted += ["[recovery] reload_feed"] * configuration.recovery.reload_feed
+    if wanted:
+        fail(Exit.USAGE, f"{', '.join(wanted)}: allowed with ITCH files; a capture holds what arrived")
+
+
 def _refuse_what_its_trading_lacks(
     configuration: Configuration,
     given: Input,
@@ -445,6 +486,7 @@ def _refuse_what_its_trading_lacks(
         return
     lacks = {
         "a capture": given.records is None, "--hold-until-fcs": hold_until_fcs, "[feed] recover": configuration.feed.recover,
+        "[recovery] reload_dead": configuration.recovery.reload_dead,
     }  # fmt: skip
     for name in (name for name, wanted in lacks.items() if wanted):
         fail(Exit.USAGE, f"{name}: the twin trades on ITCH files, as messages come; take --engine rtl")
@@ -490,8 +532,9 @@ def run_twin(
     keep_rows: bool = False,
 ) -> TwinReplay:
     """An input through the twin, to its end. `ConfigError` where it cannot do what is asked."""
-    if configuration.recovery.reload_dead:
-        raise ConfigError(["recovery.reload_dead: the twin gives no slot its orders anew; leave it out, or take --engine rtl"])
+    for name in ("reload_dead", "reload_feed"):
+        if getattr(configuration.recovery, name):
+            raise ConfigError([f"recovery.{name}: the twin gives no slot its orders anew; leave it out, or take --engine rtl"])
     replay = TwinReplay(geometry, configuration, given.feed, bbo=bbo, hold_until_fcs=hold_until_fcs, keep_rows=keep_rows)
     with _progress(replay, given.source):
         if given.records is not None:
@@ -519,27 +562,35 @@ def _run(
     listen: compare.Recorder | None = None,
     pushes: Sequence[Push] = (),
     start: Snapshot | None = None,
+    start_at: int = 0,
+    server_keeps: int = 0,
 ) -> Replay:
-    session = OrderSession()
+    session, table, name = OrderSession(), configuration.recovery, given.feed.session
+    late = bool(start_at) and table.reload_feed
     loader = Loader(card)
     loader.identify()
-    loader.load(configuration, given.feed, session, hold_until_fcs=hold_until_fcs)
+    feed = replace(given.feed, next_sequence=given.feed.next_sequence + start_at)
+    loader.load(configuration, feed, session, hold_until_fcs=hold_until_fcs, late=late)
     if start is not None:
         loader.reload(start)
     loader.arm(configuration.mode)
     exchange = Venue(**session.at_exchange()) if configuration.mode is Mode.LIVE else None
-    stimuli, recovery, reload = given.stimuli, None, None
+    stimuli, recovery, reload, feed_reload = given.stimuli, None, None, None
     if configuration.feed.recover:
-        server = RetransmissionServer(given.feed.session)
-        stimuli = _published(stimuli, server)
-        recovery = Recovery(loader, given.feed.session, configuration.recovery, server)
-    if configuration.recovery.reload_dead:
-        server, glimpse = RetransmissionServer(given.feed.session), GlimpseServer(given.feed.session)
+        server = RetransmissionServer(name, keep=server_keeps)
+        stimuli, heard = _published(stimuli, server), Heard(name, server)
+        recovery = Recovery(loader, name, table, heard if table.reload_feed else server)
+    if table.reload_dead or table.reload_feed:
+        server, glimpse = RetransmissionServer(name, keep=server_keeps), GlimpseServer(name)
         stimuli = _published(_published(stimuli, server), glimpse)
-        reload = Reload(loader, given.feed.session, configuration.recovery, server, glimpse)
+        reload = Reload(loader, name, table, server, glimpse)
+    if table.reload_feed and recovery is not None and reload is not None:
+        glimpse = GlimpseServer(name)
+        stimuli = _published(stimuli, glimpse)
+        feed_reload = FeedReload(loader, name, table, recovery, reload, glimpse, heard=heard, late=late)
     replay = Replay(
         card, loader, configuration, given.feed, exchange=exchange, outputs=outputs, recovery=recovery, reload=reload,
-        listen=listen, pushes=pushes, start=start,
+        feed_reload=feed_reload, listen=listen, pushes=pushes, start=start,
     )  # fmt: skip
     with _progress(replay, given.source):
         replay.run(stimuli)

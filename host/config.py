@@ -165,6 +165,10 @@ class RecoveryTable(_Model):
     reload_dead: bool = Field(
         default=False, description="true: a DEAD slot is given its orders anew, from a GLIMPSE snapshot and what came behind it"
     )
+    reload_feed: bool = Field(
+        default=False,
+        description="true: where nobody has what is missing, and after a late start, every slot begins anew from one snapshot",
+    )
 
 
 class Slot(_Model):
@@ -599,6 +603,10 @@ def load(files: Iterable[Path], geometry: Geometry, *, symbols: Iterable[str] = 
     for where, ceilings in tables["ceilings"].items():
         _check_ceilings(placed, where, ceilings, problems)
         _check_ceilings(whole or [("[risk] is missing; of the default ", Risk())], where, ceilings, problems)
+    recovers = any(feed.recover for feed in tables["feed"].values())
+    for where, recovery in tables["recovery"].items():
+        if recovery.reload_feed and not recovers:
+            problems.append(f"{where}.reload_feed: true was given; allowed only with recover of [feed]")
     if problems:
         raise ConfigError(problems)
     trading = dict.fromkeys(leg for _, pair in pairs for leg in (pair.leg_a, pair.leg_b))

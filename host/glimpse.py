@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from hdl.spec import glimpse, itch, soupbintcp
 
+_STATES = (itch.STOCK_TRADING_ACTION.code, itch.REG_SHO_SHORT_SALE_PRICE_TEST.code, itch.OPERATIONAL_HALT.code)
 _ORDERS = (itch.ADD_ORDER_NO_MPID.code, itch.ADD_ORDER_WITH_MPID.code)
 
 
@@ -30,11 +32,29 @@ class Snapshot:
 
     def orders(self, locate: int | None = None) -> list[bytes]:
         """The messages that add the open orders, of one stock or of all."""
-        return [
-            raw
-            for raw in self.messages
-            if chr(raw[0]) in _ORDERS and (locate is None or int.from_bytes(raw[1:3], "big") == locate)
-        ]
+        return [raw for raw in self.messages if chr(raw[0]) in _ORDERS and (locate is None or _locate(raw) == locate)]
+
+    def of(self, locates: Collection[int]) -> Snapshot:
+        """The open orders of some stocks alone."""
+        return Snapshot(self.next_sequence, tuple(raw for raw in self.orders() if _locate(raw) in locates))
+
+    @property
+    def directory(self) -> list[bytes]:
+        """The messages that tell the stocks."""
+        return [raw for raw in self.messages if chr(raw[0]) == itch.STOCK_DIRECTORY.code]
+
+    @property
+    def locates(self) -> set[int]:
+        """Locates of the stocks of which there is a message."""
+        return {_locate(raw) for raw in self.messages}
+
+    def states(self, locates: Collection[int]) -> list[bytes]:
+        """What trades and what does not: the last system event, and all that is told of these stocks, in order.
+
+        The events before it are over: one of them, once more, would begin the day anew.
+        """
+        events = [raw for raw in self.messages if chr(raw[0]) == itch.SYSTEM_EVENT.code]
+        return events[-1:] + [raw for raw in self.messages if chr(raw[0]) in _STATES and _locate(raw) in locates]
 
 
 def login() -> bytes:
@@ -47,13 +67,19 @@ def login() -> bytes:
 class SnapshotReader:
     """Takes the bytes of the stream as they come.
 
+    Parameters
+    ----------
+    session : bytes
+        The feed's: a snapshot of another one is none.
+
     Attributes
     ----------
     snapshot : Snapshot or None
         There once the marker has come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, session: bytes) -> None:
+        self._session = session
         self._left = b""
         self._accepted = False
         self._messages: list[bytes] = []
@@ -102,8 +128,12 @@ class SnapshotReader:
         layout = soupbintcp.LOGIN_ACCEPTED_PAYLOAD
         if len(payload) != layout.size:
             raise SnapshotError(f"the login's answer has {len(payload)} bytes, not {layout.size}")
-        number = layout.unpack(payload)["sequence_number"]
-        assert isinstance(number, bytes)
+        fields = layout.unpack(payload)
+        session, number = fields["session"], fields["sequence_number"]
+        assert isinstance(session, bytes) and isinstance(number, bytes)
+        if session.strip() != self._session.strip():
+            mine, its = (name.strip().decode("latin-1") for name in (self._session, session))
+            raise SnapshotError(f"it is of session {its!r}, the feed is of {mine!r}")
         if _number(number) != 1:
             raise SnapshotError(f"the snapshot begins at message {number.decode('latin-1').strip()}, not at 1")
         self._accepted = True
@@ -123,6 +153,10 @@ class SnapshotReader:
         if number is None or number < 1:
             raise SnapshotError(f"the marker's number is {digits.decode('latin-1')!r}")
         self.snapshot = Snapshot(number, tuple(self._messages))
+
+
+def _locate(raw: bytes) -> int:
+    return int.from_bytes(raw[1:3], "big")
 
 
 def _number(digits: bytes) -> int | None:

@@ -35,6 +35,8 @@ from host.snapshot import SlotLedger, Snapshot
 from sim.tcp import Endpoint
 
 _CLEAR_POLLS = 1 << 20
+_NOBODY = 0xFFFF
+"""A stock locate that no stock has."""
 _INSPECT_POLLS = 1 << 10
 """Samples that wait go first."""
 _READ_BACKS = 2
@@ -161,6 +163,7 @@ class Loader:
         self._geometry = card.geometry
         self.slots: dict[str, int] = {}
         self._locates: dict[int, int] = {}
+        self._bound: set[int] = set()
         self.watchdog = 0
         self._symbols = [""] * self._geometry.slots
         self._ceilings: Ceilings | None = None
@@ -168,6 +171,7 @@ class Loader:
         self._staged: Configuration | None = None
         self._configuration: Configuration | None = None
         self._by_hand = False
+        self._feed = Feed()
         self._port = LedgerPort(card)
         self._least_number = 0
         """Number of the next order, as far as it was brought over: none goes back behind it."""
@@ -233,6 +237,11 @@ class Loader:
         """Stock locate that a slot was bound to."""
         return self._locates[slot]
 
+    @property
+    def bound(self) -> Mapping[int, int]:
+        """Stock locate of each slot that listens to one."""
+        return {slot: self._locates[slot] for slot in self._bound}
+
     def detach(self, slot: int) -> None:
         """Take a slot from the feed: its book is emptied, and it is DEAD until `attach`. Waits as all on that line."""
         self.inject(0, injection.command(self._locates[slot]), Mark.DETACH)
@@ -246,17 +255,48 @@ class Loader:
         """No hole will be filled any more."""
         self._set("feed", gap_wait=0)
 
-    def load(self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False) -> None:
-        """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT."""
+    def listen(self, on: bool) -> None:
+        """Let the card hear the feed's lines, or neither: then nothing of them is used, and nothing is missing."""
+        address, address_b = (self._feed.address, self._feed.address_b) if on else (0, 0)
+        self._set("feed", address=address, address_b=address_b)
+
+    def go_on_at(self, number: int) -> None:
+        """Expect a number next: what waits is forgotten, what is before it will not come, and slots that were SUSPECT stay so."""
+        self._card.write("feed", "next_sequence", number)
+
+    def declare_exact(self) -> None:
+        """Every slot is EXACT from here on: the host knows that each book is complete."""
+        self._card.pulse("book", "declare_exact")
+
+    def clear_book(self) -> None:
+        """Forget all orders, and that a slot is detached; what a slot is stays. The feed must be quiet."""
+        self._card.pulse("book", "clear")
+        for _ in range(_CLEAR_POLLS):
+            if self._card.read("book", "ready"):
+                return
+        raise CardError("the book did not become ready after a clear")
+
+    @property
+    def lost_after_use(self) -> int:
+        """Bad frames of which something was used."""
+        return self._count("lost_after_use")
+
+    def load(
+        self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False, late: bool = False
+    ) -> None:
+        """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT, or where it
+        comes `late` to the day, DEAD and hearing neither line."""
         card, geometry = self._card, self._geometry
+        used = late and bool(card.read("risk", "epoch") or self._count("messages"))
+        self._feed = feed
         self._keep_number(session.next_user_ref_num)
         self.disarm()
         if count := self._card.read("risk", "orders_open"):
             raise CardError(f"own orders are open: {count}; a card is loaded only where none is: they would end for other pairs")
         self._watch(0)
-        self._clear_book()
-        self._set("feed", address=feed.address, port=feed.port, session=int.from_bytes(feed.session, "big"))
-        self._set("feed", address_b=feed.address_b, port_b=feed.port_b)
+        self.clear_book()
+        self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
+        self.listen(not late)
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
         self.load_slots(configuration)
@@ -280,7 +320,10 @@ class Loader:
             receive_next=session.receive_next,
         )
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
-        card.pulse("book", "declare_exact")
+        if not late:
+            self.declare_exact()
+        elif used:
+            self._make_dead(configuration)
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
 
     def snapshot(self, marks: Mapping[str, int] | None = None) -> Snapshot:
@@ -555,10 +598,12 @@ class Loader:
     def bind(self, slot: int, locate: int) -> None:
         """Let a slot listen to a stock locate."""
         self._locates[slot] = locate
+        self._bound.add(slot)
         self._card.write_row("feed", "bindings", slot, locate=locate, valid=1)
 
     def unbind(self, slot: int) -> None:
         """Let a slot listen to nothing."""
+        self._bound.discard(slot)
         self._card.write_row("feed", "bindings", slot, locate=0, valid=0)
 
     def add(self, symbol: str, locate: int) -> bool:
@@ -602,12 +647,22 @@ class Loader:
         self._symbols[slot] = symbol
         self._card.write_row("session", "symbols", slot, symbol=int.from_bytes(symbol.ljust(8).encode("latin-1")[:8], "big"))
 
-    def _clear_book(self) -> None:
-        self._card.pulse("book", "clear")
-        for _ in range(_CLEAR_POLLS):
-            if self._card.read("book", "ready"):
-                return
-        raise CardError("the book did not become ready after a clear")
+    def _make_dead(self, configuration: Configuration) -> None:
+        """Make slots DEAD that may be anything else. Only an emptied book ends a detachment and leaves its slot so."""
+        for slot in range(len(configuration.slots) or self._geometry.slots):
+            known = self.bound.get(slot)
+            self.bind(slot, _NOBODY)
+            self.detach(slot)
+            for _ in range(_CLEAR_POLLS):
+                if self.detached == slot:
+                    break
+            else:
+                raise CardError(f"slot {slot} was not detached")
+            self.clear_book()
+            if known is None:
+                self.unbind(slot)
+            else:
+                self.bind(slot, known)
 
     def _refuse_killed(self) -> None:
         if self.trading_state is TradingState.KILLED:

@@ -79,6 +79,19 @@ class Recovery:
         """The range opened last was given up."""
         return bool(self._lost) and not self._open
 
+    @property
+    def behind(self) -> int:
+        """Number behind all that was given up."""
+        return max((behind for _, behind, _ in self._lost), default=0)
+
+    def let_go(self) -> int:
+        """Stop asking: what is missing is not needed any more. How many messages had been given up."""
+        count = self._unrecovered
+        self._open = False
+        self._heard.clear()
+        self._lost.clear()
+        return count
+
     def take(self, record: Mapping[str, Any], cycle: int) -> None:
         """Take a gap record of the card."""
         self.open(record["first"], record["next"], cycle)
@@ -101,7 +114,7 @@ class Recovery:
             self._hear(answer, cycle)
         if not self._open:
             return
-        self._give()
+        self._give(cycle)
         if self._loader.next_sequence >= self._behind:
             self._open = False
         elif cycle >= self._again and not self._heard:
@@ -114,7 +127,11 @@ class Recovery:
 
     def summary(self) -> RecoverySummary:
         """What was done."""
-        return RecoverySummary(**self._counts, unrecovered=sum(behind - first for first, behind, _ in self._lost))
+        return RecoverySummary(**self._counts, unrecovered=self._unrecovered)
+
+    @property
+    def _unrecovered(self) -> int:
+        return sum(behind - first for first, behind, _ in self._lost)
 
     def _ask(self, cycle: int) -> None:
         count = min(self._behind - self._next, self._table.messages_per_request)
@@ -156,8 +173,10 @@ class Recovery:
         self._tries = 0
         self._ask(cycle)
 
-    def _give(self) -> None:
+    def _give(self, cycle: int) -> None:
         room = self._loader.inject_room if self._heard else 0
         for _ in range(min(room, len(self._heard))):
             self._loader.inject(*self._heard.popleft())
             self._counts["given"] += 1
+            # On a full line it takes what it was given one by one.
+            self._again = cycle + self._timeout

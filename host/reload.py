@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from hdl.spec import injection, itch
@@ -50,7 +50,7 @@ class Reload:
 
     What is not answered in time, a snapshot that is none, and a slot that was in error again begin anew, `tries` times; then, and
     at once where the slot's book does not fit the card, the slot is given up and stays DEAD: `findings` tells why. So is a slot
-    that is DEAD again after as many reloads.
+    that is DEAD again after as many reloads. Where the table does not say `reload_dead`, slots are only reloaded by `join`.
 
     Parameters
     ----------
@@ -74,21 +74,43 @@ class Reload:
         self._reloads: Counter[int] = Counter()
         self._counts = dict.fromkeys(("begun", "reloaded", "given_up", "snapshots", "orders", "messages", "refused"), 0)
         self._step, self._slot, self._tries, self._due = _Step.IDLE, 0, 0, 0
-        self._reader = SnapshotReader()
+        self._reader = SnapshotReader(session)
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._heard: dict[int, bytes] = {}
         self._next, self._timestamp, self._asked = 0, 0, False
         self._error = ""
+        self._stopped = False
+        self._given: Snapshot | None = None
+        """What all slots are given that are being reloaded."""
 
     @property
     def busy(self) -> bool:
         """A slot is being reloaded, or is to be."""
         return self._step is not _Step.IDLE or bool(self._dead)
 
+    def stop(self) -> None:
+        """Leave everything as it is and go on hearing, until `join`."""
+        self._stopped, self._step, self._given = True, _Step.IDLE, None
+        for each in (self._dead, self._waiting, self._heard):
+            each.clear()
+
+    def join(self, snapshot: Snapshot, slots: Collection[int]) -> None:
+        """Give these slots their orders from this snapshot, one after the other. None is detached."""
+        self._stopped, self._given = False, snapshot
+        self._dead.extend(sorted(slots))
+        self._lost.clear()
+        self._reloads.clear()
+
+    def _forget(self) -> None:
+        """No slot is left of those that `join` named."""
+        if self._given is not None:
+            self._given = None
+            self._heard.clear()
+
     def take(self, record: Mapping[str, Any]) -> None:
         """Take an integrity record of the card."""
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
-        if cause is IntegrityCause.DETACHED or slot not in self._loader.slots.values():
+        if self._stopped or cause is IntegrityCause.DETACHED or slot not in self._loader.slots.values():
             return
         mine = self._step is not _Step.IDLE and slot == self._slot
         if mine and cause is IntegrityCause.RELOADED:
@@ -100,7 +122,7 @@ class Reload:
             self._error = cause.name.lower()
             if cause in _CAPACITY:
                 self._tries = self._table.tries
-        elif state is Integrity.DEAD and slot not in self._dead and slot not in self._lost:
+        elif state is Integrity.DEAD and self._table.reload_dead and slot not in self._dead and slot not in self._lost:
             if self._reloads[slot] < self._table.tries:
                 self._dead.append(slot)
             else:
@@ -109,14 +131,17 @@ class Reload:
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on the lines."""
-        if self._step is not _Step.IDLE:
+        if self._stopped or self.busy:
             self._heard.update(enumerate(messages, sequence))
 
     def step(self, cycle: int) -> None:
         """Go on; to be called often while `busy`."""
         answers, stream = self._server.answers(cycle), self._glimpse.answers(cycle)
         if self._step is _Step.IDLE:
-            if not self._dead or not self._loader.inject_room:
+            if not self._dead:
+                self._forget()
+                return
+            if not self._loader.inject_room:
                 return
             self._slot, self._tries = self._dead.popleft(), 0
             self._counts["begun"] += 1
@@ -125,7 +150,9 @@ class Reload:
         elif self._error:
             self._begin(cycle)
         elif self._step is _Step.DETACHING:
-            if self._loader.detached == self._slot:
+            if self._loader.detached == self._slot and self._given is not None:
+                self._take(self._given, cycle)
+            elif self._loader.detached == self._slot:
                 self._ask_snapshot(cycle)
         elif self._step is _Step.ASKED:
             self._read(stream, cycle)
@@ -181,10 +208,11 @@ class Reload:
         self._counts[how] += 1
         self._step, self._error = _Step.IDLE, ""
         self._waiting.clear()
-        self._heard.clear()
+        if self._given is None:
+            self._heard.clear()
 
     def _ask_snapshot(self, cycle: int) -> None:
-        self._reader = SnapshotReader()
+        self._reader = SnapshotReader(self._session)
         self._counts["snapshots"] += 1
         self._glimpse.login(login(), cycle)
         self._go(_Step.ASKED, cycle)
@@ -205,6 +233,7 @@ class Reload:
         self._counts["orders"] += len(orders)
         self._next = snapshot.next_sequence
         self._waiting.extend((self._next - 1, raw) for raw in orders)
+        self._timestamp = max((_timestamp(raw) for raw in orders), default=0)
         self._asked = False
         self._go(_Step.CATCHING_UP, cycle)
         self._catch_up(cycle)
@@ -227,11 +256,11 @@ class Reload:
     def _advance(self, until: int, cycle: int) -> None:
         """Take the slot's messages before this number, as far as they were heard; ask for the next one that was not."""
         locate, begun = self._loader.locate(self._slot).to_bytes(2, "big"), self._next
-        while self._next < until and (raw := self._heard.pop(self._next, None)) is not None:
+        while self._next < until and (raw := self._heard.get(self._next)) is not None:
             if raw[1:3] == locate and chr(raw[0]) in _OF_BOOK:
                 self._waiting.append((self._next, raw))
                 self._counts["messages"] += 1
-                self._timestamp = int.from_bytes(raw[5:11], "big")
+                self._timestamp = _timestamp(raw)
             self._next += 1
         if self._next != begun:
             self._due, self._asked = cycle + self._timeout, False
@@ -250,3 +279,7 @@ class Reload:
             self._counts["refused"] += 1
             self._go(_Step.CATCHING_UP, cycle)
             self._catch_up(cycle)
+
+
+def _timestamp(raw: bytes) -> int:
+    return int.from_bytes(raw[5:11], "big")

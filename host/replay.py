@@ -16,7 +16,8 @@ from host import config
 from host.card import WiredCard
 from host.config import PRICE_UNITS, Configuration
 from host.exposure import read_sums
-from host.framing import Feed
+from host.feed_reload import FeedReload
+from host.framing import Feed, Framer
 from host.inputs.source import InputError
 from host.legs import Fate
 from host.liquidation import Liquidation
@@ -45,6 +46,8 @@ from host.wire_log import WireLog
 
 _RECOVERY_SLICE = 2_000
 """Clocks between two looks where missing messages are asked for: about what the third line takes for those that can wait."""
+_HEARTBEAT = 5 * _RECOVERY_SLICE
+"""Clocks between two heartbeats of the feed once nothing else comes: fewer than it takes to believe that nothing is missing."""
 _SLICE = 100_000
 """Clocks of market data queued ahead while nobody answers."""
 _BEATS = 4
@@ -127,6 +130,8 @@ class Replay:
         Asks for what is missing.
     reload : Reload, optional
         Gives DEAD slots their orders anew.
+    feed_reload : FeedReload, optional
+        Begins the feed anew where `recovery` cannot help; with `recovery` and `reload`.
     listen : callable, optional
         Told every event record, in order.
     pushes : sequence of Push
@@ -146,6 +151,7 @@ class Replay:
         outputs: Outputs | None = None,
         recovery: Recovery | None = None,
         reload: Reload | None = None,
+        feed_reload: FeedReload | None = None,
         listen: Callable[[Mapping[str, Any]], None] | None = None,
         pushes: Sequence[Push] = (),
         start: Snapshot | None = None,
@@ -158,6 +164,7 @@ class Replay:
         self._outputs = outputs or Outputs()
         self._recovery = recovery
         self._reload = reload
+        self._feed_reload = feed_reload
         self._listen = listen
         self._watch = Watch(loader, configuration)
         self._index = Index(feed.next_sequence)
@@ -169,7 +176,10 @@ class Replay:
             orders=self._outputs.orders,
             start=(start, loader.slots) if start else None,
             repairs=card.geometry.repair,
+            late=feed_reload is not None and feed_reload.late,
         )
+        if feed_reload is not None:
+            feed_reload.attend(learn=self._watch.see, integrity=self._tally.state)
         self.liquidation = (
             Liquidation(
                 loader,
@@ -221,10 +231,7 @@ class Replay:
         self._next_at = self._card.cycle
         try:
             while self._fill(stimuli, self._card.cycle + ahead):
-                self._beat()
-                self._recover()
-                if self._reload:
-                    self._reload.step(self._card.cycle)
+                self._attend()
                 self._card.run(ahead)
                 self._drain()
                 if self.liquidation:
@@ -233,7 +240,6 @@ class Replay:
             self.findings.append("interrupted: the file was not read to its end")
         self._finish()
         self._settle()
-        self._reload_rest()
         for _ in range(_LAST_ROUNDS):
             self._finish()
             if not self._drain() and not self._wind_down():
@@ -263,9 +269,11 @@ class Replay:
 
     def _settle(self) -> None:
         """Nothing more comes: what waits at a hole goes on, hole by hole."""
-        if self._configuration.feed.recover:
-            self._recover_rest()
-            return
+        if not self._configuration.feed.recover:
+            self._give_up_holes()
+        self._recover_rest()
+
+    def _give_up_holes(self) -> None:
         before = -1
         self._loader.end_wait()
         while before < (number := self._loader.next_sequence) < self._loader.highest:
@@ -273,39 +281,54 @@ class Replay:
             self._card.run(2 * self._card.geometry.ring_messages)
             self._card.run_until_idle(limit=_IDLE_LIMIT)
 
-    def _recover(self) -> bool:
-        """Go on with what is missing; whether something is."""
-        if self._recovery is None or not self._recovery.busy:
-            return False
-        self._recovery.step(self._card.cycle)
-        return True
+    def _attend(self) -> None:
+        """What the host does beside the frames."""
+        self._beat()
+        if self._recovery is not None and self._recovery.busy:
+            self._recovery.step(self._card.cycle)
+        for each in (self._reload, self._feed_reload):
+            if each is not None:
+                each.step(self._card.cycle)
 
     def _recover_rest(self) -> None:
-        """Nothing more comes on the lines: until nothing is missing, or what is was given up."""
+        """Nothing more comes on the lines: until nothing is missing, or what is was given up, and every slot that can be has its
+        orders again, or was given up."""
         quiet_since = self._card.cycle
         wait = config.feed_registers(self._configuration.feed, self._card.geometry)["gap_wait"] + _RECOVERY_SLICE
-        while self._recovery is not None and (number := self._loader.next_sequence) < (highest := self._loader.highest):
-            if self._recover():
+        told_at = self._card.cycle
+        self._heartbeat()
+        self._card.run(_RECOVERY_SLICE)
+        self._drain()
+        while (busy := any(each.busy for each in self._helpers)) or self._missing:
+            if busy:
                 quiet_since = self._card.cycle
-            elif self._recovery.failed:
-                return
-            elif self._card.cycle - quiet_since > wait:
+            elif self._recovery is not None and self._card.cycle - quiet_since > wait:
                 # The record of the gap was lost.
-                self._recovery.open(number, highest, self._card.cycle)
-            self._beat()
+                self._recovery.open(self._loader.next_sequence, self._loader.highest, self._card.cycle)
+            if self._card.cycle - told_at > _HEARTBEAT:
+                told_at = self._card.cycle
+                self._heartbeat()
+            self._attend()
             self._card.run(_RECOVERY_SLICE)
             self._drain()
 
-    def _reload_rest(self) -> None:
-        """Nothing more comes on the lines: until every DEAD slot has its orders again, or was given up."""
-        if self._reload is None:
-            return
-        self._drain()
-        while self._reload.busy:
-            self._reload.step(self._card.cycle)
-            self._beat()
-            self._card.run(_RECOVERY_SLICE)
-            self._drain()
+    def _heartbeat(self) -> None:
+        """Lines that are shut now and then have to tell their number when they are open."""
+        if self._feed_reload is not None:
+            framer = Framer(self._feed)
+            framer.next_sequence = self._index.next_sequence
+            self._put(framer.packet([]), self._card.cycle)
+
+    @property
+    def _helpers(self) -> Iterator[Recovery | Reload | FeedReload]:
+        return (each for each in (self._recovery, self._reload, self._feed_reload) if each is not None)
+
+    @property
+    def _missing(self) -> bool:
+        """Something is, and was not given up."""
+        if self._recovery is None or self._recovery.failed or (self._feed_reload is not None and self._feed_reload.failed):
+            return False
+        return self._loader.next_sequence < self._loader.highest
 
     def _beat(self) -> None:
         """Tell the card that the host lives, where it is time."""
@@ -340,15 +363,16 @@ class Replay:
             self._drain()
 
     def _send(self, stimulus: Stimulus) -> None:
-        for message in stimulus.messages:
+        for message in () if stimulus.before else stimulus.messages:
             self._watch.see(message)
             if self.liquidation is not None:
                 self.liquidation.see(message)
         fresh = self._index.add(stimulus)
-        if not stimulus.lost:
+        if not (stimulus.lost or stimulus.before):
             self._put(stimulus.frame, self._next_at)
-            if self._reload is not None:
-                self._reload.hear(stimulus.sequence, stimulus.messages)
+            for each in (self._reload, self._feed_reload):
+                if each is not None:
+                    each.hear(stimulus.sequence, stimulus.messages)
         if self._exchange is not None and fresh:
             self._unseen.append((self._next_at, fresh))
 
@@ -376,7 +400,9 @@ class Replay:
         self._observe(self._card.cycle)
         for record in self._card.events():
             self._tally.add(record)
-            if self._recovery is not None and record["kind"] == events.GAP.code:
+            if self._feed_reload is not None and record["kind"] in (events.GAP.code, events.INTEGRITY.code):
+                self._feed_reload.take(record, self._card.cycle)
+            elif self._recovery is not None and record["kind"] == events.GAP.code:
                 self._recovery.take(record, self._card.cycle)
             if self._reload is not None and record["kind"] == events.INTEGRITY.code:
                 self._reload.take(record)
@@ -461,6 +487,7 @@ class Replay:
             cycles=card.cycle,
             recovery=recovery,
             reload=self._reload.summary() if self._reload else None,
+            feed_reload=self._feed_reload.summary() if self._feed_reload else None,
             findings=(),
         )
         return summary.model_copy(update={"findings": (*self.findings, *self._found(summary))})
@@ -526,6 +553,8 @@ class Replay:
             yield from self._recovery.findings()
         if self._reload is not None:
             yield from self._reload.findings()
+        if self._feed_reload is not None:
+            yield from self._feed_reload.findings()
         for symbol in self._watch.missing:
             yield f"{symbol}: no message of the file tells its locate; give it with --symbol {symbol}=LOCATE"
         if summary.events_lost:

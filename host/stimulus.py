@@ -33,12 +33,15 @@ class Stimulus:
         Number of the first of them.
     lost : bool
         It was sent and does not arrive.
+    before : bool
+        It was sent before anybody here listened.
     """
 
     frame: bytes
     messages: tuple[bytes, ...] = ()
     sequence: int = 0
     lost: bool = False
+    before: bool = False
 
 
 def from_messages(messages: Iterable[bytes], feed: Feed, *, pack: int) -> Iterator[Stimulus]:
@@ -49,13 +52,43 @@ def from_messages(messages: Iterable[bytes], feed: Feed, *, pack: int) -> Iterat
         yield Stimulus(framer.packet(group), tuple(group), sequence)
 
 
-def lossy(stimuli: Iterable[Stimulus], feed: Feed, *, rate: float, seed: int) -> Iterator[Stimulus]:
-    """The same with a part of the feed's packets lost, and a heartbeat behind the last: it shows a loss at the end."""
-    rng, framer = random.Random(seed), Framer(feed)
+@dataclass(frozen=True)
+class Losses:
+    """Which packets do not arrive.
+
+    Parameters
+    ----------
+    rate : float
+        Part of them, by chance.
+    seed : int
+        Of that chance.
+    first, last : int
+        Those with a message from the one to the other, counted from 0; none where ``last`` is the smaller one.
+    """
+
+    rate: float = 0.0
+    seed: int = 1
+    first: int = 0
+    last: int = -1
+
+
+def lossy(stimuli: Iterable[Stimulus], feed: Feed, losses: Losses) -> Iterator[Stimulus]:
+    """The same with some of the feed's packets lost, and a heartbeat behind the last: it shows a loss at the end."""
+    rng, framer, place = random.Random(losses.seed), Framer(feed), 0
     for stimulus in stimuli:
+        begin, place = place, place + len(stimulus.messages)
         framer.next_sequence = max(framer.next_sequence, stimulus.sequence + len(stimulus.messages))
-        yield replace(stimulus, lost=bool(stimulus.messages) and rng.random() < rate)
+        hit = begin <= losses.last and losses.first < place
+        yield replace(stimulus, lost=begin < place and (hit or rng.random() < losses.rate))
     yield Stimulus(framer.packet([]))
+
+
+def from_the_middle(stimuli: Iterable[Stimulus], start: int) -> Iterator[Stimulus]:
+    """The same, but nobody listens before the packet that holds the message `start`, counted from 0."""
+    place = 0
+    for stimulus in stimuli:
+        place += len(stimulus.messages)
+        yield replace(stimulus, before=place <= start)
 
 
 @dataclass(frozen=True)
@@ -186,6 +219,11 @@ class Index:
         self._places: list[int] = []
         self.records = 0
         """Messages of the file so far."""
+
+    @property
+    def next_sequence(self) -> int:
+        """The number behind the highest so far."""
+        return self._expected
 
     def add(self, stimulus: Stimulus) -> tuple[bytes, ...]:
         """Take note of a frame that is going out, and give the messages in it that were not seen before."""

@@ -238,6 +238,28 @@ class ReloadSummary(_Model):
     refused: int
 
 
+class FeedReloadSummary(_Model):
+    """The whole feed begun anew from a snapshot.
+
+    Parameters
+    ----------
+    begun, ended : int
+        Times it was begun, and came to where the card was up to the lines again.
+    snapshots : int
+        Snapshots that were asked for.
+    states : int
+        Messages of what trades that were given to the card before the snapshot's number.
+    let_go : int
+        Messages that were given up before it, and are not needed any more.
+    """
+
+    begun: int
+    ended: int
+    snapshots: int
+    states: int
+    let_go: int
+
+
 class RecoverySummary(_Model):
     """What was asked for of messages missing on every line.
 
@@ -381,6 +403,7 @@ class Summary(MarketSummary):
     cycles: int
     recovery: RecoverySummary | None = None
     reload: ReloadSummary | None = None
+    feed_reload: FeedReloadSummary | None = None
     """Where messages that are missing are asked for."""
 
 
@@ -449,6 +472,7 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
         "gaps, messages missing": f"{summary.gaps:,}, {summary.missing_messages:,}",
         **(_recovered(card.recovery) if card and card.recovery else {}),
         **(_reloaded(card.reload) if card and card.reload else {}),
+        **(_begun_anew(card.feed_reload) if card and card.feed_reload else {}),
         "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
         **({"clocks": card.cycles} if card else {}),
     }
@@ -465,6 +489,13 @@ def _reloaded(reload: ReloadSummary) -> Mapping[str, object]:
     return {
         "slots reloaded, given up": f"{reload.reloaded:,}, {reload.given_up:,}",
         "orders, messages given to them": f"{reload.orders:,}, {reload.messages:,}",
+    }
+
+
+def _begun_anew(anew: FeedReloadSummary) -> Mapping[str, object]:
+    return {
+        "feed begun anew, ended": f"{anew.begun:,}, {anew.ended:,}",
+        "snapshots, messages let go": f"{anew.snapshots:,}, {anew.let_go:,}",
     }
 
 

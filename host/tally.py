@@ -40,6 +40,8 @@ class Tally:
         What the card's ledger held before the first record, and the slot of each symbol.
     repairs : bool
         See `Legs`.
+    late : bool
+        Slots are DEAD at first, not EXACT.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Tally:
         orders: TextIO | None = None,
         start: tuple[Snapshot, Mapping[str, int]] | None = None,
         repairs: bool = True,
+        late: bool = False,
     ) -> None:
         self._place = place
         self._symbol = symbol
@@ -83,7 +86,7 @@ class Tally:
                 self.position[slot], self.cash[slot] = line.shares, line.cash
         self.integrity: dict[int, Integrity] = {}
         self._detached: set[int] = set()
-        self.everywhere = Integrity.EXACT
+        self.everywhere = Integrity.DEAD if late else Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)
         """Records of lowered integrity by slot and cause; `EVERY_SLOT` for those about all."""
         self.missing_messages = 0
@@ -249,10 +252,10 @@ class Tally:
     def _on_integrity(self, record: Record) -> None:
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
         if cause is IntegrityCause.RECOVERED:
-            self.everywhere = state
+            self.everywhere = self.everywhere if self.everywhere is Integrity.DEAD else state
             self.integrity = {each: old if old is Integrity.DEAD else state for each, old in self.integrity.items()}
         elif slot == _EVERY_SLOT:
-            self.everywhere = state
+            self.everywhere = state if state is Integrity.EXACT else max(self.everywhere, state)
             # A loss that concerns all leaves those alone that are worse off already.
             self.integrity = (
                 # A slot that is detached is not declared exact with the others.

@@ -1,8 +1,8 @@
 """A simulated retransmission server: MoldUDP64 requests in, downstream packets out, over what the feed has sent so far.
 
-It keeps every message of the day by its number. A request is answered with one packet: the messages wanted from the first on, as
-many as fit a datagram. A request for what the server does not have, or that is none, is not answered. Requests and answers can be
-lost, by a seeded generator, each the same in every run.
+It keeps every message of the day by its number, or the latest ones. A request is answered with one packet: the messages wanted
+from the first on, as many as fit a datagram. A request for what the server does not have, or that is none, is not answered.
+Requests and answers can be lost, by a seeded generator, each the same in every run.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ class RetransmissionServer:
         Part of the requests, and of the answers, that are lost.
     seed : int
         Of what is lost.
+    keep : int
+        Messages it has, the latest; 0: all.
 
     Attributes
     ----------
@@ -37,14 +39,16 @@ class RetransmissionServer:
         ``requests`` that arrived, ``answers`` that were sent, ``lost`` of both, ``unanswered`` requests.
     """
 
-    def __init__(self, session: bytes, *, latency: int = 12_500, loss: float = 0.0, seed: int = 1) -> None:
+    def __init__(self, session: bytes, *, latency: int = 12_500, loss: float = 0.0, seed: int = 1, keep: int = 0) -> None:
         if len(session) != moldudp64.HEADER.by_name["session"].size:
             raise ValueError(f"session: {session!r} was given, allowed are ten bytes")
         if latency < 1:
             raise ValueError(f"latency: {latency} was given, allowed is 1 and more")
         if not 0 <= loss <= 1:
             raise ValueError(f"loss: {loss} was given, allowed are 0 to 1")
-        self._session = session
+        if keep < 0:
+            raise ValueError(f"keep: {keep} was given, allowed is 0 and more")
+        self._session, self._keep = session, keep
         self._latency = latency
         self._loss, self._rng = loss, random.Random(seed)
         self._messages: dict[int, bytes] = {}
@@ -55,6 +59,8 @@ class RetransmissionServer:
         """Take note of messages that were sent; the first copy of a number counts."""
         for number, message in enumerate(messages, sequence):
             self._messages.setdefault(number, message)
+        while 0 < self._keep < len(self._messages):
+            del self._messages[next(iter(self._messages))]
 
     def request(self, packet: bytes, cycle: int) -> None:
         """Take a request, the payload of its datagram, at a clock."""

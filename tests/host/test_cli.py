@@ -94,9 +94,16 @@ def test_spec_shows_every_topic_as_json_and_as_tables() -> None:
     assert "map_digest" in call("spec", "registers").stdout
 
 
+@pytest.mark.parametrize("key", ["reload_dead", "reload_feed"])
 @pytest.mark.parametrize("command", [("replay", "--engine", "twin"), ("compare",)])
-def test_the_twin_refuses_to_reload_slots(tmp_path: Path, itch: Path, command: tuple[str, ...]) -> None:
-    (tmp_path / "reload.toml").write_text("[recovery]\nreload_dead = true\n")
+def test_the_twin_refuses_to_reload_slots(tmp_path: Path, itch: Path, command: tuple[str, ...], key: str) -> None:
+    (tmp_path / "reload.toml").write_text(f"[feed]\nrecover = true\n[recovery]\n{key} = true\n")
     name, *options = command
     result = call(name, itch, *options, "--config", tmp_path / "reload.toml")
-    assert result.exit_code == cli.Exit.USAGE and "recovery.reload_dead" in result.stderr
+    assert result.exit_code == cli.Exit.USAGE and f"recovery.{key}" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--start-at", "--server-keeps"])
+def test_the_twin_refuses_what_it_cannot_lose(itch: Path, option: str) -> None:
+    result = call("replay", itch, "--engine", "twin", option, 5)
+    assert result.exit_code == cli.Exit.USAGE and option in result.stderr

@@ -458,7 +458,7 @@ def test_how_missing_messages_are_asked_for(tmp_path: Path) -> None:
         "recovery.timeout_us: 0 was given; allowed are 1 to 27487790",
         "recovery.tries: 0 was given; allowed are 1 to 1000",
         "recovery.messages_per_request: 65535 was given; allowed are 1 to 65534",
-        "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request, reload_dead",
+        "recovery.server: unknown key; allowed are timeout_us, tries, messages_per_request, reload_dead, reload_feed",
     ]
 
 
@@ -496,3 +496,10 @@ def test_what_a_set_cannot_change_is_named(tmp_path: Path) -> None:
 def test_dead_slots_are_reloaded_where_it_is_said(tmp_path: Path) -> None:
     assert load(tmp_path, "").recovery.reload_dead is False
     assert load(tmp_path, "[recovery]\nreload_dead = true\n").recovery.reload_dead is True
+
+
+def test_a_feed_begins_anew_only_where_what_comes_meanwhile_waits(tmp_path: Path) -> None:
+    assert load(tmp_path, "[feed]\nrecover = true\n[recovery]\nreload_feed = true\n").recovery.reload_feed is True
+    assert problems(tmp_path, "[recovery]\nreload_feed = true\n") == [
+        "recovery.reload_feed: true was given; allowed only with recover of [feed]"
+    ]

@@ -56,7 +56,7 @@ def packets(data: bytes) -> list[bytes]:
 @pytest.mark.parametrize("seed", range(3))
 def test_it_holds_every_open_order_with_what_is_open(seed: int) -> None:
     """Whatever the segments' borders."""
-    reader, rng, at = SnapshotReader(), random.Random(seed), 0
+    reader, rng, at = SnapshotReader(SESSION), random.Random(seed), 0
     while at < len(STREAM):
         step = rng.randrange(1, 200)
         reader.take(STREAM[at : at + step])
@@ -90,9 +90,15 @@ def test_the_last_state_of_each_stock_is_told_before_its_orders() -> None:
 
     event = itch.SYSTEM_EVENT.pack(**head, stock_locate=0, event_code="O")
     messages = [event, state(1, "H"), state(2, "T"), state(1, "T"), *DAY[:5]]
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(stream(messages))
-    assert reader.finish().messages[:3] == (event, state(1, "T"), state(2, "T"))
+    snapshot = reader.finish()
+    assert snapshot.messages[:3] == (event, state(1, "T"), state(2, "T"))
+    assert {0, 1, 2} <= snapshot.locates and not snapshot.directory
+    begun = itch.SYSTEM_EVENT.pack(**head, stock_locate=0, event_code="Q")
+    reader = SnapshotReader(SESSION)
+    reader.take(stream([event, state(1, "H"), begun, state(2, "T")]))
+    assert reader.finish().states({1}) == [begun, state(1, "H")], "what began the day is over"
 
 
 def test_what_is_no_login_is_not_answered() -> None:
@@ -107,7 +113,7 @@ def wrapped(message: bytes) -> bytes:
 
 
 def read(data: bytes) -> None:
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(data)
     reader.finish()
 
@@ -126,6 +132,7 @@ FIRST, *REST = packets(STREAM)
         (FIRST[:-2] + b" 2" + b"".join(REST), "begins at message 2"),
         (FIRST[:1] + b"\5" + FIRST[2:7], "the login's answer has 4 bytes"),
         (b"".join(REST), "before the login was accepted"),
+        (FIRST[:3] + b"YESTERDAY " + FIRST[13:], "it is of session 'YESTERDAY', the feed is of '000010059B'"),
         (FIRST + b"\0\0H", "a packet without a type"),
         (FIRST + b"\0\1L", "'L' is not one of a server"),
         (FIRST + wrapped(DAY[0][:-1]), "message 1: type .* has .* bytes"),
@@ -143,6 +150,6 @@ def test_what_is_no_snapshot_is_refused(data: bytes, why: str) -> None:
 
 
 def test_heartbeats_and_debug_packets_are_passed_over() -> None:
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
     reader.take(FIRST + b"\0\1H" + b"\0\4+abc" + b"".join(REST))
     assert reader.finish().next_sequence == len(DAY) + 1

@@ -208,6 +208,42 @@ def test_what_is_lost_is_asked_for_and_no_row_is_different(tmp_path: Path) -> No
     assert without["slots"][0]["integrity"] != "exact" and without["missing_messages"] > 0 and without["recovery"] is None
 
 
+REJOIN = "[feed]\nrecover = true\n[recovery]\nreload_feed = true\ntimeout_us = 450\ntries = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "let_go"), [("--lose 1000-1402 --server-keeps 100", 408), ("--start-at 1000", 0)], ids=["loss", "late"]
+)
+def test_behind_a_snapshot_no_row_is_different(tmp_path: Path, options: str, let_go: int) -> None:
+    (tmp_path / "rejoin.toml").write_text(REJOIN)
+    path = tmp_path / "part.itch"
+    path.write_bytes(framed(list(records(require(AAPL)))[:4_500]))
+    arguments = (path, *SMALL, "--symbol", "AAPL=13", "--pack", 4, "--bbo", tmp_path / "bbo.csv", *options.split())
+    summary = call(*arguments, "--config", tmp_path / "rejoin.toml")
+    rows, plain = written(tmp_path / "bbo.csv", {"AAPL": 13}), judged(path.read_bytes())
+    before = [row for row in plain if row[0] < 1_000] if let_go else []
+    joined, *behind = rows[len(before) :]
+    assert rows[: len(before)] == before and 1_000 <= joined[0] < 4_000
+    assert joined[2:] == [row for row in plain if row[0] <= joined[0]][-1][2:]
+    assert behind == [row for row in plain if row[0] > joined[0]] and len(behind) > 50
+    assert summary["slots"][0]["integrity"] == "exact" and summary["findings"] == []
+    assert summary["feed_reload"] | {"states": 0} == {"begun": 1, "ended": 1, "snapshots": 1, "states": 0, "let_go": let_go}
+
+
+def test_a_dead_slot_is_given_its_orders_anew_in_a_replay(tmp_path: Path) -> None:
+    """Without a snapshot for the whole feed the first unknown order tells."""
+    (tmp_path / "dead.toml").write_text("[recovery]\nreload_dead = true\n")
+    path = tmp_path / "part.itch"
+    path.write_bytes(framed(list(records(require(AAPL)))[:1_500]))
+    arguments = (path, *SMALL, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv", "--start-at", 1_000)
+    summary = call(*arguments, "--config", tmp_path / "dead.toml")
+    [slot] = summary["slots"]
+    assert slot["integrity"] == "exact" and slot["lowered_by"]["unknown_order"] >= 1 and summary["reload"]["reloaded"] >= 1
+    assert written(tmp_path / "bbo.csv", {"AAPL": 13})[-1][2:] == judged(path.read_bytes())[-1][2:]
+    without = call(*arguments)
+    assert without["slots"][0]["integrity"] == "dead" and without["reload"] is None
+
+
 def test_what_a_capture_does_not_hold_cannot_be_recovered(tmp_path: Path) -> None:
     recover = tmp_path / "recover.toml"
     recover.write_text("[feed]\nrecover = true\n[recovery]\ntries = 2\n")
@@ -227,9 +263,15 @@ def test_what_a_capture_does_not_hold_cannot_be_recovered(tmp_path: Path) -> Non
     assert finding.startswith("messages 4 to 5 are missing: asked for 2 times and not answered")
     result = CliRunner().invoke(cli.app, ["replay", str(path), "--lose", "0.1"])
     assert result.exit_code == 2 and "a capture holds what arrived" in result.stderr
+    (tmp_path / "rejoin.toml").write_text(REJOIN)
+    result = CliRunner().invoke(
+        cli.app, ["replay", str(path), "--start-at", "1", "--server-keeps", "1", "--config", str(tmp_path / "rejoin.toml")]
+    )
+    assert result.exit_code == 2
+    assert "--start-at, --server-keeps, [recovery] reload_feed: allowed with ITCH files" in result.stderr
 
 
-@pytest.mark.parametrize("text", ["1.5", "-0.1", "x", "a:0.1", "1:2:3"])
+@pytest.mark.parametrize("text", ["1.5", "-0.1", "x", "a:0.1", "1:2:3", "5-4", "-5", "1-2-3"])
 def test_a_loss_that_is_none_is_refused(text: str) -> None:
     result = CliRunner().invoke(cli.app, ["replay", __file__, "--lose", text])
     assert result.exit_code == 2 and "allowed is [SEED:]RATE" in result.stderr

@@ -101,7 +101,15 @@ def test_loss_is_the_same_in_every_run() -> None:
     assert came[0] == came[1] and came[0][0] + came[0][1] == 100 and 30 < came[0][1] < 70
 
 
-@pytest.mark.parametrize("wrong", [{"session": b"short"}, {"latency": 0}, {"loss": 1.5}])
+@pytest.mark.parametrize("wrong", [{"session": b"short"}, {"latency": 0}, {"loss": 1.5}, {"keep": -1}])
 def test_parameters_out_of_range_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="allowed"):
         RetransmissionServer(**{"session": SESSION} | wrong)  # type: ignore[arg-type]
+
+
+def test_a_server_may_have_the_latest_alone() -> None:
+    kept, last = server(keep=2), len(MESSAGES)
+    kept.request(request(last - 2, 1), 0)
+    kept.request(request(last - 1, 2), 0)
+    [answer] = kept.answers(100)
+    assert [block.data for block in Mold(answer).blocks] == MESSAGES[-2:] and kept.counts["unanswered"] == 1

@@ -221,7 +221,7 @@ def test_refused_until_all_has_been_given(card: SimulatedCard) -> None:
     """By hand: too early, too late, another slot's message, and what the card counts of it."""
     run = Run(card)
     server = GlimpseServer(SESSION)
-    reader = SnapshotReader()
+    reader = SnapshotReader(SESSION)
 
     def give(first: int, behind: int) -> None:
         for number in range(first, behind):
