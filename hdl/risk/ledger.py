@@ -437,7 +437,8 @@ class Ledger(wiring.Component):
             leg_told.back.eq(back),
         ]
         outcome = Signal(tally_layout)
-        with m.FSM():
+        self._at_work = (sent, report, row, order)
+        with m.FSM() as self._fsm:
             with m.State("IDLE"):
                 m.d.comb += idle.eq(1)
                 m.d.sync += own_slot.eq(leg.slot)

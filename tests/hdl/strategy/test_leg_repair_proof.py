@@ -130,7 +130,7 @@ class RepairProof(wiring.Component):
             Assert(repair.busy == (repaired != 0)),
         ]
         if self._reach:
-            m.d.comb += Cover(repair.request.valid & (request.legs[0].quantity == 2))
+            m.d.comb += Cover(taken & (request.legs[0].quantity == 2))
         return m
 
     def _sets(self, m: Module) -> None:
