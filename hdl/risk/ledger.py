@@ -437,6 +437,7 @@ class Ledger(wiring.Component):
             leg_told.back.eq(back),
         ]
         outcome = Signal(tally_layout)
+        # This and `_fsm` are what a proof of this component stands on.
         self._at_work = (sent, report, row, order)
         with m.FSM() as self._fsm:
             with m.State("IDLE"):

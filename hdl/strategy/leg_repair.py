@@ -199,6 +199,7 @@ class LegRepair(wiring.Component):
         repaired = Signal(range((1 << self._geometry.pair_bits) + 1))
         m.d.sync += repaired.eq(repaired + repairable - self._repaired)
         m.d.comb += self.busy.eq(repaired != 0)
+        # This, `_looked` and `_fsm` are what the proof of this component stands on.
         self._counts = [repaired]
 
     def _wait(self, m: Module) -> tuple:

@@ -1,9 +1,9 @@
-"""The open shares of an own order are those sent without those that ended: proved by k-induction, through the ledger's memory, for
-any place of it and every order of orders, reports, reads and rows.
+"""The open shares of an own order are those sent without those that ended: proved by k-induction, through the ledger's memory,
+for any place of it and every order of orders, reports, reads and rows.
 
 What is abstract: the queue gives any report in any clock (that it gives those that came, in their order, is the library's), and
-products of quantity and price are arbitrary numbers, as no shares hang on them. What is assumed: no orders are sent while others are
-being entered, none of no shares, and the gate does not look twice in a row, as it keeps it.
+products of quantity and price are arbitrary numbers, as no shares hang on them. What is assumed, as the gate keeps it: no orders
+are sent while others are being entered, none is of no shares, and nothing is looked up then, nor twice in a row.
 
 Whether a broken trade can be is not judged here: no open shares move for it.
 """
@@ -19,14 +19,16 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hdl.interfaces import OrderReport
-from hdl.risk.ledger import NOTED, OUTLIVING, Ledger, OrderState, is_open
+from hdl.risk.ledger import NOTED, OUTLIVING, Ledger, OrderState
 from hdl.spec import ouch
 from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Alarm
 from tests.support.proofs import constant, judge, mutant, out_of_reset
 
 GEOMETRY = Geometry(slots=2, pairs=2, open_orders=16)
-DEPTH = 4
+DEPTH = 3
+FIRST, SECOND = 4, 9
+"""Clocks in which reports come, in the story that is told to see what can be and to find faults."""
 REPORT_BITS = OrderReport.as_shape().size
 
 
@@ -51,8 +53,8 @@ class Given(wiring.Component):
 class OrderProof(wiring.Component):
     """Follows one place of the ledger by what is sent and what is reported, in words of its own."""
 
-    def __init__(self, ledger: Any, *, reach: bool = False) -> None:
-        self._ledger, self._reach = ledger, reach
+    def __init__(self, ledger: Any, *, story: bool = False) -> None:
+        self._ledger, self._story = ledger, story
         self._waits, self._next, self._product = Signal(), Signal(REPORT_BITS), Signal(64)
         self.ledger = ledger(geometry=GEOMETRY)
         inputs = {name: member for name, member in self.ledger.signature.members.items() if member.flow is In}
@@ -152,9 +154,22 @@ class OrderProof(wiring.Component):
             Assert(lives == (known & (gone != shares))),
         ]
         self._stand(m, inner, (known, lives, fresh, number, rest, working), sent, report, here)
-        if self._reach:
+        if self._story:
+            self._tell(m)
             m.d.comb += Cover(booked & here & of(ouch.ORDER_EXECUTED) & (ends == 3) & (rest == 5))
         return m
+
+    def _tell(self, m: Module) -> None:
+        """One story: a single order and two reports, whatever they say, and nothing else."""
+        clock = Signal(5)
+        m.d.sync += clock.eq(clock + 1)
+        none = (self.looking, self.reload.valid, self.inspect.valid)
+        m.d.comb += [
+            Assume(~Cat(none).any()),
+            Assume(self.sent.valid == (clock == 0)),
+            Assume(self.sent.payload.single),
+            Assume(self.waits == ((clock == FIRST) | (clock == SECOND))),
+        ]
 
     def _stand(self, m: Module, inner: Module, kept: tuple, sent: Any, report: Any, here: Any) -> None:
         """What the induction stands on: the place holds what is known of it, and what was read is what stands there."""
@@ -162,6 +177,8 @@ class OrderProof(wiring.Component):
         place = inner.submodules.orders.read_port(domain="comb")
         m.d.comb += place.addr.eq(self.place)
         stands = place.data
+        # By number: a ledger with a fault has states of its own.
+        state = [stands.state.as_value() == each.value for each in (OrderState.FREE, OrderState.SENT, OrderState.LIVE)]
         entering, at_work, row, order = self.ledger._at_work
         at = self.ledger._fsm.ongoing
         judging = Cat(at(step) for step in ("FETCH", "ROW", "JUDGE", "BOOK")).any()
@@ -172,9 +189,9 @@ class OrderProof(wiring.Component):
             Assert(~(at("ENTER_READ") | at("ENTER_WRITE")) | self.ledger.booking),
             Assert(~self.ledger.booking | counts(sent)),
             Assert(~self.ledger.booking | ~sent.single | ~self.ledger.booked.payload.leg),
-            Assert(known == (stands.state != OrderState.FREE)),
-            Assert(lives == is_open(stands)),
-            Assert((lives & fresh) == (stands.state == OrderState.SENT)),
+            Assert(known == ~state[0]),
+            Assert(lives == (state[1] | state[2])),
+            Assert((lives & fresh) == state[1]),
             Assert(~known | ((stands.user_ref_num == number) & (stands.open == rest))),
             Assert(~judging | (same & whole & working)),
             Assert(~working | judging | (report.type == ord(ouch.SYSTEM_EVENT.code))),
@@ -183,10 +200,30 @@ class OrderProof(wiring.Component):
         ]
 
 
-def run(ledger: Any, *, depth: int = DEPTH, mode: str = "prove", reach: bool = False) -> str:
-    proof = OrderProof(ledger, reach=reach)
+def run(ledger: Any, *, depth: int = DEPTH, mode: str = "prove", story: bool = False) -> str:
+    proof = OrderProof(ledger, story=story)
     return proof.text(lambda: judge(proof, depth=depth, mode=mode))
 
 
 def test_open_shares_are_those_sent_without_those_that_ended() -> None:
     assert run(Ledger) == "PASS"
+
+
+def test_shares_of_an_order_end() -> None:
+    """The statement is not true for want of reports."""
+    assert run(Ledger, depth=FIRST + 6, mode="cover", story=True) == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("(executed | canceled) & (order.open", "executed & (order.open"),
+        (") & (order.user_ref_num == report.user_ref_num)", ")"),
+        ("Mux(whole, 0, order.open - report.quantity)", "order.open - report.quantity"),
+        ("fresh & (report.quantity == order.open)", "(report.quantity == order.open)"),
+        ("(whole | (report.quantity == order.open))", "whole"),
+        ("good.eq(known_type & ~unknown & ~overfill & possible)", "good.eq(known_type & ~unknown & possible)"),
+    ],
+)
+def test_the_proof_finds_a_fault(old: str, new: str) -> None:
+    assert run(mutant(Ledger, old, new), depth=SECOND + 6, mode="bmc", story=True) == "FAIL"

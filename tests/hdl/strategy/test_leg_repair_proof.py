@@ -1,11 +1,13 @@
-"""What `LegRepair` asks for is bounded and is what remains: proved by k-induction for each pair, whatever the ledger tells of both,
-whatever sets come and whenever the gate judges.
+"""What `LegRepair` asks for is bounded and is what remains: proved by k-induction for each pair, whatever the ledger tells of
+both, whatever sets come and whenever the gate judges.
 
-What is abstract: shares are `SHARES` bits wide in place of 20. Nothing else is: the memories are the component's own, and what the
-induction stands on is what lies in them. What is assumed is what ledger, trigger, gate and `ParameterSets` promise: reports lie two
-clocks apart and fill no more than is open (`test_ledger_proof`); a pair's orders are entered leg a, leg b, and not while the pair
-is pending; an order that repairs ends once, and `left` tells of the one that was taken; a set changes while `hold` is high and takes no
-row then. No order is open at the beginning.
+What is abstract: shares are `SHARES` bits wide in place of 20. Nothing else is: the memories are the component's own, and what
+the induction stands on is what lies in them. What is assumed is what ledger, trigger, gate and `ParameterSets` promise:
+
+- reports lie two clocks apart and fill no more than is open (`test_order_proof`); no order is open at the beginning
+- a pair's orders are entered leg a, leg b, and not while the pair is pending; `done` comes with a report of its last one
+- an order that repairs ends once, and `left` tells of the one that was taken
+- a set changes while `hold` is high, and takes no row then
 
 A break that is told in the last `UNSEEN` clocks before an order is offered is not seen any more.
 """
@@ -29,6 +31,8 @@ GEOMETRY = Geometry(slots=2, pairs=2)
 SHARES = 3
 UNSEEN = 8
 DEPTH = 2
+ENDED = 4
+"""The clock in which a pair is legged, in the story that is told to see that there are offers."""
 STEPS = ("LEG_A", "LEG_B", "CHOOSE", "PICK", "PRICE", "TICKS", "ADD", "LIMIT", "OFFER")
 
 
@@ -60,6 +64,12 @@ class Pair:
         self.open = Signal(SHARES, name=f"open_{number}")
 
 
+def chosen(second: Any, pair: Pair) -> tuple:
+    """Slot, side, size and what is held of one of both legs."""
+    a, b = ((leg.slot, leg.side, leg.size, leg.held) for leg in pair.legs)
+    return tuple(Mux(second, *both) for both in zip(b, a, strict=True))
+
+
 class RepairProof(wiring.Component):
     """Plays ledger, gate and trigger, as freely as they may be, and asserts of every offer what it has to be."""
 
@@ -71,7 +81,8 @@ class RepairProof(wiring.Component):
 
             def elaborate(self, platform: Any) -> Module:
                 m = super().elaborate(platform)
-                for name, memory in (("rows", self._rows), ("legs", self._legs), ("used", self._used), ("queue", m.submodules.queue)):
+                memories = {"rows": self._rows, "legs": self._legs, "used": self._used, "queue": m.submodules.queue}
+                for name, memory in memories.items():
                     ports = [memory.read_port(domain="comb") for _ in range(memory.depth)]
                     m.d.comb += [port.addr.eq(place) for place, port in enumerate(ports)]
                     self.kept[name] = [port.data for port in ports]
@@ -82,7 +93,8 @@ class RepairProof(wiring.Component):
         self._repair, self._reach = repair, reach
         self.repair = Seen(geometry=GEOMETRY)
         self.repair.kept = {}
-        super().__init__({name: member for name, member in self.repair.signature.members.items() if member.flow is In} | {"ready": In(1)})
+        inputs = {name: member for name, member in self.repair.signature.members.items() if member.flow is In}
+        super().__init__(inputs | {"ready": In(1)})
 
     def text(self, run: Any) -> Any:
         """`run` while shares are narrow."""
@@ -130,8 +142,34 @@ class RepairProof(wiring.Component):
             Assert(repair.busy == (repaired != 0)),
         ]
         if self._reach:
+            self._tell(m)
             m.d.comb += Cover(taken & (request.legs[0].quantity == 2))
         return m
+
+    def _tell(self, m: Module) -> None:
+        """One story, whatever its numbers: when what comes is fixed, what is asked for is not."""
+        clock = Signal(5)
+        m.d.sync += clock.eq(clock + 1)
+
+        def at(*clocks: int) -> Any:
+            return Cat(clock == each for each in clocks).any()
+
+        m.d.comb += [
+            Assume(signal == when)
+            for signal, when in (
+                (self.pairs.valid, at(0)),
+                (self.hold, at(1, 2, 3)),
+                (self.bank, clock > 3),
+                # Both orders, and what is told last of them.
+                (self.leg_told.valid, at(0, 2, ENDED)),
+                (self.leg_told.payload.pair, 0),
+                (self.done.valid, at(ENDED)),
+                (self.ready, 1),
+                (self.cooldown, 0),
+                (self.bbo.valid, 0),
+                (self.told, 0),
+            )
+        ]
 
     def _sets(self, m: Module) -> None:
         """A set changes in the clock behind `hold`, and rows are written to the one that is not in force."""
@@ -162,15 +200,14 @@ class RepairProof(wiring.Component):
         done = self.done.valid & (self.done.payload.pair == number)
         own = pair.entered == 2
         trade = mine & ~told.entered & ~told.back
-        leg = [Mux(told.leg, b, a) for a, b in zip(pair.legs[0].all(), pair.legs[1].all(), strict=True)]
-        side, size, held = leg[1], Cat(leg[2 : 2 + SHARES]), Cat(leg[2 + SHARES : 2 + 2 * SHARES])
+        _, side, size, held = chosen(told.leg, pair)
         m.d.comb += [
             # Leg a, then leg b, then anything else.
             Assume(~(mine & told.entered) | (~pair.pending & ~own & (told.leg == pair.entered) & ~told.ended & ~told.back)),
             Assume(~(mine & told.back) | ((told.quantity == 0) & ~told.ended)),
             Assume(~trade | own | pair.works),
             Assume(~(trade & own) | ((told.side.as_value() == side) & (told.quantity <= size - held) & ~told.ended)),
-            Assume(~(trade & pair.works) | ((told.side.as_value() == pair.side) & (told.leg == pair.leg) & (told.quantity <= pair.open))),
+            Assume(~(trade & pair.works) | (Cat(told.side, told.leg) == Cat(pair.side, pair.leg)) & (told.quantity <= pair.open)),
             # In the clock of a report of its last order.
             Assume(~done | (own & trade)),
         ]
@@ -203,7 +240,7 @@ class RepairProof(wiring.Component):
                     m.d.sync += leg.held.eq(leg.held - was.quantity)
 
     def _stand(self, m: Module, pair: Pair, told_now: Any, was: Any, judged: Any) -> None:
-        """What the induction stands on: a pair that is legged is at one place, its tries with it; what is known lies in the memories."""
+        """What the induction stands on: a legged pair is at one place, its tries with it; what is known lies in the memories."""
         repair, number = self.repair, pair.number
         [_, level] = repair._counts
         queue, used = repair.kept["queue"], repair.kept["used"][number]
@@ -239,11 +276,11 @@ class RepairProof(wiring.Component):
             Assert(~pair.begins | (pair.tries == 0)),
         ]
         # What the order at work can still do.
-        leg = [Mux(pair.leg, b, a) for a, b in zip(pair.legs[0].all(), pair.legs[1].all(), strict=True)]
-        side, size, held = leg[1], Cat(leg[2 : 2 + SHARES]), Cat(leg[2 + SHARES : 2 + 2 * SHARES])
+        _, side, size, held = chosen(pair.leg, pair)
         told = told_now & (was.pair == number) & ~was.back
         rest = Mux(pair.side == side, size - held, held)
-        m.d.comb += Assert(~(pair.works | (looked & repair._fsm.ongoing("JUDGE"))) | (pair.open + Mux(told, was.quantity, 0) <= rest))
+        at_work = pair.works | (looked & repair._fsm.ongoing("JUDGE"))
+        m.d.comb += Assert(~at_work | (pair.open + Mux(told, was.quantity, 0) <= rest))
 
     def _look(self, m: Module, pair: Pair, told_now: Any, was: Any) -> None:
         """While a pair is looked at: what was read is what is known of it, and what was worked out is of that."""
@@ -255,14 +292,11 @@ class RepairProof(wiring.Component):
         def since(step: str) -> Any:
             return here & Cat(repair._fsm.ongoing(name) for name in STEPS[STEPS.index(step) :]).any()
 
-        _, kept_policy, kept_tries = self._row(pair)
-        whole, nothing = ([leg.held == what for leg, what in zip(legs, against, strict=True)] for against in (
-            [leg.size for leg in legs], (0, 0)
-        ))
+        whole, nothing = [leg.held == leg.size for leg in legs], [leg.held == 0 for leg in legs]
         doubted = legs[0].doubted | legs[1].doubted
         policy = (row.policy == LegPolicy.COMPLETE) | (row.policy == LegPolicy.UNWIND)
-        one, chosen = repair.request.payload.legs[0], Signal(legs[0].shape(), name=f"chosen_{pair.number}")
-        m.d.comb += chosen.eq(Mux(second, legs[1], legs[0]))
+        one, one_leg = repair.request.payload.legs[0], Signal(legs[0].shape(), name=f"chosen_{pair.number}")
+        m.d.comb += one_leg.eq(Mux(second, legs[1], legs[0]))
         idle = repair._fsm.ongoing("IDLE")
         rows = [repair.kept["rows"][2 * bank + pair.number] for bank in range(2)]
         in_force = [Mux(self.bank, *(getattr(each, name) for each in reversed(rows))) for name in ("policy", "leg_tries")]
@@ -283,8 +317,8 @@ class RepairProof(wiring.Component):
             Assert(~since("PICK") | (none == (nothing[0] & nothing[1] & ~doubted))),
             Assert(~since("PICK") | (second == Mux(completes, whole[0], nothing[0]))),
             Assert(~since("PRICE") | ~(spent | full | none)),
-            Assert(~since("PRICE") | (one.quantity == Mux(completes, chosen.size - chosen.held, chosen.held)[:SHARES])),
-            Assert(~since("PRICE") | ((one.slot == chosen.slot) & (one.side.as_value() == chosen.side.as_value() ^ ~completes))),
+            Assert(~since("PRICE") | (one.quantity == Mux(completes, one_leg.size - one_leg.held, one_leg.held)[:SHARES])),
+            Assert(~since("PRICE") | (Cat(one.slot, one.side) == Cat(one_leg.slot, one_leg.side.as_value() ^ ~completes))),
         ]
 
     def _offer(self, m: Module, pair: Pair) -> None:
@@ -295,8 +329,7 @@ class RepairProof(wiring.Component):
         wanted, completes, tries = self._row(pair)
         seen = Cat((leg.doubted & ~leg.unseen.any()) for leg in pair.legs)
         one = order.legs[0]
-        leg = [Mux(order.leg, b, a) for a, b in zip(pair.legs[0].all(), pair.legs[1].all(), strict=True)]
-        slot, side, size, held = leg[0], leg[1], Cat(leg[2 : 2 + SHARES]), Cat(leg[2 + SHARES : 2 + 2 * SHARES])
+        slot, side, size, held = chosen(order.leg, pair)
         m.d.comb += [
             # At most `leg_tries` are taken for one event.
             Assert(~offered | (pair.tries < tries)),
@@ -319,3 +352,24 @@ def run(repair: Any, *, depth: int = DEPTH, mode: str = "prove", reach: bool = F
 
 def test_offers_are_bounded_and_what_remains() -> None:
     assert run(LegRepair) == "PASS"
+
+
+def test_some_order_is_offered() -> None:
+    """The statements are not true for want of offers."""
+    assert run(LegRepair, depth=ENDED + LegRepair.LEAST + 2, mode="cover", reach=True) == "PASS"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("pair.made.tries >= row.leg_tries", "row.leg_tries < pair.made.tries"),
+        ("back_entry.made.eq(made),", "back_entry.made.eq(pair.made),"),
+        ("self.request.valid.eq(~outdated)", "self.request.valid.eq(1)"),
+        ("Mux(written.row.enabled, written.row.policy, LegPolicy.STOP)", "written.row.policy"),
+        ("before.doubted | told.back", "before.doubted"),
+        ("Mux(completes, chosen.size, chosen.held) - Mux(completes, chosen.held, 0)", "Mux(completes, chosen.size, chosen.held)"),
+        ("back = told.side != before.side", "back = told.side != told.side"),
+    ],
+)
+def test_the_proof_finds_a_fault(old: str, new: str) -> None:
+    assert run(mutant(LegRepair, old, new)) in ("FAIL", "UNKNOWN")
