@@ -437,7 +437,9 @@ class Ledger(wiring.Component):
             leg_told.back.eq(back),
         ]
         outcome = Signal(tally_layout)
-        with m.FSM():
+        # This and `_fsm` are what a proof of this component stands on.
+        self._at_work = (sent, report, row, order)
+        with m.FSM() as self._fsm:
             with m.State("IDLE"):
                 m.d.comb += idle.eq(1)
                 m.d.sync += own_slot.eq(leg.slot)

@@ -199,6 +199,8 @@ class LegRepair(wiring.Component):
         repaired = Signal(range((1 << self._geometry.pair_bits) + 1))
         m.d.sync += repaired.eq(repaired + repairable - self._repaired)
         m.d.comb += self.busy.eq(repaired != 0)
+        # This, `_looked` and `_fsm` are what the proof of this component stands on.
+        self._counts = [repaired]
 
     def _wait(self, m: Module) -> tuple:
         """The queue: the one that waits longest, whether there is one, and where to take it or put one behind all others."""
@@ -219,6 +221,7 @@ class LegRepair(wiring.Component):
             write.addr.eq(write.addr + put),
             level.eq(level + put - take),
         ]
+        self._counts.append(level)
         return read.data, level != 0, take, back, back_entry
 
     def _act(self, m: Module, waiting: tuple) -> None:
@@ -245,6 +248,7 @@ class LegRepair(wiring.Component):
         cheap, lowest = Signal(), Signal()
         order = self.request.payload.legs[0]
         made = Signal(self._made)
+        self._looked = (row, legs, completes, spent, full, none, second, outdated)
         leg = Mux(second, legs[1], legs[0])
         chosen = Signal(legs[0].shape())
         sale = order.side == Side.SELL
@@ -272,7 +276,7 @@ class LegRepair(wiring.Component):
             m.d.sync += outdated.eq(1)
         stops = Signal()
         m.d.comb += stops.eq(self._stops)
-        with m.FSM():
+        with m.FSM() as self._fsm:
             with m.State("IDLE"):
                 with m.If(any_waits):
                     m.d.comb += take.eq(1)

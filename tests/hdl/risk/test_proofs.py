@@ -298,7 +298,8 @@ class GateProof(wiring.Component):
 
 def run(gate: Any, *rules: str, mode: str = "prove") -> str:
     proof = GateProof(gate, rules)
-    return proof.text(lambda: judge(proof, depth=INDUCTION if mode == "prove" else REACH, mode=mode))
+    learns = mode == "prove" and rules == RULES
+    return proof.text(lambda: judge(proof, depth=INDUCTION if mode == "prove" else REACH, mode=mode, learns=learns))
 
 
 def test_some_order_leaves() -> None:
