@@ -95,4 +95,4 @@ def test_something_is_reloaded() -> None:
     ],
 )
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
-    assert judge(Harness(mutant(Ledger, old, new)), depth=7) in ("FAIL", "UNKNOWN")
+    assert judge(Harness(mutant(Ledger, old, new)), depth=7, learns=True) in ("FAIL", "UNKNOWN")
