@@ -2,7 +2,7 @@
 
 What is assumed: no orders are sent while others are being entered, as the gate keeps it.
 
-A fault has to break that from reset on, in a story of one order, one report and any reloads.
+A fault has to break that from reset on, in a story of one order, its rejection and reloads.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In
 
 from hdl.risk.ledger import OUTLIVING, Ledger, OrderState
+from hdl.spec import ouch
 from hdl.spec.geometry import Geometry
 from tests.support.proofs import judge, mutant, out_of_reset
 
@@ -84,15 +85,18 @@ class Harness(wiring.Component):
         return m
 
     def _tell(self, m: Module) -> None:
-        """When an order and its report come; not what they are, nor when rows are reloaded or the gate looks."""
+        """When an order and its end come; not how much it is, what is reloaded, nor when the gate looks."""
         clock = Signal(range(LAST + 2))
         m.d.sync += clock.eq(clock + 1)
         m.d.comb += [
             Assume(self.sent.valid == (clock == 0)),
-            Assume(self.sent.payload.single),
+            Assume(self.sent.payload.single & (self.sent.payload.legs[0].user_ref_num == 0)),
             Assume(self.report.valid == (clock == REPORTED)),
             # No product is part of the statement.
-            Assume(self.report.payload.price == 0),
+            Assume((self.report.payload.price == 0) & (self.reload.payload.row.price == 0)),
+            Assume(self.report.payload.type == ord(ouch.REJECTED.code)),
+            Assume(self.report.payload.user_ref_num == 0),
+            Assume(self.reload.valid == (clock != 0)),
             Assume(~self.inspect.valid),
         ]
 
