@@ -420,6 +420,8 @@ def compare_engines(
             # The twin has no clock to wait by.
             at_once = config.FeedTable(gap_wait_us=Decimal(0))
             configuration = config.load(files or (), geometry, symbols=symbol or ())
+            if configuration.pairs and hold_until_fcs:
+                fail(Exit.USAGE, "--hold-until-fcs: trading is compared on messages as they come; leave it out, or the pairs")
             pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
             configuration = replace(configuration, feed=at_once)
             pushes = [replace(each, configuration=replace(each.configuration, feed=at_once)) for each in pushes]

@@ -97,7 +97,9 @@ def judge(
     """Run the twin on what a card was given and told, and compare."""
     loader = replay.loader
     locates = {locate: loader.slots[symbol] for symbol, locate in replay.locates.items() if locate}
-    told = journal(records, card, slots=locates, ignore_market_hours=configuration.risk.ignore_market_hours)
+    told = journal(
+        records, card, slots=locates, ignore_market_hours=configuration.risk.ignore_market_hours, lost=summary.events_lost
+    )
     twin = trading_twin(configuration, loader.slots, card.geometry)
     return compare_trading(told, summary, loader, twin)
 
@@ -130,7 +132,7 @@ def compare_trading(told: Journal, summary: Summary, loader: Loader, twin: Tradi
                 said[name][side].extend([None] * record.get("lost", 0))
                 said[name][side].append(_plain(record))
     difference = _first(said, told)
-    counts = dict(_counts(summary, loader, twin))
+    counts = dict(_holes(told)) | dict(_counts(summary, loader, twin))
     return TradingComparison(
         equal=difference is None and not counts,
         records={name: {"rtl": len(one), "twin": len(other)} for name, (one, other) in said.items()},
@@ -143,6 +145,14 @@ def compare_trading(told: Journal, summary: Summary, loader: Loader, twin: Tradi
 
 def _plain(record: Mapping[str, Any]) -> Said:
     return {name: value for name, value in record.items() if name not in _NOT_TOLD}
+
+
+def _holes(told: Journal) -> Iterator[tuple[str, tuple[str, str]]]:
+    """Touches that the card never gave pass for lost records where none says otherwise."""
+    if told.hole is not None:
+        before, lost, missing = told.hole
+        where = "behind the last one told" if before is None else f"before that of message {before}"
+        yield f"touches lost {where}", (str(lost), str(missing))
 
 
 def _counts(summary: Summary, loader: Loader, twin: TradingTwin) -> Iterator[tuple[str, tuple[str, str]]]:

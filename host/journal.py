@@ -55,6 +55,8 @@ WRITTEN = 2
 """From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _REBUILD = 64
 """A rebuild takes longer than that."""
+_MOST = 0xFFFF
+"""As many records lost, or more."""
 ADDS = "AF"
 _TRADES = (ouch.ORDER_EXECUTED.code, ouch.BROKEN_TRADE.code)
 _USED = itch.BOOK_TYPES + itch.TRADE.code
@@ -149,6 +151,15 @@ class RecordingCard(simulated.SimulatedCard):
         self.writings.pulse(block, name, self.cycle)
 
 
+class Hole(NamedTuple):
+    """A place at which the touches that a book misses are not those whose records the card says it lost."""
+
+    before: int | None
+    """Message of the touch that was told behind it; None behind the last one."""
+    lost: int
+    missing: int
+
+
 @dataclass
 class Journal:
     """A run, ready for the twin.
@@ -169,6 +180,8 @@ class Journal:
         Sets that were committed.
     messages : dict of int to bytes
         Messages of the feed by number.
+    hole : Hole, optional
+        The first one.
     """
 
     records: list[Record]
@@ -179,12 +192,13 @@ class Journal:
     inputs: list[Input]
     sets: list[ParameterSet] = field(default_factory=list)
     messages: dict[int, bytes] = field(default_factory=dict)
+    hole: Hole | None = None
 
 
 def journal(
-    records: Sequence[Record], card: RecordingCard, *, slots: Mapping[int, int], ignore_market_hours: bool
+    records: Sequence[Record], card: RecordingCard, *, slots: Mapping[int, int], ignore_market_hours: bool, lost: int = 0
 ) -> Journal:
-    """Of a run that has ended; `slots` gives slots by locate."""
+    """Of a run that has ended; `slots` gives slots by locate, `lost` is how many records of all kinds the card lost."""
     timing = Timing(card.geometry.width)
     by_number: dict[int, Heard] = {}
     inputs = list(card.writings.settings)
@@ -199,7 +213,7 @@ def journal(
     status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
     inputs += status.begin()
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
-    rows = _touches(timed, card.geometry, heard, slots)
+    rows, hole = touches(timed, card.geometry, heard, slots, lost=lost)
     book, entries = Book(), {}
     for at, one in enumerate(heard):
         inputs += status.see(one.message, one.slot, one.clock)
@@ -219,20 +233,43 @@ def journal(
         inputs=inputs,
         sets=list(card.writings.sets),
         messages={one.sequence: one.message for one in heard},
+        hole=hole,
     )
 
 
-def _touches(records: Sequence[Record], geometry: Geometry, heard: Sequence[Heard], slots: Mapping[int, int]) -> NDArray[Any]:
-    """BBO changes as the card told them, and those whose records it lost as a book has them."""
+def touches(
+    records: Sequence[Record], geometry: Geometry, heard: Sequence[Heard], slots: Mapping[int, int], *, lost: int
+) -> tuple[NDArray[Any], Hole | None]:
+    """BBO changes as the card told them, and those whose records it lost as a book has them.
+
+    A record says how many of its kind were lost before it: as many have to be missing there. Behind the last BBO record none says
+    so; of the `lost` records of all kinds those that no record speaks of may all have been there.
+
+    Returns
+    -------
+    rows : numpy.ndarray
+        `sim.twin.ROW`.
+    hole : Hole, optional
+        The first place at which too few or too many are missing.
+    """
     told = [record for record in records if record["kind"] == events.BBO.code]
     rows = np.array([tuple(record[name] for name in _ROW_NAMES) for record in told], ROW)
-    if not any(record["lost"] for record in told):
-        return rows
+    losses = [record["lost"] for record in told]
+    rest = max(0, lost - sum(record["lost"] for record in records))
+    if not (heard and (any(losses) or rest)):
+        return rows, None
     book = Twin(geometry, bindings=slots, next_sequence=heard[0].sequence)
     all_rows = book.feed(b"".join(len(one.message).to_bytes(_LENGTH, "big") + one.message for one in heard))
     missing = all_rows[~np.isin(all_rows["sequence"], rows["sequence"])]
-    found = np.concatenate([rows, missing])
-    return found[np.argsort(found["sequence"], kind="stable")]
+    found = np.bincount(np.searchsorted(rows["sequence"], missing["sequence"]), minlength=len(rows) + 1).tolist()
+    holes = (
+        Hole(int(behind), said, seen)
+        for behind, said, seen in zip(rows["sequence"], losses, found, strict=False)
+        if seen != said and not (said == _MOST <= seen)
+    )
+    tail = Hole(None, rest, found[-1]) if found[-1] > rest else None
+    rows = np.concatenate([rows, missing])
+    return rows[np.argsort(rows["sequence"], kind="stable")], next(holes, tail)
 
 
 class Heard(NamedTuple):

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from host import cli
 from tests.host.records import add, framed
+from tests.host.test_compare_trading import CONFIGURATION
 
 
 def call(*arguments: object):
@@ -101,6 +102,12 @@ def test_the_twin_refuses_to_reload_slots(tmp_path: Path, itch: Path, command: t
     name, *options = command
     result = call(name, itch, *options, "--config", tmp_path / "reload.toml")
     assert result.exit_code == cli.Exit.USAGE and f"recovery.{key}" in result.stderr
+
+
+def test_trading_is_not_compared_on_packets_that_are_held(tmp_path: Path, itch: Path) -> None:
+    (tmp_path / "pairs.toml").write_text(CONFIGURATION.format("A", "B"))
+    result = call("compare", itch, "--config", tmp_path / "pairs.toml", "--hold-until-fcs")
+    assert result.exit_code == cli.Exit.USAGE and "--hold-until-fcs: trading" in result.stderr, result.output
 
 
 @pytest.mark.parametrize("option", ["--start-at", "--server-keeps"])

@@ -316,10 +316,19 @@ def test_no_reason_is_left_out() -> None:
 
 
 def test_records_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of touches and verdicts the card told a third is taken away, those of the first orders among them."""
-    honest, robbed = fickle.judge, Counter[str]()
+    """Of touches and verdicts the card told a third is taken away, those of the first orders among them.
 
-    def judge(records: Sequence[Mapping[str, Any]], *arguments: Any) -> compare_trading.TradingComparison:
+    One touch more, of which no record says that it was lost, is a difference.
+    """
+    honest, robbed = fickle.judge, Counter[str]()
+    blind: list[compare_trading.TradingComparison] = []
+
+    def judge(
+        records: Sequence[Mapping[str, Any]], card: RecordingCard, *arguments: Any
+    ) -> compare_trading.TradingComparison:
+        # It is told once only.
+        received = card.received_at()
+        monkeypatch.setattr(card, "received_at", lambda: received)
         kept, missing = [], Counter[str]()
         for number, record in enumerate(records):
             kind = record["kind"]
@@ -329,13 +338,17 @@ def test_records_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
             else:
                 kept.append(dict(record) | {"lost": record["lost"] + missing[kind]})
                 robbed[kind] += missing.pop(kind, 0)
-        return honest(kept, *arguments)
+        never = next(at for at in range(len(kept) // 2, len(kept)) if kept[at]["kind"] == "B" and not kept[at]["lost"])
+        blind.append(honest(kept[:never] + kept[never + 1 :], card, *arguments))
+        return honest(kept, card, *arguments)
 
     monkeypatch.setattr(fickle, "judge", judge)
     day, market = DAYS["hubs"], Market(seed=1, messages=6_000)
     found, _ = fickle.traded(day.configuration(market), market, moods=day.moods, preset="versa_10g")
     assert found.equal, found
     assert robbed["B"] > 100 and robbed["V"] > 50 and found.records["order_sent"]["twin"] > 10
+    assert not blind[0].equal and blind[0].difference is None
+    assert [name.startswith("touches lost before") for name in blind[0].counts] == [True], blind[0].counts
 
 
 def test_a_lie_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

