@@ -299,8 +299,8 @@ class FeedReload:
         if not self._make_none_exact():
             self._loader.clear_book()
         self._mark()
-        self._go(_Step.STATES, cycle + self._timeout)
-        self._give_states(cycle)
+        # To make slots DEAD takes its time: `cycle` is over.
+        self._go(_Step.STATES, cycle + _SETTLED + self._timeout)
 
     def _give_states(self, cycle: int) -> None:
         """Behind shut lines: nothing that comes late on one takes the number of a state."""

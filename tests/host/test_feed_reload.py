@@ -238,7 +238,7 @@ def test_a_line_that_stays_silent_has_it_begun_anew() -> None:
     desk = Desk(late=True)
     desk.steps(1)
     desk.anew.hear(4, [ORDER, ORDER])
-    desk.steps(3, 2_000)
+    desk.steps(4, 2_000)
     desk.card.highest = 6
     desk.steps(1, SILENCE - 5_000)
     assert not desk.card.shut and not desk.card.joined and desk.anew.summary().snapshots == 1
