@@ -182,8 +182,6 @@ START = 300
 def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], used: bool) -> None:
     """Which symbol has which locate, the snapshot alone tells. A card that was used before forgets what it took for EXACT."""
     if used:
-        if card.geometry.width == 8:
-            pytest.skip("once is enough")
         loader = Loader(card)
         loader.load(CONFIGURATION, FEED, OrderSession())
         card.send(Framer(FEED).packet(DAY[7:10]))
