@@ -327,6 +327,7 @@ def replay(
             pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
             start = None if ledger is None else _start(ledger, configuration)
             given = open_input(stack.enter_context(Source(file)), wanted, pack=pack)
+            _refuse_what_nothing_would_use(configuration, start_at=start_at, server_keeps=server_keeps)
             if given.records is None:
                 _refuse_what_a_capture_lacks(configuration, lose=lose, start_at=start_at, server_keeps=server_keeps)
             if start_at:
@@ -473,6 +474,13 @@ def _refuse_what_a_capture_lacks(configuration: Configuration, **options: object
         fail(Exit.USAGE, f"{', '.join(wanted)}: allowed with ITCH files; a capture holds what arrived")
 
 
+def _refuse_what_nothing_would_use(configuration: Configuration, *, start_at: int, server_keeps: int) -> None:
+    if start_at and not configuration.recovery.reload_feed:
+        fail(Exit.USAGE, "--start-at: a book that begins in the middle of a day is wrong; allowed with [recovery] reload_feed")
+    if server_keeps and not (configuration.feed.recover or configuration.recovery.reload_dead):
+        fail(Exit.USAGE, "--server-keeps: nobody asks the server; allowed with [feed] recover or [recovery] reload_dead")
+
+
 def _refuse_what_its_trading_lacks(
     configuration: Configuration,
     given: Input,
@@ -568,7 +576,7 @@ def _run(
     server_keeps: int = 0,
 ) -> Replay:
     session, table, name = OrderSession(), configuration.recovery, given.feed.session
-    late = bool(start_at) and table.reload_feed
+    late = bool(start_at)
     loader = Loader(card)
     loader.identify()
     feed = replace(given.feed, next_sequence=given.feed.next_sequence + start_at)

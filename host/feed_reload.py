@@ -19,29 +19,36 @@ from host.summary import FeedReloadSummary
 
 _SETTLED = 20_000
 """Clocks in which a frame that was on its way has ended, whatever holds it, and all it led to is known."""
+_TOLD = 1_000
+"""Clocks in which the host has what the card told before it took a number that was loaded."""
 
 
 class _Step(enum.Enum):
     IDLE = enum.auto()
     ASKED = enum.auto()
+    LOADED = enum.auto()
     STATES = enum.auto()
+    OPENED = enum.auto()
     JOINING = enum.auto()
     BEHIND = enum.auto()
     SHUT = enum.auto()
+    FAILING = enum.auto()
     FAILED = enum.auto()
 
 
 class FeedReload:
     """Takes a snapshot where nothing else helps: messages that nobody gives, a bad frame that was used, a late start.
 
-    The card's lines are shut until the snapshot is there. Then the card is told to expect its number, what trades in front of
-    that, and the lines are opened: what came meanwhile is a gap like any other, only that it is not filled before the orders are
-    given, slot by slot, each attached at that very number. No slot is attached before the card knows of the gap: so none is EXACT
-    whose book is behind. Where nothing came meanwhile there is no gap, and a slot is attached at the number the card is at.
+    The card's lines are shut until the snapshot is there. Then the card is told to expect its number: from there on nothing makes
+    a slot EXACT by itself, and one that is so is made DEAD before the book is emptied. It is given what trades in front of that
+    number, and the lines are opened: what came meanwhile is a gap like any other, only that it is not filled before the orders
+    are given, slot by slot, each attached at that very number. No slot is attached before the card knows of the gap: so none is
+    EXACT whose book is behind. Where nothing came meanwhile there is no gap, and a slot is attached at the number the card is at.
 
     Slots that were DEAD are EXACT once the gap is filled. Where there were gaps before, the card cannot know that nothing of them
     is missing any more, and slots stay SUSPECT: once the card is up to the lines, these are shut for a moment, and where nothing
-    is missing and no slot is worse, the host declares all of them EXACT.
+    is missing, each slot is known to have been attached, none is worse and no record of the card was lost that might have told
+    so, the host declares all of them EXACT. From then until the first packet is there a hole is a gap at once.
 
     What is not answered in time, no snapshot, one of another session or one that is too old is asked for anew, `tries` times.
     Then nothing is EXACT, the lines stay shut, and `findings` tells why.
@@ -84,10 +91,12 @@ class FeedReload:
         self.late = late
         self._learn: Callable[[bytes], None] = lambda raw: None
         self._integrity: Callable[[int], Integrity] = lambda slot: Integrity.DEAD
+        self._missed: Callable[[], int] = lambda: 0
+        self._silence = 0
         self._step, self._wanted, self._due, self._tries = _Step.IDLE, late, 0, 0
         self._reader = SnapshotReader(session)
-        self._least = 0
-        """Number a snapshot must have at least."""
+        self._least = self._first = 0
+        """Number a snapshot must have at least, and that of the first of its states."""
         self._states: deque[tuple[int, bytes]] = deque()
         self._snapshot = Snapshot(1, ())
         self._joined: frozenset[int] = frozenset()
@@ -95,7 +104,11 @@ class FeedReload:
         """The number behind all that was heard, now and when the lines were opened."""
         self._told = self._missing = False
         """The card knows of what is missing since."""
-        self._bad_frames = 0
+        self._bad_frames, self._records_lost = 0, (0, 0)
+        """What had been counted when the books were emptied last, or at first."""
+        self._gap_wait: int | None = None
+        """What it is when no packet is waited for that is to tell a hole at once."""
+        self._highest = self._hurried_until = 0
         self._why = self._kept = ""
         self._counts = dict.fromkeys(("begun", "ended", "snapshots", "states", "let_go"), 0)
 
@@ -113,9 +126,18 @@ class FeedReload:
     def _due_now(self) -> bool:
         return self._wanted or self._recovery.failed
 
-    def attend(self, *, learn: Callable[[bytes], None], integrity: Callable[[int], Integrity]) -> None:
-        """Whom to tell the stocks of a snapshot, who binds slots to them, and who knows what a slot is by the card's records."""
-        self._learn, self._integrity = learn, integrity
+    def attend(
+        self,
+        *,
+        learn: Callable[[bytes], None],
+        integrity: Callable[[int], Integrity],
+        lost: Callable[[], int],
+        silence: int,
+    ) -> None:
+        """Whom to tell the stocks of a snapshot, who binds slots to them; who knows what a slot is by the card's records, and how
+        many of them are missing; and the clocks after which something must have come on the lines."""
+        self._learn, self._integrity, self._missed, self._silence = learn, integrity, lost, silence
+        self._mark()
 
     def take(self, record: Mapping[str, Any], cycle: int) -> None:
         """Take a record of a gap or of integrity."""
@@ -129,18 +151,27 @@ class FeedReload:
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on the lines."""
+        if self.failed:
+            return
         self._heard.hear(sequence, messages)
         self._behind = max(self._behind, sequence + len(messages))
 
     def step(self, cycle: int) -> None:
         """Go on; to be called often."""
         stream = self._glimpse.answers(cycle)
-        if self._step is _Step.IDLE and self._due_now:
-            self._begin(cycle)
+        self._calm(cycle)
+        if self._step is _Step.IDLE:
+            self._watch(cycle)
+            if self._due_now:
+                self._begin(cycle)
         elif self._step is _Step.ASKED:
             self._read(stream, cycle)
+        elif self._step is _Step.LOADED:
+            self._empty(cycle)
         elif self._step is _Step.STATES:
             self._give_states(cycle)
+        elif self._step is _Step.OPENED:
+            self._join(cycle)
         elif self._step is _Step.JOINING and not self._reload.busy:
             self._fill(cycle)
             self._go(_Step.BEHIND, cycle + _SETTLED)
@@ -148,6 +179,9 @@ class FeedReload:
             self._follow(cycle)
         elif self._step is _Step.SHUT and cycle >= self._due:
             self._lift(cycle)
+        elif self._step is _Step.FAILING and cycle >= self._due:
+            self._make_none_exact()
+            self._go(_Step.FAILED, cycle)
 
     def findings(self) -> Iterator[str]:
         """What could not be joined."""
@@ -168,6 +202,32 @@ class FeedReload:
     def _go(self, step: _Step, due: int) -> None:
         self._step, self._due = step, due
 
+    @property
+    def _lost_now(self) -> tuple[int, int]:
+        """Records the card had no room for, and those that did not come."""
+        return self._loader.events_lost, self._missed()
+
+    def _mark(self) -> None:
+        """From here on what is lost matters."""
+        self._bad_frames, self._records_lost = self._loader.lost_after_use, self._lost_now
+
+    def _watch(self, cycle: int) -> None:
+        """A bad frame that is used while slots are SUSPECT or DEAD is in no record, and no gap that is filled mends them then."""
+        if self._due_now or cycle < self._due:
+            return
+        self._due = cycle + _SETTLED
+        if any(self._integrity(slot) is not Integrity.EXACT for slot in self._loader.slots.values()):
+            self._wanted |= self._loader.lost_after_use != self._bad_frames
+
+    def _make_none_exact(self) -> bool:
+        """See to it that no slot is EXACT, where one is or may be. Whether the book had to be emptied for it."""
+        slots = self._loader.slots
+        told = any(self._integrity(slot) is Integrity.EXACT for slot in slots.values())
+        if told or self._lost_now != self._records_lost:
+            self._loader.make_dead(len(slots))
+            return True
+        return False
+
     def _begin(self, cycle: int) -> None:
         self._counts["begun"] += 1
         self._ask(cycle, "messages behind it are missing too")
@@ -176,11 +236,15 @@ class FeedReload:
         """Ask for a snapshot, for the first time or because of something anew."""
         self._wanted = False
         self._loader.listen(False)
-        self._reload.stop()
+        self._calm(cycle, over=True)
         if self._tries >= self._table.tries:
             self._why = why
-            self._go(_Step.FAILED, cycle)
+            self._reload.stop(hearing=False)
+            # What was missing could still be filled, and make slots EXACT that hear nothing any more.
+            self._loader.go_on_at(self._loader.next_sequence)
+            self._go(_Step.FAILING, cycle + _SETTLED)
             return
+        self._reload.stop()
         self._tries += 1
         self._least = max(self._recovery.behind, self._loader.next_sequence)
         self._reader = SnapshotReader(self._session)
@@ -204,7 +268,7 @@ class FeedReload:
             self._ask(cycle, "the snapshot: no answer in time")
 
     def _take(self, snapshot: Snapshot, cycle: int) -> None:
-        """Have the card expect what lies in front of the snapshot's number: the states of its stocks."""
+        """Have the card expect what lies in front of the snapshot's number, its states. From there on nothing mends a slot."""
         if snapshot.next_sequence < self._least:
             old = f"the snapshot: it goes on at message {snapshot.next_sequence}, and before {self._least} some are missing"
             self._ask(cycle, old)
@@ -219,29 +283,48 @@ class FeedReload:
             self._ask(cycle, f"the snapshot: it goes on at message {snapshot.next_sequence} and tells {len(states)} states")
             return
         self._snapshot, self._states = snapshot.of(set(bound.values())), deque(enumerate(states, first))
-        self._bad_frames, self._kept = self._loader.lost_after_use, ""
+        self._first, self._kept = first, ""
         self._counts["let_go"] += self._recovery.let_go()
         self._loader.go_on_at(first)
-        self._loader.clear_book()
-        self._told, self._shown = False, max(self._behind, snapshot.next_sequence)
-        self._loader.listen(True)
-        self._go(_Step.STATES, cycle + self._timeout)
-        self._give_states(cycle)
+        self._go(_Step.LOADED, cycle + _TOLD)
+
+    def _empty(self, cycle: int) -> None:
+        """Once the number is loaded, and all is told that was before: empty the books, of which none may be EXACT."""
+        if cycle < self._due:
+            return
+        if self._loader.next_sequence != self._first:
+            if cycle >= self._due + _SETTLED:
+                self._ask(cycle, "the card did not take the snapshot's number")
+            return
+        if not self._make_none_exact():
+            self._loader.clear_book()
+        self._mark()
+        # To make slots DEAD takes its time: `cycle` is over.
+        self._go(_Step.STATES, cycle + _SETTLED + self._timeout)
 
     def _give_states(self, cycle: int) -> None:
+        """Behind shut lines: nothing that comes late on one takes the number of a state."""
         room = self._loader.inject_room if self._states else 0
         for _ in range(min(room, len(self._states))):
             self._loader.inject(*self._states.popleft())
             self._counts["states"] += 1
             self._due = cycle + self._timeout
-        highest, number = self._loader.highest, self._loader.next_sequence
-        if not self._states and number >= self._snapshot.next_sequence:
-            # A quiet line tells nothing of what it brought while it was shut; its next packet does.
-            if highest >= self._shown and (number >= highest or self._told):
-                self._reload.join(self._snapshot, self._joined)
-                self._go(_Step.JOINING, cycle)
+        number = self._snapshot.next_sequence
+        if not self._states and self._loader.next_sequence == number:
+            self._told, self._shown = False, max(self._behind, number)
+            self._loader.listen(True)
+            self._go(_Step.OPENED, cycle + self._silence + self._loader.gap_wait)
         elif cycle >= self._due:
             self._ask(cycle, "the card did not come to the snapshot's number")
+
+    def _join(self, cycle: int) -> None:
+        """Once the card knows what came meanwhile. A quiet line tells nothing of it; its next packet does."""
+        highest = self._loader.highest
+        if highest >= self._shown and (self._told or self._loader.next_sequence >= highest):
+            self._reload.join(self._snapshot, self._joined)
+            self._go(_Step.JOINING, cycle)
+        elif cycle >= self._due:
+            self._ask(cycle, "the card does not tell what came on the lines while they were shut")
 
     def _follow(self, cycle: int) -> None:
         """Until the card is up to the lines."""
@@ -266,30 +349,56 @@ class FeedReload:
 
     def _weigh(self, cycle: int) -> None:
         """Nothing is missing, and all is told."""
-        slots = self._loader.slots
-        states = {symbol: self._integrity(slot) for symbol, slot in slots.items()}
-        worse = [symbol for symbol, slot in slots.items() if slot not in self._joined or states[symbol] is Integrity.DEAD]
-        if Integrity.SUSPECT not in states.values():
+        if all(self._integrity(slot) is not Integrity.SUSPECT for slot in self._loader.slots.values()):
             self._end()
-        elif worse:
+        elif worse := self._worse:
             self._kept = f"{', '.join(worse)} cannot be declared exact with them"
             self._end()
         elif self._loader.lost_after_use != self._bad_frames:
             self._ask(cycle, "a bad frame was used behind the snapshot")
+        elif self._lost_now != self._records_lost:
+            self._ask(cycle, "records of the card were lost behind the snapshot, and what slots are is not known")
         else:
             self._loader.listen(False)
             self._go(_Step.SHUT, cycle + _SETTLED)
 
+    @property
+    def _worse(self) -> list[str]:
+        """Symbols whose book is wrong, or was not given: a slot's fall to DEAD is told once, so `_lost_now` belongs to it."""
+        attached = self._reload.attached
+        return [
+            symbol
+            for symbol, slot in self._loader.slots.items()
+            if slot not in attached or self._integrity(slot) is Integrity.DEAD
+        ]
+
     def _lift(self, cycle: int) -> None:
         """The lines are shut, and what was on its way has come: nothing changes any more while the books are weighed."""
         whole = not self._recovery.busy and self._loader.next_sequence >= self._loader.highest
-        dead = any(self._integrity(slot) is Integrity.DEAD for slot in self._loader.slots.values())
-        if whole and not dead and self._loader.lost_after_use == self._bad_frames:
+        nothing_lost = (self._loader.lost_after_use, self._lost_now) == (self._bad_frames, self._records_lost)
+        if whole and nothing_lost and not self._worse:
             self._loader.declare_exact()
+            self._hurry(cycle)
             self._end()
         else:
             self._go(_Step.BEHIND, cycle + _SETTLED)
         self._loader.listen(True)
+
+    def _hurry(self, cycle: int) -> None:
+        """The books are as old as the lines are shut: the first packet that tells of more has to say so at once."""
+        self._gap_wait, self._highest, self._told = self._loader.gap_wait, self._loader.highest, False
+        self._hurried_until = cycle + self._silence
+        self._loader.wait_for(0)
+
+    def _calm(self, cycle: int, *, over: bool = False) -> None:
+        """Once that packet has come a hole has its time again."""
+        if self._gap_wait is None:
+            return
+        highest = self._loader.highest
+        known = highest > self._highest and (self._told or self._loader.next_sequence >= highest)
+        if known or over or cycle >= self._hurried_until:
+            self._loader.wait_for(self._gap_wait)
+            self._gap_wait = None
 
     def _end(self) -> None:
         self._counts["ended"] += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from hdl.spec import moldudp64
@@ -27,14 +28,14 @@ class Heard:
         if keep < 1:
             raise ValueError(f"keep: {keep} was given, allowed is 1 and more")
         self._session, self._server, self._keep = session, server, keep
-        self._messages: dict[int, bytes] = {}
+        self._messages: OrderedDict[int, bytes] = OrderedDict()
         self._ready: list[bytes] = []
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on a line."""
         self._messages.update(enumerate(messages, sequence))
         while len(self._messages) > self._keep:
-            del self._messages[next(iter(self._messages))]
+            self._messages.popitem(last=False)
 
     def request(self, packet: bytes, cycle: int) -> None:
         """Take a request: what was heard from its first number on is the answer; where nothing was, it goes on."""

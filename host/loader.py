@@ -251,9 +251,18 @@ class Loader:
         message of it has come that it was not given, or that number has not come."""
         self.inject(number, injection.command(self._locates[slot], timestamp=timestamp), Mark.ATTACH)
 
+    @property
+    def gap_wait(self) -> int:
+        """Clocks a hole may stay open before it is a gap."""
+        return self._card.read("feed", "gap_wait")
+
+    def wait_for(self, clocks: int) -> None:
+        """Let a hole stay open for so long before it is a gap."""
+        self._set("feed", gap_wait=clocks)
+
     def end_wait(self) -> None:
         """No hole will be filled any more."""
-        self._set("feed", gap_wait=0)
+        self.wait_for(0)
 
     def listen(self, on: bool) -> None:
         """Let the card hear the feed's lines, or neither: then nothing of them is used, and nothing is missing."""
@@ -276,10 +285,38 @@ class Loader:
                 return
         raise CardError("the book did not become ready after a clear")
 
+    def make_dead(self, slots: int = 0) -> None:
+        """Make so many slots DEAD that may be anything else, by default all, and empty the book. The feed must be quiet.
+
+        Only an emptied book ends a detachment and leaves its slot DEAD. `CardError` where the third line takes nothing.
+        """
+        first = self.detached
+        numbers = [*range(slots or self._geometry.slots)]
+        # While one is detached no other can be.
+        for slot in dict.fromkeys(numbers if first is None else [first, *numbers]):
+            known = self.bound.get(slot)
+            self.bind(slot, _NOBODY)
+            self.detach(slot)
+            for _ in range(_CLEAR_POLLS):
+                if self.detached == slot:
+                    break
+            else:
+                raise CardError(f"slot {slot} was not detached")
+            self.clear_book()
+            if known is None:
+                self.unbind(slot)
+            else:
+                self.bind(slot, known)
+
     @property
     def lost_after_use(self) -> int:
-        """Bad frames of which something was used."""
-        return self._count("lost_after_use")
+        """Bad frames of which something was used, as of a few hundred clocks ago."""
+        return self._card.read("status", "lost_after_use")
+
+    @property
+    def events_lost(self) -> int:
+        """Event records that found no room on the card, as of a few hundred clocks ago."""
+        return self._card.read("status", "events_lost")
 
     def load(
         self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False, late: bool = False
@@ -294,6 +331,11 @@ class Loader:
         if count := self._card.read("risk", "orders_open"):
             raise CardError(f"own orders are open: {count}; a card is loaded only where none is: they would end for other pairs")
         self._watch(0)
+        if late:
+            # What the card listened to last must not fill books that are emptied and still EXACT.
+            self.listen(False)
+        if used:
+            self.make_dead(len(configuration.slots))
         self.clear_book()
         self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
         self.listen(not late)
@@ -322,8 +364,6 @@ class Loader:
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
         if not late:
             self.declare_exact()
-        elif used:
-            self._make_dead(configuration)
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
 
     def snapshot(self, marks: Mapping[str, int] | None = None) -> Snapshot:
@@ -646,23 +686,6 @@ class Loader:
     def _name(self, slot: int, symbol: str) -> None:
         self._symbols[slot] = symbol
         self._card.write_row("session", "symbols", slot, symbol=int.from_bytes(symbol.ljust(8).encode("latin-1")[:8], "big"))
-
-    def _make_dead(self, configuration: Configuration) -> None:
-        """Make slots DEAD that may be anything else. Only an emptied book ends a detachment and leaves its slot so."""
-        for slot in range(len(configuration.slots) or self._geometry.slots):
-            known = self.bound.get(slot)
-            self.bind(slot, _NOBODY)
-            self.detach(slot)
-            for _ in range(_CLEAR_POLLS):
-                if self.detached == slot:
-                    break
-            else:
-                raise CardError(f"slot {slot} was not detached")
-            self.clear_book()
-            if known is None:
-                self.unbind(slot)
-            else:
-                self.bind(slot, known)
 
     def _refuse_killed(self) -> None:
         if self.trading_state is TradingState.KILLED:

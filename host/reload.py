@@ -38,6 +38,7 @@ class _Step(enum.Enum):
     CATCHING_UP = enum.auto()
     ATTACHING = enum.auto()
     ATTACHED = enum.auto()
+    RELEASING = enum.auto()
 
 
 class Reload:
@@ -49,8 +50,9 @@ class Reload:
     refuses it because a message of the slot has come meanwhile, the host goes on.
 
     What is not answered in time, a snapshot that is none, and a slot that was in error again begin anew, `tries` times; then, and
-    at once where the slot's book does not fit the card, the slot is given up and stays DEAD: `findings` tells why. So is a slot
-    that is DEAD again after as many reloads. Where the table does not say `reload_dead`, slots are only reloaded by `join`.
+    at once where the slot's book does not fit the card, the slot is given up and stays DEAD: `findings` tells why. It is attached
+    all the same, spoiled by a message of no order, as no other slot can be detached before. Given up too is a slot that is DEAD
+    again after as many reloads. Where the table does not say `reload_dead`, slots are only reloaded by `join`.
 
     Parameters
     ----------
@@ -71,6 +73,7 @@ class Reload:
         self._timeout = max(1, clocks(table.timeout_us, loader.geometry))
         self._dead: deque[int] = deque()
         self._lost: dict[int, str] = {}
+        self._attached: set[int] = set()
         self._reloads: Counter[int] = Counter()
         self._counts = dict.fromkeys(("begun", "reloaded", "given_up", "snapshots", "orders", "messages", "refused"), 0)
         self._step, self._slot, self._tries, self._due = _Step.IDLE, 0, 0, 0
@@ -78,8 +81,10 @@ class Reload:
         self._waiting: deque[tuple[int, bytes]] = deque()
         self._heard: dict[int, bytes] = {}
         self._next, self._timestamp, self._asked = 0, 0, False
+        self._released = False
+        """The card was given what releases the slot."""
         self._error = ""
-        self._stopped = False
+        self._stopped, self._hears = False, True
         self._given: Snapshot | None = None
         """What all slots are given that are being reloaded."""
 
@@ -88,10 +93,15 @@ class Reload:
         """A slot is being reloaded, or is to be."""
         return self._step is not _Step.IDLE or bool(self._dead)
 
-    def stop(self) -> None:
-        """Leave everything as it is and go on hearing, until `join`."""
-        self._stopped, self._step, self._given = True, _Step.IDLE, None
-        for each in (self._dead, self._waiting, self._heard):
+    @property
+    def attached(self) -> frozenset[int]:
+        """Slots that the card said were attached and not DEAD, since `join` and since each was begun with last."""
+        return frozenset(self._attached)
+
+    def stop(self, *, hearing: bool = True) -> None:
+        """Leave everything as it is, until `join`, and go on hearing or do not."""
+        self._stopped, self._hears, self._step, self._given = True, hearing, _Step.IDLE, None
+        for each in (self._dead, self._waiting, self._heard, self._attached):
             each.clear()
 
     def join(self, snapshot: Snapshot, slots: Collection[int]) -> None:
@@ -99,6 +109,7 @@ class Reload:
         self._stopped, self._given = False, snapshot
         self._dead.extend(sorted(slots))
         self._lost.clear()
+        self._attached.clear()
         self._reloads.clear()
 
     def _forget(self) -> None:
@@ -113,6 +124,8 @@ class Reload:
         if self._stopped or cause is IntegrityCause.DETACHED or slot not in self._loader.slots.values():
             return
         mine = self._step is not _Step.IDLE and slot == self._slot
+        if mine and self._step is _Step.RELEASING:
+            return
         if mine and cause is IntegrityCause.RELOADED:
             if state is Integrity.DEAD:
                 self._error = self._error or "an error among its messages"
@@ -131,7 +144,7 @@ class Reload:
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:
         """Take what came on the lines."""
-        if self._stopped or self.busy:
+        if (self._stopped and self._hears) or self.busy:
             self._heard.update(enumerate(messages, sequence))
 
     def step(self, cycle: int) -> None:
@@ -164,7 +177,9 @@ class Reload:
             self._catch_up(cycle)
         elif self._step is _Step.ATTACHING:
             self._look(cycle)
-        if self._step not in (_Step.IDLE, _Step.CATCHING_UP) and cycle >= self._due:
+        elif self._step is _Step.RELEASING:
+            self._release(cycle)
+        if self._step not in (_Step.IDLE, _Step.CATCHING_UP, _Step.RELEASING) and cycle >= self._due:
             self._begin(cycle, self._overdue())
 
     def findings(self) -> Iterator[str]:
@@ -190,9 +205,12 @@ class Reload:
         why = self._error or why
         self._waiting.clear()
         self._error = ""
+        self._attached.discard(self._slot)
         if self._tries >= self._table.tries:
             self._lost[self._slot] = why
-            self._end("given_up")
+            self._released = False
+            self._step, self._due = _Step.RELEASING, cycle + self._table.tries * self._timeout
+            self._release(cycle)
             return
         if not self._loader.inject_room:
             self._error = why
@@ -204,8 +222,27 @@ class Reload:
     def _go(self, step: _Step, cycle: int) -> None:
         self._step, self._due = step, cycle + self._timeout
 
+    def _release(self, cycle: int) -> None:
+        """Have the slot attached that is given up: DEAD, as a message of it was in error."""
+        if self._loader.inject_room == injection.MESSAGES:
+            if self._released and self._loader.detached is None:
+                self._end("given_up")
+                return
+            locate = self._loader.locate(self._slot)
+            wrong = itch.ORDER_DELETE.pack(stock_locate=locate, tracking_number=0, timestamp=0, order_ref=0)
+            self._loader.detach(self._slot)
+            self._loader.inject(0, wrong, Mark.PRIVATE)
+            # Refused where a message of the slot comes before it.
+            self._loader.attach(self._slot, self._loader.next_sequence - 1)
+            self._released = True
+        if cycle >= self._due:
+            self._lost[self._slot] += ", nor released"
+            self._end("given_up")
+
     def _end(self, how: str) -> None:
         self._counts[how] += 1
+        if how == "reloaded":
+            self._attached.add(self._slot)
         self._step, self._error = _Step.IDLE, ""
         self._waiting.clear()
         if self._given is None:

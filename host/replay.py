@@ -48,6 +48,8 @@ _RECOVERY_SLICE = 2_000
 """Clocks between two looks where missing messages are asked for: about what the third line takes for those that can wait."""
 _HEARTBEAT = 5 * _RECOVERY_SLICE
 """Clocks between two heartbeats of the feed once nothing else comes: fewer than it takes to believe that nothing is missing."""
+_SILENCE = 100 * _HEARTBEAT
+"""Clocks in which something has come on the feed's lines, be it one of those: a replay has no silences."""
 _SLICE = 100_000
 """Clocks of market data queued ahead while nobody answers."""
 _BEATS = 4
@@ -179,7 +181,9 @@ class Replay:
             late=feed_reload is not None and feed_reload.late,
         )
         if feed_reload is not None:
-            feed_reload.attend(learn=self._watch.see, integrity=self._tally.state)
+            feed_reload.attend(
+                learn=self._watch.see, integrity=self._tally.state, lost=lambda: self._tally.lost, silence=_SILENCE
+            )
         self.liquidation = (
             Liquidation(
                 loader,

@@ -8,7 +8,7 @@ Requests and answers can be lost, by a seeded generator, each the same in every 
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Sequence
 
 from hdl.spec import moldudp64
@@ -51,7 +51,7 @@ class RetransmissionServer:
         self._session, self._keep = session, keep
         self._latency = latency
         self._loss, self._rng = loss, random.Random(seed)
-        self._messages: dict[int, bytes] = {}
+        self._messages: OrderedDict[int, bytes] = OrderedDict()
         self._answers: list[tuple[int, bytes]] = []
         self.counts: Counter[str] = Counter()
 
@@ -60,7 +60,7 @@ class RetransmissionServer:
         for number, message in enumerate(messages, sequence):
             self._messages.setdefault(number, message)
         while 0 < self._keep < len(self._messages):
-            del self._messages[next(iter(self._messages))]
+            self._messages.popitem(last=False)
 
     def request(self, packet: bytes, cycle: int) -> None:
         """Take a request, the payload of its datagram, at a clock."""

@@ -14,12 +14,13 @@ from host.config import RecoveryTable
 from host.feed_reload import FeedReload
 from host.glimpse import Snapshot
 from host.heard import Heard
-from host.recovery import Recovery
+from host.recovery import Recovery, request_for
 from sim.glimpse import GlimpseServer
 from tests.host.test_recovery import SESSION, Server
 
 TABLE = RecoveryTable(timeout_us=Decimal(100), tries=2, reload_feed=True)
 LONG = 25_000
+SILENCE = 50_000
 EVENT = itch.SYSTEM_EVENT.pack(stock_locate=0, tracking_number=0, timestamp=1, event_code="Q")
 ORDER = itch.ADD_ORDER_NO_MPID.pack(
     stock_locate=11, tracking_number=0, timestamp=1, order_ref=5, side="B", shares=1, stock="AAA", price=100
@@ -32,10 +33,14 @@ class Card:
     def __init__(self) -> None:
         self.geometry, self.slots, self.bound = PRESETS["versa"], {"AAA": 0}, {0: 11}
         self.next_sequence = self.highest = 1
-        self.inject_room, self.lost_after_use = 32, 0
+        self.inject_room, self.lost_after_use, self.events_lost, self.gap_wait = 32, 0, 0, 500
         self.shut = self.declared = self.busy = False
+        self.hears = True
         self.joined: Collection[int] = ()
+        self.attached: Collection[int] = ()
         self.given: list[int] = []
+        self.emptied: list[str] = []
+        self.deaf = False
 
     def symbol(self, slot: int) -> str:
         return "AAA"
@@ -47,45 +52,57 @@ class Card:
         self.next_sequence = self.highest = number
 
     def clear_book(self) -> None:
-        pass
+        assert self.shut
+        self.emptied.append("clear")
+
+    def make_dead(self, slots: int) -> None:
+        assert self.shut and slots == 1
+        self.emptied.append("dead")
+
+    def wait_for(self, clocks: int) -> None:
+        self.gap_wait = clocks
 
     def declare_exact(self) -> None:
         assert self.shut
         self.declared = True
 
     def inject(self, number: int, raw: bytes) -> None:
-        assert number == self.next_sequence
+        assert number == self.next_sequence + self.deaf * len(self.given)
         self.given.append(number)
-        self.next_sequence += 1
+        self.next_sequence += not self.deaf
 
-    def stop(self) -> None:
-        self.joined = ()
+    def stop(self, *, hearing: bool = True) -> None:
+        self.joined = self.attached = ()
+        self.hears = hearing
 
     def join(self, snapshot: Snapshot, slots: Collection[int]) -> None:
         assert snapshot.orders() == [ORDER] and not self.shut
-        self.joined = slots
+        self.joined = self.attached = slots
 
 
 class Desk:
     """A snapshot of three messages on its way: it goes on at message 4."""
 
-    def __init__(self, *, late: bool) -> None:
+    def __init__(self, *, late: bool, wanted: bool = True, answered: bool = True) -> None:
         self.card, self.state, self.cycle = Card(), Integrity.DEAD if late else Integrity.SUSPECT, 0
         self.heard = Heard(SESSION, Server())
+        self.missed = 0
         card = self.card
         self.recovery = Recovery(card, SESSION, TABLE, self.heard)  # type: ignore[arg-type]
-        glimpse = GlimpseServer(SESSION, latency=10)
+        glimpse = GlimpseServer(SESSION, latency=10 if answered else 1 << 40)
         glimpse.publish(1, [EVENT, EVENT, ORDER])
         self.anew = FeedReload(
             card, SESSION, TABLE, self.recovery, card, glimpse, heard=self.heard, late=late  # type: ignore[arg-type]
         )
-        self.anew.attend(learn=lambda raw: None, integrity=lambda slot: self.state)
-        if not late:
+        self.anew.attend(
+            learn=lambda raw: None, integrity=lambda slot: self.state, lost=lambda: self.missed, silence=SILENCE
+        )
+        if not late and wanted:
             self.anew.take(
                 {"kind": events.INTEGRITY.code, "slot": 0xFFFF, "integrity": Integrity.SUSPECT,
                  "cause": IntegrityCause.LOST_AFTER_USE}, 0,
             )  # fmt: skip
-        assert self.anew.busy
+        assert self.anew.busy == wanted
 
     def steps(self, count: int, clocks: int = 20) -> None:
         for _ in range(count):
@@ -95,7 +112,8 @@ class Desk:
     def joins(self) -> None:
         """Nothing came meanwhile, and a heartbeat tells."""
         self.steps(5)
-        assert not self.card.joined
+        self.steps(2, 2_000)
+        assert not self.card.joined and not self.card.shut
         self.card.highest = 4
         self.steps(1)
         assert self.card.joined == {0}
@@ -110,7 +128,7 @@ def test_no_slot_is_joined_before_the_card_knows_what_came_meanwhile() -> None:
     desk.steps(1)
     assert desk.card.shut
     desk.anew.hear(4, [ORDER, ORDER])
-    desk.steps(50)
+    desk.steps(100)
     assert desk.card.given == [3] and desk.card.next_sequence == 4 and not desk.card.shut
     assert not desk.card.joined, "a quiet line has told nothing yet"
     desk.card.highest = 6
@@ -133,7 +151,7 @@ def test_where_nothing_came_meanwhile_there_is_nothing_to_wait_for() -> None:
     assert not desk.anew.busy and not desk.card.declared and not list(desk.anew.findings())
 
 
-@pytest.mark.parametrize("what", ["nothing", "hole", "bad", "dead"])
+@pytest.mark.parametrize("what", ["nothing", "hole", "bad", "dead", "full", "missed"])
 def test_declared_exact_behind_shut_lines_and_only_where_all_is_well(what: str) -> None:
     desk = Desk(late=False)
     desk.joins()
@@ -145,9 +163,123 @@ def test_declared_exact_behind_shut_lines_and_only_where_all_is_well(what: str) 
         desk.card.lost_after_use += 1
     elif what == "dead":
         desk.state = Integrity.DEAD
+    elif what == "full":
+        desk.card.events_lost += 1
+    elif what == "missed":
+        desk.missed += 1
     desk.steps(1, LONG)
     assert desk.card.declared == (what == "nothing") and not desk.card.shut and desk.anew.busy == (what != "nothing")
     desk.card.highest = desk.card.next_sequence
     desk.steps(1, LONG)
     desk.steps(3, LONG)
     assert desk.card.declared == (what in ("nothing", "hole"))
+
+
+@pytest.mark.parametrize("counts", ["events_lost", "lost_after_use"])
+def test_what_the_records_may_not_have_told_is_asked_for_anew(counts: str) -> None:
+    """A slot's fall to DEAD is told once: where that record was lost, its book is wrong and it is taken for SUSPECT."""
+    desk = Desk(late=False)
+    desk.joins()
+    setattr(desk.card, counts, 1)
+    desk.steps(2, LONG)
+    assert desk.anew.summary().snapshots == 2 and not desk.card.declared
+    desk.steps(2, 2_000)
+    desk.card.highest = 4
+    desk.steps(5, LONG)
+    assert desk.card.declared, "what was lost before the books were emptied does not matter"
+
+
+def test_only_what_was_attached_is_declared_exact() -> None:
+    """A slot that was to be joined and was given up before it was detached is SUSPECT like the others, and its book is empty."""
+    desk = Desk(late=False)
+    desk.joins()
+    desk.card.attached = ()
+    desk.steps(5, LONG)
+    assert not desk.card.declared and not desk.anew.busy
+    [finding] = desk.anew.findings()
+    assert finding.startswith("slots that were joined stay SUSPECT: a gap is behind them, and AAA cannot be declared exact")
+
+
+@pytest.mark.parametrize("what", ["suspect", "exact", "last", "unknown"])
+def test_no_book_is_emptied_under_a_slot_that_is_exact(what: str) -> None:
+    """The hole was filled after all, before the snapshot was there."""
+    desk = Desk(late=False)
+    desk.steps(1)
+    if what == "exact":
+        desk.state = Integrity.EXACT
+    elif what == "unknown":
+        desk.card.events_lost += 1
+    if what == "last":
+        for _ in range(10):
+            desk.steps(int(desk.card.next_sequence != 3))
+        # Told before the number was loaded, and heard behind it.
+        desk.state = Integrity.EXACT
+    desk.steps(100)
+    assert desk.card.emptied == ["clear" if what == "suspect" else "dead"] and desk.card.given == [3]
+
+
+@pytest.mark.parametrize("exact", [False, True])
+def test_without_a_snapshot_no_slot_stays_exact_and_nothing_is_heard(exact: bool) -> None:
+    desk = Desk(late=False, answered=False)
+    desk.steps(1)
+    desk.state = Integrity.EXACT if exact else Integrity.SUSPECT
+    desk.card.highest = 9
+    desk.steps(2, LONG)
+    assert desk.anew.busy and not desk.card.emptied and desk.card.highest == 1, "nothing mends a slot any more"
+    desk.steps(2, LONG)
+    assert desk.anew.failed and desk.card.shut and desk.card.emptied == exact * ["dead"] and not desk.card.hears
+    desk.anew.hear(4, [ORDER])
+    desk.heard.request(request_for(SESSION, 4, 1), 0)
+    assert not desk.heard.answers(0)
+
+
+def test_a_line_that_stays_silent_has_it_begun_anew() -> None:
+    """The host heard two messages while the lines were shut, of which the card does not tell."""
+    desk = Desk(late=True)
+    desk.steps(1)
+    desk.anew.hear(4, [ORDER, ORDER])
+    desk.steps(4, 2_000)
+    desk.card.highest = 6
+    desk.steps(1, SILENCE - 5_000)
+    assert not desk.card.shut and not desk.card.joined and desk.anew.summary().snapshots == 1
+    desk.steps(1, 5_000)
+    assert desk.card.shut and desk.anew.summary().snapshots == 2
+    desk.steps(10, SILENCE)
+    [finding] = desk.anew.findings()
+    assert desk.anew.failed and "the card does not tell what came on the lines" in finding
+
+
+@pytest.mark.parametrize("state", Integrity)
+def test_a_bad_frame_nobody_tells_of(state: Integrity) -> None:
+    """Where no slot is EXACT there is no record of it, and what is SUSPECT would stay so."""
+    desk = Desk(late=False, wanted=False)
+    desk.state = state
+    desk.steps(3, LONG)
+    assert not desk.anew.busy
+    desk.card.lost_after_use += 1
+    desk.steps(3, LONG)
+    assert desk.anew.busy == (state is not Integrity.EXACT)
+
+
+def test_the_states_are_given_behind_shut_lines() -> None:
+    """What comes late on a line must not have the number of one: it would be taken in its place."""
+    desk = Desk(late=True)
+    desk.card.deaf = True
+    desk.steps(100)
+    assert desk.card.given == [3] and desk.card.shut
+    desk.card.next_sequence = 4
+    desk.steps(1)
+    assert not desk.card.shut
+
+
+def test_the_first_packet_behind_the_declaration_tells_a_hole_at_once() -> None:
+    desk = Desk(late=False)
+    desk.joins()
+    desk.steps(3, LONG)
+    assert desk.card.declared and not desk.card.shut and desk.card.gap_wait == 0
+    desk.card.highest = 9
+    desk.steps(2)
+    assert desk.card.gap_wait == 0, "the card does not say yet that it is a gap"
+    desk.gap(4, 9)
+    desk.steps(1)
+    assert desk.card.gap_wait == 500

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hdl.spec import injection
+from hdl.spec.injection import NO_SLOT, Mark
 from hdl.spec.reasons import Mode, TradingState
 from host import config
 from host.card import CardError
@@ -350,3 +352,48 @@ def test_rows_out_of_turn_are_an_error(configuration: config.Configuration) -> N
 
     with pytest.raises(CardError, match="took 1 rows of the set for rows out of turn"):
         Loader(Busy()).load(configuration, Feed(), OrderSession())
+
+
+class UsedCard(FakeCard):
+    """A card that ran before: two slots are EXACT, and one is detached."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exact = {0, 1}
+        self.listening = True
+        self._words: list[int] = []
+        self.registers |= {("risk", "epoch"): 1, ("book", "detached"): 2}
+
+    def write(self, block: str, name: str, value: int) -> None:
+        super().write(block, name, value)
+        if name == "address":
+            self.listening = bool(value)
+        if name != "inject":
+            return
+        self._words.append(value)
+        if len(self._words) == injection.WORDS:
+            locate = int.from_bytes((self._words[0] >> 8 & 0xFFFF).to_bytes(2, "little"), "big")
+            assert self._words[-1] >> injection.MARK_AT == Mark.DETACH
+            self._words.clear()
+            [slot] = [row for (_, table, row), columns in self.rows.items()
+                      if table == "bindings" and columns == {"locate": locate, "valid": 1}]  # fmt: skip
+            if self.registers["book", "detached"] in (NO_SLOT, slot):
+                self.registers["book", "detached"] = slot
+                self.exact.discard(slot)
+
+    def pulse(self, block: str, name: str) -> None:
+        super().pulse(block, name)
+        if name == "clear":
+            assert not self.listening, "messages would fill an empty book that is EXACT"
+            self.registers["book", "detached"] = NO_SLOT
+
+
+def test_who_comes_late_to_a_card_that_was_used_has_it_hear_nothing_and_be_dead_first(
+    configuration: config.Configuration,
+) -> None:
+    card = UsedCard()
+    Loader(card).load(configuration, Feed(), OrderSession(), late=True)
+    assert not card.exact and not card.listening and card.registers["book", "detached"] == NO_SLOT
+    session = card.log.index(("write", "feed", "session", int.from_bytes(b"T2TREPLAY1", "big")))
+    assert ("write", "feed", "inject") in {entry[:3] for entry in card.log[:session]}
+    assert ("write", "feed", "inject") not in {entry[:3] for entry in card.log[session:]}

@@ -231,17 +231,29 @@ def test_behind_a_snapshot_no_row_is_different(tmp_path: Path, options: str, let
 
 
 def test_a_dead_slot_is_given_its_orders_anew_in_a_replay(tmp_path: Path) -> None:
-    """Without a snapshot for the whole feed the first unknown order tells."""
+    """One message of an order nobody added."""
     (tmp_path / "dead.toml").write_text("[recovery]\nreload_dead = true\n")
-    path = tmp_path / "part.itch"
-    path.write_bytes(framed(list(records(require(AAPL)))[:1_500]))
-    arguments = (path, *SMALL, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv", "--start-at", 1_000)
+    path, messages = tmp_path / "part.itch", list(records(require(AAPL)))[:1_500]
+    messages.insert(1_000, delete(13, (1 << 64) - 1))
+    path.write_bytes(framed(messages))
+    arguments = (path, *SMALL, "--symbol", "AAPL=13", "--bbo", tmp_path / "bbo.csv")
     summary = call(*arguments, "--config", tmp_path / "dead.toml")
     [slot] = summary["slots"]
-    assert slot["integrity"] == "exact" and slot["lowered_by"]["unknown_order"] >= 1 and summary["reload"]["reloaded"] >= 1
+    assert slot["integrity"] == "exact" and slot["lowered_by"]["unknown_order"] == 1 and summary["reload"]["reloaded"] == 1
     assert written(tmp_path / "bbo.csv", {"AAPL": 13})[-1][2:] == judged(path.read_bytes())[-1][2:]
     without = call(*arguments)
     assert without["slots"][0]["integrity"] == "dead" and without["reload"] is None
+
+
+@pytest.mark.parametrize(
+    ("option", "needs"),
+    [("--start-at", "[recovery] reload_feed"), ("--server-keeps", "[feed] recover or [recovery] reload_dead")],
+)
+def test_what_nothing_would_use_is_refused(tmp_path: Path, option: str, needs: str) -> None:
+    path = tmp_path / "part.itch"
+    path.write_bytes(framed([add("XYZ", 7, 1, "B", 100, 10_000, 1)]))
+    result = CliRunner().invoke(cli.app, ["replay", str(path), option, "5"])
+    assert result.exit_code == 2 and f"allowed with {needs}" in result.stderr
 
 
 def test_what_a_capture_does_not_hold_cannot_be_recovered(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from hdl.trading import TradingCore
 from tests.sim.cocotb_trading_twin import GEOMETRY
 from tests.support.bench import run_cocotb
 
+CORE = TradingCore(geometry=GEOMETRY)
 BRINGS = {
     0: "cancel_rate rejects short_limit",
     1: "locate slot_rate stale no_reference",
@@ -28,7 +29,7 @@ def test_trading_twin(seed: int) -> None:
     width = 8 if seed in AT_EIGHT_BYTES else 1
     given = {"SEED": seed, "BRINGS": brings[seed], "SETS": int(sets), "LEGS": int(legs), "WIDTH": width}
     run_cocotb(
-        TradingCore(geometry=GEOMETRY),
+        CORE,
         module="tests.sim.cocotb_trading_twin",
         name="trading_twin",
         parameters={name: str(value) for name, value in given.items()},

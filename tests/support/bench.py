@@ -6,6 +6,7 @@ import os
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from unittest import mock
 
@@ -48,6 +49,7 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
     check(results)
 
 
+@cache  # who runs one component many times has it elaborated once
 def _model(component: wiring.Component, name: str) -> Path:
     """Folder with the component's model, linked with cocotb.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Shape
+from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, wiring
 from cocotb.triggers import Timer
 
@@ -20,6 +20,7 @@ class Fields:
         self.bits: int = Shape.cast(shape).width
         self.signed = isinstance(shape, Shape) and shape.signed
         self.is_list = isinstance(shape, data.ArrayLayout)
+        self.is_bytes = isinstance(shape, data.ArrayLayout) and Shape.cast(shape.elem_shape) == unsigned(8)
         self.members: list[tuple[Any, int, Fields]] | None = None
         if isinstance(shape, data.Layout):
             self.members = [(key, field.offset, Fields(field.shape)) for key, field in shape]
@@ -30,6 +31,9 @@ class Fields:
             low, high = (-(1 << self.bits - 1), 1 << self.bits - 1) if self.signed else (0, 1 << self.bits)
             assert low <= value < high, f"{value} does not fit {self.bits} bits"
             return value & ((1 << self.bits) - 1)
+        if self.is_bytes and isinstance(value, list):
+            assert 8 * len(value) <= self.bits, f"{len(value)} bytes do not fit {self.bits} bits"
+            return int.from_bytes(bytes(value), "little")
         members = self.members or []
         named: dict[Any, Any] = dict(enumerate(value)) if isinstance(value, list) else value
         unknown = named.keys() - {key for key, _, _ in members}
@@ -41,6 +45,8 @@ class Fields:
         bits &= (1 << self.bits) - 1
         if self.members is None:
             return bits - (1 << self.bits) if self.signed and bits >> (self.bits - 1) else bits
+        if self.is_bytes:
+            return list(bits.to_bytes(self.bits // 8, "little"))
         values = {key: fields.unpack(bits >> offset) for key, offset, fields in self.members}
         return list(values.values()) if self.is_list else values
 

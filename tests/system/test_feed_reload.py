@@ -182,8 +182,6 @@ START = 300
 def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], used: bool) -> None:
     """Which symbol has which locate, the snapshot alone tells. A card that was used before forgets what it took for EXACT."""
     if used:
-        if card.geometry.width == 8:
-            pytest.skip("once is enough")
         loader = Loader(card)
         loader.load(CONFIGURATION, FEED, OrderSession())
         card.send(Framer(FEED).packet(DAY[7:10]))
@@ -251,6 +249,36 @@ def narrow() -> Iterator[SimulatedCard]:
     """What the host refuses does not depend on the width."""
     with SimulatedCard(PRESETS["versa"]) as card:
         yield card
+
+
+class Filling(GlimpseServer):
+    """Somebody fills the hole after all, while the snapshot is on its way."""
+
+    def __init__(self, card: SimulatedCard) -> None:
+        super().__init__(SESSION, latency=4_000)
+        self._loader = Loader(card)
+
+    def login(self, packet: bytes, cycle: int) -> None:
+        super().login(packet, cycle)
+        for number in LATE:
+            self._loader.inject(number, DAY[number - 1])
+
+
+LATE = range(250, 260)
+
+
+def test_slots_that_are_exact_again_before_the_snapshot_are_dead_before_their_books_are_emptied(
+    narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]]
+) -> None:
+    run = Day(narrow, lost=LATE, keep=1, glimpse=Filling(narrow))
+    for slot in (0, 1):
+        kinds = [cause.name for _, cause in run.changes(slot)]
+        # Slots nobody watches are EXACT as ever, so of the gap meanwhile there is a record.
+        assert kinds == ["GAP", "RECOVERED", "DETACHED", "GAP", "DETACHED", "RELOADED", "RECOVERED"]
+    assert [row for row in run.rows if row[0] >= run.joined_at] == [row for row in undisturbed if row[0] >= run.joined_at]
+    told = {row[0]: row for row in undisturbed}
+    assert all(row == told[row[0]] for row in run.rows if row[0] in run.exact and row[0] != run.joined_at - 1)
+    assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
 
 
 SHORT = 420

@@ -211,6 +211,8 @@ def test_a_slot_without_a_snapshot_is_given_up(card: SimulatedCard, kind: type[G
     assert finding.startswith("BBB: not reloaded: ") and why in finding
     assert [slot.integrity for slot in summary.slots] == ["exact", "dead"]
     assert day.reload.summary().given_up == 1 and not day.reload.busy
+    assert day.loader.detached is None, "another slot may be detached"
+    assert day.changes(1)[-1][:2] == (Integrity.DEAD, IntegrityCause.RELOADED)
 
 
 def replace_table(**changes: Any) -> RecoveryTable:

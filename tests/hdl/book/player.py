@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ class Seen:
         return row["clock"] - self.sent[number]
 
 
+@cache
+def _book(geometry: Geometry) -> OrderBook:
+    return OrderBook(geometry=geometry)
+
+
 def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settle: int = 200) -> Seen:
     """Play the steps from an empty book on, then run `settle` clocks more."""
     scenario, result = folder / "scenario.json", folder / "result.json"
@@ -95,7 +101,7 @@ def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settl
     stays = sum(layout.const({name: -1}).as_value().value for name in ("slot", "watched"))
     scenario.write_text(json.dumps({"steps": steps, "settle": settle, "slots": geometry.slots, "stays": stays}))
     parameters = {"SCENARIO": str(scenario), "RESULT": str(result)}
-    run_cocotb(OrderBook(geometry=geometry), module=MODULE, name="order_book", parameters=parameters)
+    run_cocotb(_book(geometry), module=MODULE, name="order_book", parameters=parameters)
     raw = json.loads(result.read_text())
     sent = {view.sequence: clock for clock, view in _views(decoded(geometry), raw["sent"])}
     rows = []

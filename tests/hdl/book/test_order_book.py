@@ -51,11 +51,10 @@ def judge(flow: Flow, seen: Seen) -> PlainBook:
     return model
 
 
-@pytest.mark.parametrize("preset", ["versa", "large"])
-def test_real_morning_is_the_book_of_itch_book(preset: str, tmp_path: Path) -> None:
+def test_real_morning_is_the_book_of_itch_book(tmp_path: Path) -> None:
     path, slot = require(AAPL), 5
     flow = [(slot, raw) for raw in records(path)]
-    seen = run(PRESETS[preset], flow, tmp_path, gap=DELETE_GAP)
+    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
     session = Session(["bbo"], 1, [])
     session.feed(np.fromfile(path, dtype=np.uint8))
     rows = session.take_bbo()
