@@ -424,7 +424,8 @@ class Resequencer(wiring.Component):
                 m.d.sync += found.eq(1)
             with m.Else():
                 m.d.sync += reach.eq(reach + 1)
-        with m.If(kept & (place < reach)):
+        # Also where it lies in the very slot that is being looked at, and found free.
+        with m.If(kept & ~(reach < place)):
             m.d.sync += [reach.eq(place), found.eq(1)]
         with m.If(changed):
             m.d.sync += [reach.eq(0), found.eq(0)]

@@ -333,6 +333,31 @@ def test_the_wait_is_counted_in_clocks_from_the_end_of_the_packet(width: int, wa
 
 
 @both
+def test_a_message_that_is_held_while_its_slot_is_looked_at_ends_the_hole(width: int) -> None:
+    """Slots behind the number expected are looked at one a clock, for where a hole ends; a message comes in each of these clocks.
+    Were it passed over, it would be lost, and lie in the ring as the message of a later number."""
+    bench = Bench(width, gap_wait=30)
+    given: list[tuple[int, bytes]] = []
+    holes: list[tuple[int, int]] = []
+
+    async def story(bench: Bench) -> None:
+        number = START
+        for hole in range(1, RING - 1):
+            for pause in range(RING):
+                behind = number + 1 + hole
+                await bench.give(number, raw=b"a", pause=pause)
+                await bench.give(behind, raw=b"b")
+                await bench.step(60)
+                given.extend(((number, b"a"), (behind, b"b")))
+                holes.append((number + 1, behind))
+                number = behind + 1
+
+    bench.run(story)
+    assert bench.gaps == holes
+    assert bench.messages == given and not bench.drops
+
+
+@both
 def test_a_leap_past_the_ring(width: int) -> None:
     """With nothing held it is a gap at once; with something held the wait ends and the message is dropped."""
     bench = Bench(width, gap_wait=100_000)
