@@ -311,7 +311,7 @@ class Resequencer(wiring.Component):
 
         changed = Signal()
         m.d.comb += changed.eq(whole | ended | leap | jump | set_number | packet.bad)
-        self._hear(m, packet)
+        self._hear(m, packet, set_number)
         self._watch(m, held=held, any_held=any_held, quiet=quiet, draining=draining, changed=changed, kept=kept, slot=slot,
                     beyond=beyond, load=set_number, jump=jump, target=target)  # fmt: skip
         with m.If(set_number):
@@ -398,8 +398,8 @@ class Resequencer(wiring.Component):
             out.sequence.eq(Mux(beat.valid, self.expected, late.sequence)),
         ]
 
-    def _hear(self, m: Module, packet: _Packet) -> None:
-        """The highest number told by a good frame."""
+    def _hear(self, m: Module, packet: _Packet, load: Value) -> None:
+        """The highest number told by a good frame. What was told before a number was loaded is of no meaning behind it."""
         heard, heard_valid, higher = Signal(64), Signal(2), Signal()
         m.d.sync += [
             heard_valid.eq(Cat(packet.end.valid & packet.end.verdict.told, heard_valid)),
@@ -407,6 +407,8 @@ class Resequencer(wiring.Component):
         ]
         with m.If(packet.end.valid):
             m.d.sync += heard.eq(packet.end.verdict.next)
+        with m.If(load):
+            m.d.sync += heard_valid.eq(0)
         with m.If(heard_valid[1] & higher):
             m.d.sync += self.highest.eq(heard)
 

@@ -583,6 +583,29 @@ def test_a_number_is_loaded_between_packets(width: int) -> None:
     assert bench.messages == wanted([START + 500, START + 501, START + 1 + 2 * RING * 16][:2])
 
 
+@both
+@pytest.mark.parametrize("clocks", [None, *range(6)])
+def test_a_number_that_is_loaded_as_a_packet_ends_is_not_undone_by_it(width: int, clocks: int | None) -> None:
+    """Loaded in the middle of a packet, or so many clocks behind its end: what that packet told is forgotten, too."""
+    bench = Bench(width, gap_wait=50)
+
+    async def story(bench: Bench) -> None:
+        ctx, dut = bench.ctx, bench.dut
+        if clocks is None:
+            ctx.set(dut.busy, 1)
+            await bench.load(1)
+        await bench.give(START, START + 1, pause=clocks or 0)
+        if clocks is not None:
+            await bench.load(1)
+        await bench.step(100)
+        assert ctx.get(dut.expected) == ctx.get(dut.highest) == 1
+        await bench.give(1, 2, 3)
+
+    bench.run(story)
+    assert bench.messages == wanted([START, START + 1, 1, 2, 3])
+    assert not bench.gaps and not any(bench.duplicates)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
