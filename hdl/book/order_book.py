@@ -88,7 +88,7 @@ class OrderBook(wiring.Component):
     -----
     One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
     or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
-    and whether or not the window moves. The next message may come in 13 clocks after a U, 9 after any other. If a removal empties
+    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a removal empties
     the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one clock a table row
     and four an order found; what arrives meanwhile waits.
 
@@ -149,7 +149,7 @@ class OrderBook(wiring.Component):
         busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
         head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun)
         message = Signal(head.shape())
-        phase = Signal(13)  # bit n: the message was taken n clocks ago; only a replacement is at work after clock 8
+        phase = Signal(13)  # bit n: the message was taken n clocks ago; only what is `long` is at work after clock 8
         with m.If(~busy):
             m.d.sync += message.eq(head)
         with m.If(take):
@@ -158,8 +158,8 @@ class OrderBook(wiring.Component):
             m.d.sync += busy.eq(0)
         m.d.comb += [self.accept.valid.eq(phase[1]), self.accept.p.slot.eq(message.slot)]
 
-        adds, takes_shares, takes_order, replaces, nonzero = (
-            Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero")
+        adds, takes_shares, takes_order, replaces, nonzero, long = (
+            Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero", "long")
         )
         m.d.sync += [
             adds.eq(_is(message.type, *_ADDS)),
@@ -167,8 +167,10 @@ class OrderBook(wiring.Component):
             takes_order.eq(_is(message.type, *_TAKES_ORDER)),
             replaces.eq(_is(message.type, itch.ORDER_REPLACE)),
             nonzero.eq(message.shares != 0),
+            # An ATTACH is long so that its touch has come to everyone who looks at touches before the slot is EXACT.
+            long.eq(_is(message.type, itch.ORDER_REPLACE) | (message.mark == Mark.ATTACH)),
             # What stands in `message` once this one has ended may be any half-read type.
-            phase.eq(Cat(0, take, phase[1:8], phase[8] & replaces, phase[9:12])),
+            phase.eq(Cat(0, take, phase[1:8], phase[8] & long, phase[9:12])),
         ]
         hidden, detaches, attaches = (Signal(name=name) for name in ("hidden", "detaches", "attaches"))
         m.d.sync += [
@@ -249,7 +251,7 @@ class OrderBook(wiring.Component):
 
         # clock 6: the order named changes; at the end the new one is stored
         end = Signal()
-        m.d.comb += end.eq((phase[8] & ~replaces) | phase[12])
+        m.d.comb += end.eq((phase[8] & ~long) | phase[12])
         change = table.change.p
         with m.If(phase[6]):
             m.d.comb += [
@@ -300,8 +302,17 @@ class OrderBook(wiring.Component):
         m.d.sync += spilt.eq(ladder.overflows & ~replaying)
         m.d.comb += lower.eq((phase[6] & fault) | spilt | (rebuilt & ladder.overflow))
         by_new = replaces & known
-        command = (phase[6] & detaches, phase[6] & attaches)
-        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command)
+        attached = Signal()  # in the clock behind the last one the message is still there
+        m.d.sync += attached.eq(phase[12] & attaches)
+        command = (phase[6] & detaches, attached)
+        # An ATTACH that waited while something behind it was lost does not tell of a book that has all: it is doubtful until
+        # nothing waits any more.
+        lossy = Signal()
+        with m.If(overrun):
+            m.d.sync += lossy.eq(1)
+        with m.Elif(at_rest):
+            m.d.sync += lossy.eq(0)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command, lossy)
         return m
 
     def _queue(
@@ -482,6 +493,7 @@ class OrderBook(wiring.Component):
         overrun: Signal,
         restore: Value,
         command: tuple[Value, Value],
+        lossy: Signal,
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
@@ -503,7 +515,7 @@ class OrderBook(wiring.Component):
         with m.Elif(fault & (message.slot == anew)):
             m.d.sync += spoiled.eq(1)
         attached = Signal(Integrity)
-        m.d.comb += attached.eq(Mux(spoiled, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
+        m.d.comb += attached.eq(Mux(spoiled | lossy | overrun, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
         for number in range(self._geometry.slots):
             state, declares = self.integrity[number], self.declare_exact & ~self.detached[number]
             with m.If((overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):

@@ -195,6 +195,45 @@ def test_an_attach_gives_its_best_as_fast_as_a_sale(tmp_path: Path) -> None:
     assert [row["clock"] - seen.sent[row["sequence"]] for row in seen.bbo[-2:]] == [7, 7]
 
 
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_slot_is_exact_behind_its_touch(before: int, tmp_path: Path) -> None:
+    """Not in the clock before: who goes by an older touch, or has a price made from one on the way, must find the slot DEAD. Its
+    record comes a clock behind."""
+    host = filled(4, 1)
+    host.detach(1, 300)
+    host.give_snapshot(300)
+    host.live(before, add(1 << 41, "B", 7, 600_000), 300)
+    host.give_held(1)
+    host.attach(1)
+    host.live(0, add(1 << 42, "B", 7, 600_100), 1)
+    seen = host.play(tmp_path)
+    host.judge(seen)
+    [exact] = [one["clock"] for one in seen.events if one["slot"] == 1 and one["integrity"] == EXACT]
+    [touch] = [row["clock"] for row in seen.bbo if row["sequence"] == host.private]
+    assert exact - 1 == touch + (7 if before else 6)
+
+
+def test_a_loss_behind_an_attach_that_waits_leaves_the_slot_dead(tmp_path: Path) -> None:
+    """The queue runs full while the ATTACH is in it: what is lost came behind what it counts on. The next one is taken."""
+    host = filled(4, 1)
+    host.detach(1, 24)
+    host.give_snapshot(300)
+    host.steps.append(step(300))
+    for number in range(10):
+        host.live(0, add(1 << 20 | number, "B", 9, 700_000 + 100 * number), 1)
+    host.attach(1)
+    for number in range(12):
+        host.live(1, add(1 << 30 | number, "B", 7, 1_200_000 + 100 * number), 1)
+    host.steps.append(step(300))
+    host.detach(1, 24)
+    host.give_snapshot(300)
+    host.attach(300)
+    seen = host.play(tmp_path)
+    assert seen.drops
+    assert told(seen) == [(1, DEAD, DETACHED), (1, DEAD, RELOADED), (1, DEAD, DETACHED), (1, EXACT, RELOADED)]
+    assert seen.integrity == [EXACT] * 4
+
+
 @pytest.mark.parametrize(
     ("fault", "cause"),
     [
