@@ -322,7 +322,8 @@ class Loader:
         self, configuration: Configuration, feed: Feed, session: OrderSession, *, hold_until_fcs: bool = False, late: bool = False
     ) -> None:
         """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT, or where it
-        comes `late` to the day, DEAD and hearing neither line."""
+        comes `late` to the day, DEAD and hearing neither line. While it works no line is heard: what comes then is missing, and
+        said to be, as soon as the lines are open."""
         card, geometry = self._card, self._geometry
         used = late and bool(card.read("risk", "epoch") or self._count("messages"))
         self._feed = feed
@@ -331,14 +332,12 @@ class Loader:
         if count := self._card.read("risk", "orders_open"):
             raise CardError(f"own orders are open: {count}; a card is loaded only where none is: they would end for other pairs")
         self._watch(0)
-        if late:
-            # What the card listened to last must not fill books that are emptied and still EXACT.
-            self.listen(False)
+        # What the card listened to last must not fill books that are emptied and still EXACT, or are declared to be.
+        self.listen(False)
         if used:
             self.make_dead(len(configuration.slots))
         self.clear_book()
         self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
-        self.listen(not late)
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
         self.load_slots(configuration)
@@ -364,6 +363,7 @@ class Loader:
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
         if not late:
             self.declare_exact()
+            self.listen(True)
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
 
     def snapshot(self, marks: Mapping[str, int] | None = None) -> Snapshot:

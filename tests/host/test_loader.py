@@ -397,3 +397,13 @@ def test_who_comes_late_to_a_card_that_was_used_has_it_hear_nothing_and_be_dead_
     session = card.log.index(("write", "feed", "session", int.from_bytes(b"T2TREPLAY1", "big")))
     assert ("write", "feed", "inject") in {entry[:3] for entry in card.log[:session]}
     assert ("write", "feed", "inject") not in {entry[:3] for entry in card.log[session:]}
+
+
+def test_no_line_is_heard_before_all_is_bound_and_declared(configuration: config.Configuration) -> None:
+    """What comes while the host loads is missing then: a declaration behind it would make half a book EXACT."""
+    card = UsedCard()
+    Loader(card).load(configuration, Feed(), OrderSession())
+    opened = [at for at, entry in enumerate(card.log) if entry[:3] == ("write", "feed", "address") and entry[3]]
+    assert len(opened) == 1 and card.listening
+    last = max(at for at, entry in enumerate(card.log) if entry[0] == "row" or entry[:2] == ("pulse", "book"))
+    assert opened[0] > last and card.log[last] == ("pulse", "book", "declare_exact")
