@@ -265,6 +265,7 @@ enum t2t_integrity_cause {
     T2T_INTEGRITY_CAUSE_ZERO_SHARES = 10,
     T2T_INTEGRITY_CAUSE_RECOVERED = 11,
     T2T_INTEGRITY_CAUSE_DETACHED = 12,
+    T2T_INTEGRITY_CAUSE_CLEARED = 13,
 };
 
 enum t2t_trading_state {

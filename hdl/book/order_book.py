@@ -48,7 +48,8 @@ class OrderBook(wiring.Component):
     message : In(stream.Signature(decoded(geometry), always_ready=True))
         Decoded messages; those that are watched and of a book type or a trade are used.
     clear : In(1)
-        Empties the book once the message at work is applied. What waits then or comes meanwhile is applied to the empty book.
+        Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is applied
+        to the empty book; an ATTACH that waits ends DEAD.
     ready : Out(1)
         Low from ``clear`` (or reset) until the book is empty.
     declare_exact : In(1)
@@ -73,8 +74,8 @@ class OrderBook(wiring.Component):
     integrity : Out(data.ArrayLayout(Integrity, slots))
         State of each slot. After reset all are DEAD.
     integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
-        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once; with cause RECOVERED
-        these are all that were SUSPECT. With cause RELOADED and a slot: what it is from an ATTACH on.
+        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once: with cause RECOVERED
+        these are all that were SUSPECT, with CLEARED all that were not DEAD. With cause RELOADED and a slot: what it is from an ATTACH on.
     drop : Out(len(Drop))
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     lost_private : Out(1)
@@ -146,8 +147,8 @@ class OrderBook(wiring.Component):
         m.submodules.price_of_tick = prices = PriceOfTick()
         m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
 
-        busy, finish, overrun = (Signal(name=name) for name in ("busy", "finish", "overrun"))
-        head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun)
+        busy, finish, overrun, emptied = (Signal(name=name) for name in ("busy", "finish", "overrun", "emptied"))
+        head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun, emptied)
         message = Signal(head.shape())
         phase = Signal(13)  # bit n: the message was taken n clocks ago; only what is `long` is at work after clock 8
         with m.If(~busy):
@@ -312,14 +313,14 @@ class OrderBook(wiring.Component):
             m.d.sync += lossy.eq(1)
         with m.Elif(at_rest):
             m.d.sync += lossy.eq(0)
-        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command, lossy)
+        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command, lossy, emptied)
         return m
 
     def _queue(
-        self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal
+        self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal, emptied: Signal
     ) -> tuple[data.View, list[Value], Signal, Value]:
         """What waits, the next message, its rows in the table, whether it is taken now, and whether there is nothing to do. An
-        idle book takes a message as it comes."""
+        idle book takes a message as it comes. `emptied` is high in the clock in which table and ladder begin to forget all."""
         shape = self.message.payload.shape()
         waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
@@ -328,9 +329,9 @@ class OrderBook(wiring.Component):
             m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
         wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
         # Registered: what is ready must not lead back to what begins to clear, and every message waits for it.
-        starting, started, ready = Signal(), Signal(), Signal()
-        m.d.sync += [started.eq(starting), ready.eq(table.ready & ladder.ready)]
-        at_work = starting | started | ~ready
+        started, ready = Signal(), Signal()
+        m.d.sync += [started.eq(emptied), ready.eq(table.ready & ladder.ready)]
+        at_work = emptied | started | ~ready
         usable = ~clearing & ~at_work
         m.d.comb += [
             wanted.eq(self.message.valid & self.message.p.for_book),
@@ -346,12 +347,12 @@ class OrderBook(wiring.Component):
         ]
         m.d.sync += overrun.eq(wanted & ~queue.write.ready)  # a full queue is never empty, so nothing went past it
         rest = clearing & ~busy & ~at_work
-        m.d.sync += starting.eq(rest)
+        m.d.sync += emptied.eq(rest)
         with m.If(self.clear):
             m.d.sync += clearing.eq(1)
         with m.Elif(rest):
             m.d.sync += clearing.eq(0)
-        m.d.comb += [table.clear.eq(starting), ladder.clear.eq(starting)]
+        m.d.comb += [table.clear.eq(emptied), ladder.clear.eq(emptied)]
         rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
         return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take, direct & ~wanted
 
@@ -494,6 +495,7 @@ class OrderBook(wiring.Component):
         restore: Value,
         command: tuple[Value, Value],
         lossy: Signal,
+        emptied: Signal,
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
@@ -507,18 +509,18 @@ class OrderBook(wiring.Component):
         mendable, doubted, in_doubt = Signal(), Signal(), Signal()
         by_gap = self.suspect.valid & (self.suspect.p.cause == IntegrityCause.GAP)
         # What is missing for the others is missing for a slot that is attached meanwhile too.
-        m.d.comb += in_doubt.eq(self.suspect.valid | (doubted & ~self.declare_exact & ~(restore & mendable)))
+        m.d.comb += in_doubt.eq(self.suspect.valid | (doubted & ~self.declare_exact & ~emptied & ~(restore & mendable)))
         m.d.sync += doubted.eq(in_doubt)
         anew, spoiled = Signal.like(message.slot), Signal()  # the slot detached last, and whether a message was in error since
         with m.If(detach):
             m.d.sync += [anew.eq(message.slot), spoiled.eq(0)]
-        with m.Elif(fault & (message.slot == anew)):
+        with m.Elif(emptied | (fault & (message.slot == anew))):
             m.d.sync += spoiled.eq(1)
         attached = Signal(Integrity)
         m.d.comb += attached.eq(Mux(spoiled | lossy | overrun, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
         for number in range(self._geometry.slots):
             state, declares = self.integrity[number], self.declare_exact & ~self.detached[number]
-            with m.If((overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):
+            with m.If(emptied | (overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):
                 m.d.sync += state.eq(Integrity.DEAD)
             with m.Elif(attach & (message.slot == number)):
                 m.d.sync += state.eq(attached)
@@ -528,13 +530,14 @@ class OrderBook(wiring.Component):
                 m.d.sync += state.eq(Integrity.EXACT)
             with m.Elif(restore & mendable & (state == Integrity.SUSPECT)):
                 m.d.sync += state.eq(Integrity.EXACT)
-        with m.If(self.suspect.valid & (~doubted | self.declare_exact)):
+        with m.If(self.suspect.valid & (~doubted | self.declare_exact | emptied)):
             m.d.sync += mendable.eq(by_gap & ~self.given_up)
         with m.Elif(self.declare_exact | self.given_up | restore | (self.suspect.valid & ~by_gap)):
             m.d.sync += mendable.eq(0)
 
-        lowered, declared, doubted, mended = (Signal(record, name=name) for name in ("lowered", "declared", "doubted", "mended"))
-        wait = Signal(4)  # records that wait: declared, mended, doubted, lowered
+        names_of_records = ("declared", "mended", "doubted", "lowered", "cleared")
+        declared, mended, doubted, lowered, cleared = (Signal(record, name=name) for name in names_of_records)
+        wait = Signal(5)  # records that wait, in the order of their names
         given = self.integrity_event
         m.d.sync += given.valid.eq(0)
         with m.If(overrun & ((self.integrity[lost.slot] != Integrity.DEAD) | self.declare_exact)):
@@ -548,7 +551,7 @@ class OrderBook(wiring.Component):
                 given.p.cause.eq(IntegrityCause.OVERRUN),
             ]
         with m.Else():
-            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered)))):
+            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered, cleared)))):
                 with m.If(wait[number] & ~wait[:number].any() if number else wait[0]):
                     m.d.sync += [given.valid.eq(1), given.p.eq(one), wait[number].eq(0)]
 
@@ -575,6 +578,14 @@ class OrderBook(wiring.Component):
                 doubted.slot.eq(ALL_SLOTS),
                 doubted.integrity.eq(Integrity.SUSPECT),
                 doubted.cause.eq(self.suspect.p.cause),
+            ]
+        with m.If(emptied & (self.declare_exact | Cat(one != Integrity.DEAD for one in self.integrity).any())):
+            m.d.sync += [
+                wait[4].eq(1),
+                cleared.cycle.eq(self.now),
+                cleared.slot.eq(ALL_SLOTS),
+                cleared.integrity.eq(Integrity.DEAD),
+                cleared.cause.eq(IntegrityCause.CLEARED),
             ]
         # Which slot a message is of is known long before its fault is, so what its slot was is looked up a clock ahead.
         was_dead, was_declared = Signal(), Signal()

@@ -212,6 +212,8 @@ class IntegrityCause(enum.IntEnum):
     """What was missing came after all and was applied in its order; nothing else had happened to the slot."""
     DETACHED = 12
     """The host took the slot from the feed, to give it its orders anew."""
+    CLEARED = 13
+    """The host emptied the book."""
 
 
 class TradingState(enum.IntEnum):

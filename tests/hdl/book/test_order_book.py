@@ -382,21 +382,33 @@ def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
 
 
 def test_clear_empties_the_book(tmp_path: Path) -> None:
-    """Old orders are unknown after it, levels start from nothing, messages that come meanwhile wait. Integrity stays."""
+    """Old orders are unknown after it, levels start from nothing, messages that come meanwhile wait; every slot is DEAD."""
     before: Flow = [(0, add(n, "BS"[n % 2], 5, 1_000_000 + 100 * n)) for n in range(1, 20)]
     after: Flow = [(0, add(50, "B", 7, 1_000_500)), (0, add(51, "S", 3, 1_000_900))]
     steps = [step(1, declare_exact=1)]
     steps += [step(24, decode(raw, TINY, slot=slot, number=number)) for number, (slot, raw) in enumerate(before, 1)]
     steps.append(step(1, clear=1))
     steps += [step(3, decode(raw, TINY, slot=slot, number=100 + number)) for number, (slot, raw) in enumerate(after)]
+    steps.append(step(100, declare_exact=1))
     steps.append(step(24, decode(delete(3), TINY, slot=0, number=102)))
     seen = play(TINY, steps, tmp_path)
     assert [row for row in seen.rows if row[0] >= 100] == [
         (100, 0, 1_000_500, 7, 0, 0),
         (101, 0, 1_000_500, 7, 1_000_900, 3),
     ]
-    assert seen.faults == [(102, 0, "UNKNOWN_ORDER")]
+    assert seen.faults == [(0, ALL_SLOTS, "CLEARED"), (102, 0, "UNKNOWN_ORDER")]
+    assert seen.integrity == [Integrity.DEAD, *[Integrity.EXACT] * 3]
     assert seen.live == 2 and seen.peak == 2
+
+
+@pytest.mark.parametrize("later", range(6))
+def test_a_declaration_around_the_emptying_counts_only_behind_it(later: int, tmp_path: Path) -> None:
+    """The records say in the end what the slots are."""
+    steps = [step(1, declare_exact=1), step(20, clear=1), step(1 + later, declare_exact=1)]
+    seen = play(TINY, steps, tmp_path)
+    last = Integrity(seen.events[-1]["integrity"])
+    assert seen.integrity == [last] * 4
+    assert (Integrity.DEAD, IntegrityCause.CLEARED) in [(one["integrity"], one["cause"]) for one in seen.events]
 
 
 def test_messages_that_are_not_for_the_book(tmp_path: Path) -> None:

@@ -364,3 +364,34 @@ def test_a_declaration_leaves_the_detached_slot_dead(tmp_path: Path) -> None:
     host.steps += [step(150, declare_exact=1), step(50, declare_exact=1, suspect=GAP)]
     seen = host.play(tmp_path)
     assert seen.integrity == [SUSPECT, DEAD, SUSPECT, SUSPECT]
+
+
+def test_an_attach_that_waits_while_the_book_is_emptied_leaves_its_slot_dead(tmp_path: Path) -> None:
+    """And says so: what it was to stand for is gone."""
+    host = filled(2, 1)
+    host.detach(1, 24)
+    for _ in range(6):
+        host.give(trade(5), 1)
+    host.attach(1, row=False)
+    host.steps.append(step(1, clear=1))
+    seen = host.play(tmp_path)
+    assert seen.integrity == [DEAD] * 4
+    assert told(seen)[-2:] == [(0xFFFF, DEAD, IntegrityCause.CLEARED), (1, DEAD, RELOADED)]
+
+
+@pytest.mark.parametrize("doubt", [{"suspect": IntegrityCause.LOST_AFTER_USE}, {"suspect": GAP, "given_up": 1}])
+def test_doubt_ends_where_the_book_is_emptied(doubt: dict[str, int], tmp_path: Path) -> None:
+    """What was missing before is nothing to a slot that is given its orders after it; what is missing since is."""
+    host = filled(4, 1)
+    host.steps += [step(50, **doubt), step(50, clear=1)]
+    host.model.orders.clear()
+    host.model.levels.clear()
+    for slot in (1, 2):
+        host.detach(slot, 200)
+        host.attach(200)
+        host.steps += [] if slot == 2 else [step(50, suspect=GAP)]
+    host.steps.append(step(100, recovered=1))
+    seen = host.play(tmp_path)
+    assert (1, EXACT, RELOADED) in told(seen) and (2, SUSPECT, RELOADED) in told(seen)
+    assert told(seen)[-1] == (0xFFFF, EXACT, IntegrityCause.RECOVERED)
+    assert seen.integrity == [DEAD, EXACT, EXACT, DEAD]
