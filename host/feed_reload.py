@@ -31,7 +31,6 @@ class _Step(enum.Enum):
     OPENED = enum.auto()
     JOINING = enum.auto()
     BEHIND = enum.auto()
-    SHUT = enum.auto()
     FAILING = enum.auto()
     FAILED = enum.auto()
 
@@ -39,19 +38,15 @@ class _Step(enum.Enum):
 class FeedReload:
     """Takes a snapshot where nothing else helps: messages that nobody gives, a bad frame that was used, a late start.
 
-    The card's lines are shut until the snapshot is there. Then the card is told to expect its number: from there on nothing makes
-    a slot EXACT by itself, and one that is so is made DEAD before the book is emptied. It is given what trades in front of that
+    The card's lines are shut until the snapshot is there. Then the card is told to expect its number, and its books are emptied:
+    every slot is DEAD, and what was missing before is forgotten. It is given what trades in front of that
     number, and the lines are opened: what came meanwhile is a gap like any other, only that it is not filled before the orders
     are given, slot by slot, each attached at that very number. No slot is attached before the card knows of the gap: so none is
     EXACT whose book is behind. Where nothing came meanwhile there is no gap, and a slot is attached at the number the card is at.
+    Slots that were attached are EXACT once the gap is filled.
 
-    Slots that were DEAD are EXACT once the gap is filled. Where there were gaps before, the card cannot know that nothing of them
-    is missing any more, and slots stay SUSPECT: once the card is up to the lines, these are shut for a moment, and where nothing
-    is missing, each slot is known to have been attached, none is worse and no record of the card was lost that might have told
-    so, the host declares all of them EXACT. From then until the first packet is there a hole is a gap at once.
-
-    What is not answered in time, no snapshot, one of another session or one that is too old is asked for anew, `tries` times.
-    Then nothing is EXACT, the lines stay shut, and `findings` tells why.
+    What is not answered in time, no snapshot, one of another session or one that is too old, and what goes wrong behind it, has
+    the host ask anew, `tries` times. Then nothing is EXACT, the lines stay shut, and `findings` tells why.
 
     Parameters
     ----------
@@ -106,10 +101,7 @@ class FeedReload:
         """The card knows of what is missing since."""
         self._bad_frames, self._records_lost = 0, (0, 0)
         """What had been counted when the books were emptied last, or at first."""
-        self._gap_wait: int | None = None
-        """What it is when no packet is waited for that is to tell a hole at once."""
-        self._highest = self._hurried_until = 0
-        self._why = self._kept = ""
+        self._why = ""
         self._counts = dict.fromkeys(("begun", "ended", "snapshots", "states", "let_go"), 0)
 
     @property
@@ -144,7 +136,7 @@ class FeedReload:
         if record["kind"] == events.GAP.code:
             self._told |= record["next"] > self._snapshot.next_sequence
             # What is open while slots are given their orders has to wait for them.
-            if self._step in (_Step.IDLE, _Step.BEHIND, _Step.SHUT):
+            if self._step in (_Step.IDLE, _Step.BEHIND):
                 self._recovery.take(record, cycle)
         elif record["cause"] == IntegrityCause.LOST_AFTER_USE and self._step is _Step.IDLE:
             self._wanted = True
@@ -159,7 +151,6 @@ class FeedReload:
     def step(self, cycle: int) -> None:
         """Go on; to be called often."""
         stream = self._glimpse.answers(cycle)
-        self._calm(cycle)
         if self._step is _Step.IDLE:
             self._watch(cycle)
             if self._due_now:
@@ -177,10 +168,8 @@ class FeedReload:
             self._go(_Step.BEHIND, cycle + _SETTLED)
         elif self._step is _Step.BEHIND:
             self._follow(cycle)
-        elif self._step is _Step.SHUT and cycle >= self._due:
-            self._lift(cycle)
         elif self._step is _Step.FAILING and cycle >= self._due:
-            self._make_none_exact()
+            self._loader.clear_book()
             self._go(_Step.FAILED, cycle)
 
     def findings(self) -> Iterator[str]:
@@ -192,8 +181,6 @@ class FeedReload:
             for symbol, slot in self._loader.slots.items():
                 if slot not in self._joined:
                     yield f"{symbol}: not joined: the snapshot does not know it"
-        if self._kept:
-            yield f"slots that were joined stay SUSPECT: a gap is behind them, and {self._kept}"
 
     def summary(self) -> FeedReloadSummary:
         """What was done."""
@@ -219,15 +206,6 @@ class FeedReload:
         if any(self._integrity(slot) is not Integrity.EXACT for slot in self._loader.slots.values()):
             self._wanted |= self._loader.lost_after_use != self._bad_frames
 
-    def _make_none_exact(self) -> bool:
-        """See to it that no slot is EXACT, where one is or may be. Whether the book had to be emptied for it."""
-        slots = self._loader.slots
-        told = any(self._integrity(slot) is Integrity.EXACT for slot in slots.values())
-        if told or self._lost_now != self._records_lost:
-            self._loader.make_dead(len(slots))
-            return True
-        return False
-
     def _begin(self, cycle: int) -> None:
         self._counts["begun"] += 1
         self._ask(cycle, "messages behind it are missing too")
@@ -236,7 +214,6 @@ class FeedReload:
         """Ask for a snapshot, for the first time or because of something anew."""
         self._wanted = False
         self._loader.listen(False)
-        self._calm(cycle, over=True)
         if self._tries >= self._table.tries:
             self._why = why
             self._reload.stop(hearing=False)
@@ -283,23 +260,21 @@ class FeedReload:
             self._ask(cycle, f"the snapshot: it goes on at message {snapshot.next_sequence} and tells {len(states)} states")
             return
         self._snapshot, self._states = snapshot.of(set(bound.values())), deque(enumerate(states, first))
-        self._first, self._kept = first, ""
+        self._first = first
         self._counts["let_go"] += self._recovery.let_go()
         self._loader.go_on_at(first)
         self._go(_Step.LOADED, cycle + _TOLD)
 
     def _empty(self, cycle: int) -> None:
-        """Once the number is loaded, and all is told that was before: empty the books, of which none may be EXACT."""
+        """Once the number is loaded, and all is told that was before: empty the books."""
         if cycle < self._due:
             return
         if self._loader.next_sequence != self._first:
             if cycle >= self._due + _SETTLED:
                 self._ask(cycle, "the card did not take the snapshot's number")
             return
-        if not self._make_none_exact():
-            self._loader.clear_book()
+        self._loader.clear_book()
         self._mark()
-        # To make slots DEAD takes its time: `cycle` is over.
         self._go(_Step.STATES, cycle + _SETTLED + self._timeout)
 
     def _give_states(self, cycle: int) -> None:
@@ -351,54 +326,12 @@ class FeedReload:
         """Nothing is missing, and all is told."""
         if all(self._integrity(slot) is not Integrity.SUSPECT for slot in self._loader.slots.values()):
             self._end()
-        elif worse := self._worse:
-            self._kept = f"{', '.join(worse)} cannot be declared exact with them"
-            self._end()
         elif self._loader.lost_after_use != self._bad_frames:
             self._ask(cycle, "a bad frame was used behind the snapshot")
         elif self._lost_now != self._records_lost:
             self._ask(cycle, "records of the card were lost behind the snapshot, and what slots are is not known")
         else:
-            self._loader.listen(False)
-            self._go(_Step.SHUT, cycle + _SETTLED)
-
-    @property
-    def _worse(self) -> list[str]:
-        """Symbols whose book is wrong, or was not given: a slot's fall to DEAD is told once, so `_lost_now` belongs to it."""
-        attached = self._reload.attached
-        return [
-            symbol
-            for symbol, slot in self._loader.slots.items()
-            if slot not in attached or self._integrity(slot) is Integrity.DEAD
-        ]
-
-    def _lift(self, cycle: int) -> None:
-        """The lines are shut, and what was on its way has come: nothing changes any more while the books are weighed."""
-        whole = not self._recovery.busy and self._loader.next_sequence >= self._loader.highest
-        nothing_lost = (self._loader.lost_after_use, self._lost_now) == (self._bad_frames, self._records_lost)
-        if whole and nothing_lost and not self._worse:
-            self._loader.declare_exact()
-            self._hurry(cycle)
-            self._end()
-        else:
-            self._go(_Step.BEHIND, cycle + _SETTLED)
-        self._loader.listen(True)
-
-    def _hurry(self, cycle: int) -> None:
-        """The books are as old as the lines are shut: the first packet that tells of more has to say so at once."""
-        self._gap_wait, self._highest, self._told = self._loader.gap_wait, self._loader.highest, False
-        self._hurried_until = cycle + self._silence
-        self._loader.wait_for(0)
-
-    def _calm(self, cycle: int, *, over: bool = False) -> None:
-        """Once that packet has come a hole has its time again."""
-        if self._gap_wait is None:
-            return
-        highest = self._loader.highest
-        known = highest > self._highest and (self._told or self._loader.next_sequence >= highest)
-        if known or over or cycle >= self._hurried_until:
-            self._loader.wait_for(self._gap_wait)
-            self._gap_wait = None
+            self._ask(cycle, "slots are SUSPECT behind the snapshot, where nothing is missing")
 
     def _end(self) -> None:
         self._counts["ended"] += 1

@@ -35,8 +35,6 @@ from host.snapshot import SlotLedger, Snapshot
 from sim.tcp import Endpoint
 
 _CLEAR_POLLS = 1 << 20
-_NOBODY = 0xFFFF
-"""A stock locate that no stock has."""
 _INSPECT_POLLS = 1 << 10
 """Samples that wait go first."""
 _READ_BACKS = 2
@@ -256,13 +254,9 @@ class Loader:
         """Clocks a hole may stay open before it is a gap."""
         return self._card.read("feed", "gap_wait")
 
-    def wait_for(self, clocks: int) -> None:
-        """Let a hole stay open for so long before it is a gap."""
-        self._set("feed", gap_wait=clocks)
-
     def end_wait(self) -> None:
         """No hole will be filled any more."""
-        self.wait_for(0)
+        self._set("feed", gap_wait=0)
 
     def listen(self, on: bool) -> None:
         """Let the card hear the feed's lines, or neither: then nothing of them is used, and nothing is missing."""
@@ -278,35 +272,12 @@ class Loader:
         self._card.pulse("book", "declare_exact")
 
     def clear_book(self) -> None:
-        """Forget all orders, and that a slot is detached; what a slot is stays. The feed must be quiet."""
+        """Forget all orders, that a slot is detached, and what was missing; every slot is DEAD. The feed must be quiet."""
         self._card.pulse("book", "clear")
         for _ in range(_CLEAR_POLLS):
             if self._card.read("book", "ready"):
                 return
         raise CardError("the book did not become ready after a clear")
-
-    def make_dead(self, slots: int = 0) -> None:
-        """Make so many slots DEAD that may be anything else, by default all, and empty the book. The feed must be quiet.
-
-        Only an emptied book ends a detachment and leaves its slot DEAD. `CardError` where the third line takes nothing.
-        """
-        first = self.detached
-        numbers = [*range(slots or self._geometry.slots)]
-        # While one is detached no other can be.
-        for slot in dict.fromkeys(numbers if first is None else [first, *numbers]):
-            known = self.bound.get(slot)
-            self.bind(slot, _NOBODY)
-            self.detach(slot)
-            for _ in range(_CLEAR_POLLS):
-                if self.detached == slot:
-                    break
-            else:
-                raise CardError(f"slot {slot} was not detached")
-            self.clear_book()
-            if known is None:
-                self.unbind(slot)
-            else:
-                self.bind(slot, known)
 
     @property
     def lost_after_use(self) -> int:
@@ -324,18 +295,15 @@ class Loader:
         """Set everything but the switches that let orders out; the card is left disarmed, its books empty and EXACT, or where it
         comes `late` to the day, DEAD and hearing neither line. While it works no line is heard: what comes then is missing, and
         said to be, as soon as the lines are open."""
-        card, geometry = self._card, self._geometry
-        used = late and bool(card.read("risk", "epoch") or self._count("messages"))
+        geometry = self._geometry
         self._feed = feed
         self._keep_number(session.next_user_ref_num)
         self.disarm()
         if count := self._card.read("risk", "orders_open"):
             raise CardError(f"own orders are open: {count}; a card is loaded only where none is: they would end for other pairs")
         self._watch(0)
-        # What the card listened to last must not fill books that are emptied and still EXACT, or are declared to be.
+        # What the card listened to last must not fill books that are declared EXACT at the end.
         self.listen(False)
-        if used:
-            self.make_dead(len(configuration.slots))
         self.clear_book()
         self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))

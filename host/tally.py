@@ -255,6 +255,8 @@ class Tally:
             self.everywhere = self.everywhere if self.everywhere is Integrity.DEAD else state
             self.integrity = {each: old if old is Integrity.DEAD else state for each, old in self.integrity.items()}
         elif slot == _EVERY_SLOT:
+            if cause is IntegrityCause.CLEARED:
+                self._detached.clear()
             self.everywhere = state if state is Integrity.EXACT else max(self.everywhere, state)
             # A loss that concerns all leaves those alone that are worse off already.
             self.integrity = (

@@ -48,8 +48,8 @@ class OrderBook(wiring.Component):
     message : In(stream.Signature(decoded(geometry), always_ready=True))
         Decoded messages; those that are watched and of a book type or a trade are used.
     clear : In(1)
-        Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is applied
-        to the empty book; an ATTACH that waits ends DEAD.
+        Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is
+        applied to the empty book; an ATTACH that waits ends DEAD.
     ready : Out(1)
         Low from ``clear`` (or reset) until the book is empty.
     declare_exact : In(1)
@@ -75,7 +75,8 @@ class OrderBook(wiring.Component):
         State of each slot. After reset all are DEAD.
     integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
         One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once: with cause RECOVERED
-        these are all that were SUSPECT, with CLEARED all that were not DEAD. With cause RELOADED and a slot: what it is from an ATTACH on.
+        these are all that were SUSPECT, with CLEARED all that were not DEAD. With cause RELOADED and a slot: what it is from an
+        ATTACH on.
     drop : Out(len(Drop))
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     lost_private : Out(1)
@@ -89,9 +90,9 @@ class OrderBook(wiring.Component):
     -----
     One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
     or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
-    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a removal empties
-    the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one clock a table row
-    and four an order found; what arrives meanwhile waits.
+    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a
+    removal empties the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one
+    clock a table row and four an order found; what arrives meanwhile waits.
 
     Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
     slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that

@@ -1,4 +1,4 @@
-"""When slots are joined and when they are declared EXACT, step by step, with a card that does what each story needs."""
+"""When books are emptied and slots are joined, step by step, with a card that does what each story needs."""
 
 from __future__ import annotations
 
@@ -28,18 +28,17 @@ ORDER = itch.ADD_ORDER_NO_MPID.pack(
 
 
 class Card:
-    """What of a loader is used. `joined` slots, `shut` lines, and whether all was declared EXACT."""
+    """What of a loader is used. `joined` slots, `shut` lines, and how often the books were emptied."""
 
     def __init__(self) -> None:
         self.geometry, self.slots, self.bound = PRESETS["versa"], {"AAA": 0}, {0: 11}
         self.next_sequence = self.highest = 1
         self.inject_room, self.lost_after_use, self.events_lost, self.gap_wait = 32, 0, 0, 500
-        self.shut = self.declared = self.busy = False
+        self.shut = self.busy = False
+        self.emptied = 0
         self.hears = True
         self.joined: Collection[int] = ()
-        self.attached: Collection[int] = ()
         self.given: list[int] = []
-        self.emptied: list[str] = []
         self.deaf = False
 
     def symbol(self, slot: int) -> str:
@@ -53,18 +52,7 @@ class Card:
 
     def clear_book(self) -> None:
         assert self.shut
-        self.emptied.append("clear")
-
-    def make_dead(self, slots: int) -> None:
-        assert self.shut and slots == 1
-        self.emptied.append("dead")
-
-    def wait_for(self, clocks: int) -> None:
-        self.gap_wait = clocks
-
-    def declare_exact(self) -> None:
-        assert self.shut
-        self.declared = True
+        self.emptied += 1
 
     def inject(self, number: int, raw: bytes) -> None:
         assert number == self.next_sequence + self.deaf * len(self.given)
@@ -72,12 +60,12 @@ class Card:
         self.next_sequence += not self.deaf
 
     def stop(self, *, hearing: bool = True) -> None:
-        self.joined = self.attached = ()
+        self.joined = ()
         self.hears = hearing
 
     def join(self, snapshot: Snapshot, slots: Collection[int]) -> None:
         assert snapshot.orders() == [ORDER] and not self.shut
-        self.joined = self.attached = slots
+        self.joined = slots
 
 
 class Desk:
@@ -148,74 +136,37 @@ def test_where_nothing_came_meanwhile_there_is_nothing_to_wait_for() -> None:
     desk.joins()
     desk.state = Integrity.EXACT
     desk.steps(2, LONG)
-    assert not desk.anew.busy and not desk.card.declared and not list(desk.anew.findings())
+    assert not desk.anew.busy and not list(desk.anew.findings())
 
 
-@pytest.mark.parametrize("what", ["nothing", "hole", "bad", "dead", "full", "missed"])
-def test_declared_exact_behind_shut_lines_and_only_where_all_is_well(what: str) -> None:
+@pytest.mark.parametrize("counts", ["events_lost", "lost_after_use", ""])
+def test_slots_that_stay_suspect_where_nothing_is_missing_have_it_begun_anew(counts: str) -> None:
+    """A bad frame was used behind the snapshot, or what slots are is not known."""
     desk = Desk(late=False)
     desk.joins()
+    desk.state = Integrity.SUSPECT
+    if counts:
+        setattr(desk.card, counts, 1)
     desk.steps(2, LONG)
-    assert desk.card.shut and not desk.card.declared
-    if what == "hole":
-        desk.card.highest = desk.card.next_sequence + 1
-    elif what == "bad":
-        desk.card.lost_after_use += 1
-    elif what == "dead":
-        desk.state = Integrity.DEAD
-    elif what == "full":
-        desk.card.events_lost += 1
-    elif what == "missed":
-        desk.missed += 1
-    desk.steps(1, LONG)
-    assert desk.card.declared == (what == "nothing") and not desk.card.shut and desk.anew.busy == (what != "nothing")
-    desk.card.highest = desk.card.next_sequence
-    desk.steps(1, LONG)
-    desk.steps(3, LONG)
-    assert desk.card.declared == (what in ("nothing", "hole"))
-
-
-@pytest.mark.parametrize("counts", ["events_lost", "lost_after_use"])
-def test_what_the_records_may_not_have_told_is_asked_for_anew(counts: str) -> None:
-    """A slot's fall to DEAD is told once: where that record was lost, its book is wrong and it is taken for SUSPECT."""
-    desk = Desk(late=False)
-    desk.joins()
-    setattr(desk.card, counts, 1)
-    desk.steps(2, LONG)
-    assert desk.anew.summary().snapshots == 2 and not desk.card.declared
+    assert desk.anew.summary().snapshots == 2
     desk.steps(2, 2_000)
     desk.card.highest = 4
+    desk.steps(1)
+    desk.state = Integrity.EXACT
     desk.steps(5, LONG)
-    assert desk.card.declared, "what was lost before the books were emptied does not matter"
+    assert desk.card.emptied == 2 and not desk.anew.busy and not list(desk.anew.findings())
 
 
-def test_only_what_was_attached_is_declared_exact() -> None:
-    """A slot that was to be joined and was given up before it was detached is SUSPECT like the others, and its book is empty."""
+def test_it_is_over_once_the_hole_is_filled_that_came_meanwhile() -> None:
     desk = Desk(late=False)
     desk.joins()
-    desk.card.attached = ()
-    desk.steps(5, LONG)
-    assert not desk.card.declared and not desk.anew.busy
-    [finding] = desk.anew.findings()
-    assert finding.startswith("slots that were joined stay SUSPECT: a gap is behind them, and AAA cannot be declared exact")
-
-
-@pytest.mark.parametrize("what", ["suspect", "exact", "last", "unknown"])
-def test_no_book_is_emptied_under_a_slot_that_is_exact(what: str) -> None:
-    """The hole was filled after all, before the snapshot was there."""
-    desk = Desk(late=False)
-    desk.steps(1)
-    if what == "exact":
-        desk.state = Integrity.EXACT
-    elif what == "unknown":
-        desk.card.events_lost += 1
-    if what == "last":
-        for _ in range(10):
-            desk.steps(int(desk.card.next_sequence != 3))
-        # Told before the number was loaded, and heard behind it.
-        desk.state = Integrity.EXACT
-    desk.steps(100)
-    assert desk.card.emptied == ["clear" if what == "suspect" else "dead"] and desk.card.given == [3]
+    desk.state, desk.card.highest = Integrity.SUSPECT, 6
+    desk.steps(4, LONG)
+    assert desk.anew.busy and desk.anew.summary().snapshots == 1
+    desk.state, desk.card.next_sequence = Integrity.EXACT, 6
+    desk.recovery.step(desk.cycle)
+    desk.steps(3, LONG)
+    assert not desk.anew.busy and desk.anew.summary().ended == 1
 
 
 @pytest.mark.parametrize("exact", [False, True])
@@ -227,7 +178,7 @@ def test_without_a_snapshot_no_slot_stays_exact_and_nothing_is_heard(exact: bool
     desk.steps(2, LONG)
     assert desk.anew.busy and not desk.card.emptied and desk.card.highest == 1, "nothing mends a slot any more"
     desk.steps(2, LONG)
-    assert desk.anew.failed and desk.card.shut and desk.card.emptied == exact * ["dead"] and not desk.card.hears
+    assert desk.anew.failed and desk.card.shut and desk.card.emptied == 1 and not desk.card.hears
     desk.anew.hear(4, [ORDER])
     desk.heard.request(request_for(SESSION, 4, 1), 0)
     assert not desk.heard.answers(0)
@@ -270,16 +221,3 @@ def test_the_states_are_given_behind_shut_lines() -> None:
     desk.card.next_sequence = 4
     desk.steps(1)
     assert not desk.card.shut
-
-
-def test_the_first_packet_behind_the_declaration_tells_a_hole_at_once() -> None:
-    desk = Desk(late=False)
-    desk.joins()
-    desk.steps(3, LONG)
-    assert desk.card.declared and not desk.card.shut and desk.card.gap_wait == 0
-    desk.card.highest = 9
-    desk.steps(2)
-    assert desk.card.gap_wait == 0, "the card does not say yet that it is a gap"
-    desk.gap(4, 9)
-    desk.steps(1)
-    assert desk.card.gap_wait == 500

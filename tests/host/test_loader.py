@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from hdl.spec import injection
-from hdl.spec.injection import NO_SLOT, Mark
 from hdl.spec.reasons import Mode, TradingState
 from host import config
 from host.card import CardError
@@ -354,56 +352,21 @@ def test_rows_out_of_turn_are_an_error(configuration: config.Configuration) -> N
         Loader(Busy()).load(configuration, Feed(), OrderSession())
 
 
-class UsedCard(FakeCard):
-    """A card that ran before: two slots are EXACT, and one is detached."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.exact = {0, 1}
-        self.listening = True
-        self._words: list[int] = []
-        self.registers |= {("risk", "epoch"): 1, ("book", "detached"): 2}
-
-    def write(self, block: str, name: str, value: int) -> None:
-        super().write(block, name, value)
-        if name == "address":
-            self.listening = bool(value)
-        if name != "inject":
-            return
-        self._words.append(value)
-        if len(self._words) == injection.WORDS:
-            locate = int.from_bytes((self._words[0] >> 8 & 0xFFFF).to_bytes(2, "little"), "big")
-            assert self._words[-1] >> injection.MARK_AT == Mark.DETACH
-            self._words.clear()
-            [slot] = [row for (_, table, row), columns in self.rows.items()
-                      if table == "bindings" and columns == {"locate": locate, "valid": 1}]  # fmt: skip
-            if self.registers["book", "detached"] in (NO_SLOT, slot):
-                self.registers["book", "detached"] = slot
-                self.exact.discard(slot)
-
-    def pulse(self, block: str, name: str) -> None:
-        super().pulse(block, name)
-        if name == "clear":
-            assert not self.listening, "messages would fill an empty book that is EXACT"
-            self.registers["book", "detached"] = NO_SLOT
-
-
-def test_who_comes_late_to_a_card_that_was_used_has_it_hear_nothing_and_be_dead_first(
-    configuration: config.Configuration,
-) -> None:
-    card = UsedCard()
+def test_who_comes_late_has_the_card_hear_nothing_and_its_books_emptied(configuration: config.Configuration) -> None:
+    """Which makes every slot DEAD; none is declared EXACT."""
+    card = FakeCard()
     Loader(card).load(configuration, Feed(), OrderSession(), late=True)
-    assert not card.exact and not card.listening and card.registers["book", "detached"] == NO_SLOT
-    session = card.log.index(("write", "feed", "session", int.from_bytes(b"T2TREPLAY1", "big")))
-    assert ("write", "feed", "inject") in {entry[:3] for entry in card.log[:session]}
-    assert ("write", "feed", "inject") not in {entry[:3] for entry in card.log[session:]}
+    cleared = card.log.index(("pulse", "book", "clear"))
+    heard = [entry for entry in card.log if entry[:3] == ("write", "feed", "address")]
+    assert heard == [("write", "feed", "address", 0)] and card.log.index(heard[0]) < cleared
+    assert ("pulse", "book", "declare_exact") not in card.log
 
 
 def test_no_line_is_heard_before_all_is_bound_and_declared(configuration: config.Configuration) -> None:
     """What comes while the host loads is missing then: a declaration behind it would make half a book EXACT."""
-    card = UsedCard()
+    card = FakeCard()
     Loader(card).load(configuration, Feed(), OrderSession())
     opened = [at for at, entry in enumerate(card.log) if entry[:3] == ("write", "feed", "address") and entry[3]]
-    assert len(opened) == 1 and card.listening
+    assert len(opened) == 1
     last = max(at for at, entry in enumerate(card.log) if entry[0] == "row" or entry[:2] == ("pulse", "book"))
     assert opened[0] > last and card.log[last] == ("pulse", "book", "declare_exact")

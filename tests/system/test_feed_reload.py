@@ -155,7 +155,7 @@ def test_a_loss_nobody_makes_good(card: SimulatedCard, undisturbed: list[tuple[A
     assert number < exact_again(run, LOST.start, undisturbed) < LAST * 0.9
     for slot in (0, 1):
         kinds = [cause.name for _, cause in run.changes(slot)]
-        assert kinds[:4] == ["GAP", "DETACHED", "RELOADED", "RELOADED"] and run.changes(slot)[2][0] is Integrity.SUSPECT
+        assert kinds == ["GAP", "CLEARED", "DETACHED", "RELOADED", "RECOVERED"] and run.changes(slot)[3][0] is Integrity.SUSPECT
     assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
     anew = run.summary.feed_reload
     assert anew is not None and (anew.begun, anew.ended, anew.snapshots, anew.let_go) == (1, 1, 1, len(LOST))
@@ -189,7 +189,7 @@ def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], u
     run = Day(card, start=START)
     if used:
         told = [(record["slot"], record["cause"]) for record in run.before if record["kind"] == events.INTEGRITY.code]
-        assert told[-2:] == [(0, IntegrityCause.DETACHED), (1, IntegrityCause.DETACHED)]
+        assert told[-1] == (EVERY, IntegrityCause.CLEARED)
     number = run.joined_at
     assert START < number < LAST * 0.6
     assert run.rows == [*through(number, undisturbed), *[row for row in undisturbed if row[0] >= number]]
@@ -267,14 +267,13 @@ class Filling(GlimpseServer):
 LATE = range(250, 260)
 
 
-def test_slots_that_are_exact_again_before_the_snapshot_are_dead_before_their_books_are_emptied(
+def test_slots_that_are_exact_again_before_the_snapshot_are_dead_with_their_books(
     narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]]
 ) -> None:
     run = Day(narrow, lost=LATE, keep=1, glimpse=Filling(narrow))
     for slot in (0, 1):
         kinds = [cause.name for _, cause in run.changes(slot)]
-        # Slots nobody watches are EXACT as ever, so of the gap meanwhile there is a record.
-        assert kinds == ["GAP", "RECOVERED", "DETACHED", "GAP", "DETACHED", "RELOADED", "RECOVERED"]
+        assert kinds == ["GAP", "RECOVERED", "CLEARED", "DETACHED", "RELOADED", "RECOVERED"]
     assert [row for row in run.rows if row[0] >= run.joined_at] == [row for row in undisturbed if row[0] >= run.joined_at]
     told = {row[0]: row for row in undisturbed}
     assert all(row == told[row[0]] for row in run.rows if row[0] in run.exact and row[0] != run.joined_at - 1)
@@ -298,7 +297,7 @@ def test_without_a_snapshot_nothing_is_exact(narrow: SimulatedCard, undisturbed:
     server, why = UNUSABLE[kind]
     run = Day(narrow, lost=LOST, until=SHORT, glimpse=server())
     assert run.rows == [row for row in undisturbed if row[0] < LOST.start]
-    assert {slot.integrity for slot in run.summary.slots} == {"suspect"}
+    assert {slot.integrity for slot in run.summary.slots} == {"dead"}
     lost, anew = run.summary.findings
     assert lost.startswith(f"messages {LOST.start} to ") and anew.startswith("the feed was not begun anew: " + why)
     assert run.anew.failed and not run.anew.busy
@@ -312,22 +311,15 @@ def test_a_late_start_without_a_snapshot_shows_nothing(narrow: SimulatedCard) ->
     assert any(finding.startswith("the feed was not begun anew: the snapshot: ") for finding in run.summary.findings)
 
 
-def test_a_symbol_the_snapshot_does_not_know(narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
-    """After a late start it alone stays DEAD."""
-    run = Day(narrow, start=START, glimpse=Forgetful(SESSION, latency=4_000))
+@pytest.mark.parametrize("given", [{"start": START}, {"lost": LOST}], ids=["late", "loss"])
+def test_a_symbol_the_snapshot_does_not_know(
+    narrow: SimulatedCard, undisturbed: list[tuple[Any, ...]], given: dict[str, Any]
+) -> None:
+    """It alone stays DEAD."""
+    run = Day(narrow, glimpse=Forgetful(SESSION, latency=4_000), **given)
     assert [slot.integrity for slot in run.summary.slots] == ["exact", "dead"]
-    assert "BBB: not joined: the snapshot does not know it" in run.summary.findings
+    assert run.summary.findings == ("BBB: not joined: the snapshot does not know it",)
     plain = [row for row in undisturbed if row[0] >= run.joined_at and row[1] == 0]
     assert [row for row in run.rows if row[0] >= run.joined_at and row[1] == 0] == plain
     assert not [record for record in run.records if record["kind"] == events.BBO.code and record["slot"] == 1
-                and record["integrity"] == Integrity.EXACT]  # fmt: skip
-
-
-def test_a_symbol_the_snapshot_does_not_know_after_a_loss(narrow: SimulatedCard) -> None:
-    """The card cannot be told that the others are EXACT alone, so none is."""
-    run = Day(narrow, lost=LOST, glimpse=Forgetful(SESSION, latency=4_000))
-    assert run.summary.slots[0].integrity == "suspect" and run.summary.slots[1].integrity != "exact"
-    assert not [row for row in run.exact if row >= LOST.start]
-    missing, kept = run.summary.findings
-    assert missing == "BBB: not joined: the snapshot does not know it"
-    assert kept.startswith("slots that were joined stay SUSPECT") and "BBB" in kept
+                and record["integrity"] == Integrity.EXACT and record["sequence"] > LOST.start]  # fmt: skip
