@@ -206,7 +206,8 @@ class Resequencer(wiring.Component):
         draining, follows, passing, keeping, set_number = (
             Signal(name=name) for name in ("draining", "follows", "passing", "keeping", "set_number")
         )
-        known = coming.near & coming.seen & ~none
+        # Of what has no bytes, too: the message behind it may have left the ring since, and the number expected be further on.
+        known = coming.near & coming.seen
         far = opens & coming.after & ~coming.near & ~known & ~none
         expects = coming.zero | (follows & coming.alone) | (~any_held & (coming.within | follows))
         leap = far & ~expects & ~any_held & ~draining & ~self.recover

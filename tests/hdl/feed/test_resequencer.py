@@ -546,6 +546,27 @@ def test_messages_without_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @both
+def test_what_has_no_bytes_is_told_while_what_is_behind_it_leaves_the_ring(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole is given up, and right as what was held behind it goes out the other line tells that the missing message has no bytes.
+    The number expected must not be taken back: the copy that follows would be given once more."""
+    pauses, raw = range(20, 60), bytes(12)
+    monkeypatch.setattr("tests.hdl.feed.test_resequencer.EMPTY", {START + 3 * each + 1 for each in range(len(pauses))})
+    bench, given = Bench(width, gap_wait=20), []
+
+    async def story(bench: Bench) -> None:
+        for number, pause in zip(range(START, START + 3 * len(pauses), 3), pauses, strict=True):
+            await bench.give(number, raw=raw)
+            await bench.give(number + 2, raw=raw, pause=pause)
+            await bench.give(number + 1, line=1)
+            await bench.give(number + 2, raw=raw, line=1)
+            await bench.step(60)
+            given.extend((number, number + 2))
+
+    bench.run(story)
+    assert bench.messages == [(number, raw) for number in given]
+
+
+@both
 def test_too_long_for_the_ring(width: int) -> None:
     """In its turn a message of any length passes; ahead it is lost."""
     bench = Bench(width, gap_wait=50)
