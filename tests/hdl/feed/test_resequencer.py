@@ -523,7 +523,7 @@ def test_what_a_bad_packet_drained_of_itself_counts_as_used(width: int) -> None:
 
 @both
 def test_what_a_bad_packet_gave_in_the_clock_of_its_end_is_all_that_is_taken_back(width: int) -> None:
-    """Its only message, of one beat, goes through the ring, which drains as it comes, and leaves it at any clock around the end."""
+    """Its only message, of one beat, goes through the ring, which drains as it comes, and leaves it at any clock near the end."""
     bench = Bench(width, gap_wait=100_000)
     numbers: list[int] = []
 
@@ -569,8 +569,8 @@ def test_messages_without_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 @both
 def test_what_has_no_bytes_is_told_while_what_is_behind_it_leaves_the_ring(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hole is given up, and right as what was held behind it goes out the other line tells that what is missing has no bytes. The
-    number expected must not be taken back: the copy that follows would be given once more."""
+    """A hole is given up, and just as what was held behind it goes out the other line tells that what is missing has no bytes.
+    The number expected must not be taken back: the copy that follows would be given once more."""
     pauses, raw = range(20, 60), bytes(12)
     monkeypatch.setattr("tests.hdl.feed.test_resequencer.EMPTY", {START + 3 * each + 1 for each in range(len(pauses))})
     bench, given = Bench(width, gap_wait=20), []
