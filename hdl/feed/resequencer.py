@@ -206,7 +206,8 @@ class Resequencer(wiring.Component):
         draining, follows, passing, keeping, set_number = (
             Signal(name=name) for name in ("draining", "follows", "passing", "keeping", "set_number")
         )
-        known = coming.near & coming.seen & ~none
+        # Of what has no bytes, too: the message behind it may have left the ring since, and the number expected be further on.
+        known = coming.near & coming.seen
         far = opens & coming.after & ~coming.near & ~known & ~none
         expects = coming.zero | (follows & coming.alone) | (~any_held & (coming.within | follows))
         leap = far & ~expects & ~any_held & ~draining & ~self.recover
@@ -295,7 +296,8 @@ class Resequencer(wiring.Component):
         m.d.comb += set_number.eq(wanted_valid & quiet)
         with m.If(whole):
             m.d.sync += self.expected.eq(coming.behind)
-        with m.Elif(ended):
+        # What a bad packet gives in the clock of its end moves nothing: `base` is not known by then, and would be this number.
+        with m.Elif(ended & ~(packet.bad & given_pending)):
             m.d.sync += self.expected.eq(self.expected + 1)
         with m.If(leap):
             m.d.sync += [
@@ -306,7 +308,7 @@ class Resequencer(wiring.Component):
                 m.d.sync += self.expected.eq(late.sequence)
         with m.If(jump):
             m.d.sync += self.expected.eq(target)
-        with m.If(packet.bad & (packet.moved | used)):
+        with m.If(packet.bad & packet.touched & (packet.moved | used)):
             m.d.sync += self.expected.eq(packet.base)
 
         changed = Signal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -80,12 +81,21 @@ def constant(m: Module, value: Value, name: str) -> None:
     m.d.comb += Assume(~begun | (last == value))
 
 
-def mutant(component: type, old: str, new: str) -> Any:
-    """The class as it would be with one place of its file changed; `AssertionError` where that place is not there just once."""
+def rewritten(component: type, change: Callable[[str], str]) -> Any:
+    """The class as its file would make it with its text changed."""
     module = sys.modules[component.__module__]
     assert module.__file__ is not None
     source = Path(module.__file__).read_text()
-    assert source.count(old) == 1, f"{module.__name__}: {source.count(old)} times {old!r}"
     changed = ModuleType(module.__name__)
-    exec(compile(source.replace(old, new), module.__file__, "exec", dont_inherit=True), vars(changed))
+    exec(compile(change(source), module.__file__, "exec", dont_inherit=True), vars(changed))
     return vars(changed)[component.__name__]
+
+
+def mutant(component: type, old: str, new: str) -> Any:
+    """The class as it would be with one place of its file changed; `AssertionError` where that place is not there just once."""
+
+    def change(source: str) -> str:
+        assert source.count(old) == 1, f"{component.__module__}: {source.count(old)} times {old!r}"
+        return source.replace(old, new)
+
+    return rewritten(component, change)

@@ -522,6 +522,28 @@ def test_what_a_bad_packet_drained_of_itself_counts_as_used(width: int) -> None:
 
 
 @both
+def test_what_a_bad_packet_gave_in_the_clock_of_its_end_is_all_that_is_taken_back(width: int) -> None:
+    """Its only message, of one beat, goes through the ring, which drains as it comes, and leaves it at any clock near the end."""
+    bench = Bench(width, gap_wait=100_000)
+    numbers: list[int] = []
+
+    async def story(bench: Bench) -> None:
+        number = START
+        for between in range(8):
+            for pause in range(8):
+                await bench.give(number + 1, raw=bytes(4 * bench.dut.lanes))
+                await bench.give(number, pause=pause)
+                await bench.give(number + 2, raw=b"x", ok=False, between=between, pause=20)
+                numbers.append(bench.ctx.get(bench.dut.expected))
+                await bench.give(number + 2)
+                number += 3
+
+    bench.run(story)
+    assert numbers == [START + 3 * each + 2 for each in range(64)]
+    assert bench.counts["lost_after_use"] > 0 and bench.duplicates == [0, 0, 0]
+
+
+@both
 def test_messages_without_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """They take their numbers in front of, between and behind others, by borders that differ; ahead they are lost."""
     monkeypatch.setattr("tests.hdl.feed.test_resequencer.EMPTY", {START + each for each in (0, 1, 4, 8, 9, 10, 13, 16)})
@@ -543,6 +565,27 @@ def test_messages_without_bytes(width: int, monkeypatch: pytest.MonkeyPatch) -> 
     bench.run(story)
     assert bench.messages == wanted(range(START, START + 18))
     assert bench.gaps == [(START + 13, START + 14)]
+
+
+@both
+def test_what_has_no_bytes_is_told_while_what_is_behind_it_leaves_the_ring(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hole is given up, and just as what was held behind it goes out the other line tells that what is missing has no bytes.
+    The number expected must not be taken back: the copy that follows would be given once more."""
+    pauses, raw = range(20, 60), bytes(12)
+    monkeypatch.setattr("tests.hdl.feed.test_resequencer.EMPTY", {START + 3 * each + 1 for each in range(len(pauses))})
+    bench, given = Bench(width, gap_wait=20), []
+
+    async def story(bench: Bench) -> None:
+        for number, pause in zip(range(START, START + 3 * len(pauses), 3), pauses, strict=True):
+            await bench.give(number, raw=raw)
+            await bench.give(number + 2, raw=raw, pause=pause)
+            await bench.give(number + 1, line=1)
+            await bench.give(number + 2, raw=raw, line=1)
+            await bench.step(60)
+            given.extend((number, number + 2))
+
+    bench.run(story)
+    assert bench.messages == [(number, raw) for number in given]
 
 
 @both
