@@ -119,8 +119,9 @@ def test_nothing_behind_the_end_of_session_is_used(tmp_path: Path) -> None:
     messages = list(records(require(AAPL)))
     path = tmp_path / "ended.itch"
     path.write_bytes(framed(messages[:500]) + b"\0\0" + framed(messages[500:600]))
-    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv")
-    assert (summary["records"], summary["findings"]) == (500, [])
+    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv", code=1)
+    [finding] = summary["findings"]
+    assert (summary["records"], finding.startswith("input: byte 15789: the session ends here")) == (500, True)
     assert written(tmp_path / "bbo.csv", locates(summary)) == judged(framed(messages[:500]))
 
 
