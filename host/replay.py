@@ -572,6 +572,8 @@ class Replay:
             short = [cause for cause in _CAPACITY if slot.lowered_by.get(cause)]
             if short:
                 yield f"{slot.symbol}: the card's book was too small ({', '.join(short)})"
+        for push in self._pushes:
+            yield f"push at message {push.message:,}: the file has {summary.records:,}; the set was never put in force"
         if self._bad_frames:
             yield f"{self._bad_frames} frames left the card with a wrong check sequence"
         if alarms := sum(summary.alarms.values()):
