@@ -31,7 +31,7 @@ from host.framing import Feed
 from host.generate import generate
 from host.heard import Heard
 from host.inputs import capture
-from host.inputs.itch_file import ItchFile, looks_like_itch
+from host.inputs.itch_file import ItchFile, looks_like_itch, unread_behind
 from host.inputs.source import InputError, Source
 from host.journal import RecordingCard
 from host.loader import Loader, OrderSession
@@ -133,6 +133,8 @@ class Input:
         Its frames.
     records : ItchFile or None
         Its ITCH records, where it holds such.
+    capture : Capture or None
+        The capture, where it is one.
     """
 
     source: Source
@@ -140,6 +142,16 @@ class Input:
     feed: Feed
     stimuli: Iterator[Stimulus]
     records: ItchFile | None = None
+    capture: Capture | None = None
+
+
+def _no_input(head: bytes) -> str:
+    """Why a file that begins like this is no input."""
+    ended = ", the end of a session in front of its first message" * head.startswith(bytes(2))
+    return (
+        "neither ITCH 5.0 records with a u16 length nor a packet capture (pcap, pcapng), plain, gzip or zstd: it begins with "
+        f"{head.hex(' ')}{ended}; a whole day begins with 00 0c 53, length and type of its first message"
+    )
 
 
 def open_input(source: Source, wanted: Wanted, *, pack: int) -> Input:
@@ -149,9 +161,9 @@ def open_input(source: Source, wanted: Wanted, *, pack: int) -> Input:
         raise InputError("the file is empty", 0)
     if capture.looks_like_capture(head):
         frames = Capture(capture.frames(source), wanted)
-        return Input(source, "pcap, renumbered" if frames.renumbered else "pcap", frames.feed, iter(frames))
+        return Input(source, frames.form, frames.feed, iter(frames), capture=frames)
     if not looks_like_itch(head):
-        raise InputError("neither ITCH 5.0 records with a u16 length nor a packet capture", 0)
+        raise InputError(_no_input(head), 0)
     default = Feed()
     if wanted.address is not None and not IPv4Address(wanted.address).is_multicast:
         raise InputError(f"feed address {IPv4Address(wanted.address)}: allowed for ITCH files are multicast addresses")
@@ -368,7 +380,8 @@ def replay(
             fail(Exit.TOOL, str(error))
         except (CardError, simulated.CardError) as error:
             fail(Exit.CARD, str(error))
-    summary = summary.model_copy(update={"findings": (*summary.findings, *_odd(given))})
+    other_feeds = tuple(given.capture.other_feeds) if given.capture else ()
+    summary = summary.model_copy(update={"findings": (*summary.findings, *_found_in(given)), "other_feeds": other_feeds})
     _report(summary, as_json=as_json, seconds=run.seconds)
     if any(finding.startswith("interrupted") for finding in summary.findings):
         raise typer.Exit(Exit.INTERRUPTED)
@@ -614,8 +627,13 @@ def _published(stimuli: Iterator[Stimulus], server: RetransmissionServer | Glimp
         yield stimulus
 
 
-def _odd(given: Input) -> Iterator[str]:
+def _found_in(given: Input) -> Iterator[str]:
+    """What an input holds that was not used."""
+    if given.capture is not None:
+        yield from given.capture.findings
     records = given.records
+    if records is not None and records.goes_on is not None:
+        yield unread_behind(records.goes_on)
     if records is not None and records.odd_records:
         yield (
             f"input: {records.odd_records} records are not of ITCH 5.0 (type unknown, or not of its type's length), "

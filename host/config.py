@@ -496,6 +496,10 @@ def _key(location: tuple[int | str, ...]) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
 
 
+_FORMS = {"int_type": ", written as a whole number", "is_instance_of": ", written as a number"}
+"""What to say of a value that is of another type than it has to be, which its range does not tell."""
+
+
 def _problem(file: str, error: ErrorDetails) -> str:
     location = error["loc"]
     where = f"{file}: {_key(location)}"
@@ -510,14 +514,14 @@ def _problem(file: str, error: ErrorDetails) -> str:
     allowed_values = _range(section.model_fields[name], name)
     if error["type"] == "missing":
         return f"{where}: missing; allowed are {allowed_values}"
-    return f"{where}: {_shown(error['input'])} was given; allowed are {allowed_values}"
+    form = _FORMS.get(error["type"], "")
+    return f"{where}: {_shown(error['input'])} was given; allowed are {allowed_values}{form}"
 
 
 def _read(path: Path, problems: list[str]) -> _File:
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file, parse_float=Decimal)
-        return _File.model_validate(table)
+        # Some editors put a byte order mark in front, which TOML does not know.
+        return _File.model_validate(tomllib.loads(path.read_bytes().decode("utf-8-sig"), parse_float=Decimal))
     except OSError as error:
         problems.append(f"{path}: cannot be read: {error.strerror}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

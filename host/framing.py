@@ -60,14 +60,19 @@ class Feed:
 
     def described(self) -> dict[str, str | int]:
         """The feed in words, for reports."""
-        text = self.session.decode("latin-1")
         return {
             "address": str(IPv4Address(self.address)),
             "port": self.port,
-            "session": text if text.isprintable() else self.session.hex(),
+            "session": session_text(self.session),
             "next_sequence": self.next_sequence,
             **({"address_b": str(IPv4Address(self.address_b)), "port_b": self.port_b} if self.address_b else {}),
         }
+
+
+def session_text(session: bytes) -> str:
+    """A session's name, or its bytes in hex where they are no text."""
+    text = session.decode("latin-1")
+    return text if text.isprintable() else session.hex()
 
 
 class Framer:

@@ -38,6 +38,7 @@ from host.summary import (
     Summary,
     Triggers,
     Verdicts,
+    bad_packets,
     geometry_of,
 )
 from host.tally import Tally
@@ -553,6 +554,8 @@ class Replay:
     def _found(self, summary: Summary) -> Iterator[str]:
         """What the reader of a summary must not overlook."""
         yield from self._watch.conflicts
+        if summary.lost_after_use and self._feed_reload is None:
+            yield bad_packets(summary.lost_after_use)
         if self._recovery is not None:
             yield from self._recovery.findings()
         if self._reload is not None:
@@ -569,6 +572,8 @@ class Replay:
             short = [cause for cause in _CAPACITY if slot.lowered_by.get(cause)]
             if short:
                 yield f"{slot.symbol}: the card's book was too small ({', '.join(short)})"
+        for push in self._pushes:
+            yield f"push at message {push.message:,}: the file has {summary.records:,}; the set was never put in force"
         if self._bad_frames:
             yield f"{self._bad_frames} frames left the card with a wrong check sequence"
         if alarms := sum(summary.alarms.values()):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from itertools import chain, islice
 
 from hdl.spec import moldudp64
 from hdl.spec.network import FCS_BYTES, INTERFRAME_GAP, IPV4, MINIMUM_FRAME, PREAMBLE, UDP
-from host.framing import Feed, Framer, pack_messages
-from host.inputs.capture import Captured, MoldPacket, mold_packet
+from host.framing import Feed, Framer, pack_messages, session_text
+from host.inputs.capture import Captured, MoldPacket, Other, destination, mold_packet
 from host.inputs.source import InputError
 from sim.checksum import internet_checksum
 
@@ -124,8 +126,17 @@ class Wanted:
         )
 
 
+@dataclass
+class _Sighting:
+    """Frames that could not be used for one reason: which was the first, and how many."""
+
+    first: int
+    why: str
+    count: int = 0
+
+
 class Capture:
-    """Frames of a capture as they are, and the feed among them.
+    """Frames of a capture, and the feed among them.
 
     A capture whose first feed packet bears the number 0, which no exchange sends, had its numbers taken out: its packets are
     given new ones from 1 on and right checksums, and nothing else of them is changed.
@@ -141,8 +152,14 @@ class Capture:
     ----------
     feed : Feed
         The feed.
+    form : str
+        What the capture is: ``pcap``, with what was done to its frames.
     renumbered : bool
         The packets are given new numbers.
+    findings : list of str
+        What of the feed the capture holds and nobody can use, of the frames given out so far.
+    other_feeds : list of str
+        Other MoldUDP64 feeds in them.
 
     Raises
     ------
@@ -158,16 +175,18 @@ class Capture:
         for captured in islice(frames, _SEARCHED_FRAMES):
             head.append(captured)
             packet = mold_packet(captured.data)
-            if packet is not None and wanted.fits(packet):
+            if isinstance(packet, MoldPacket) and wanted.fits(packet):
                 first = packet
                 break
-            if packet is not None and (packet.address, packet.port) == wanted.line_b:
+            if isinstance(packet, MoldPacket) and (packet.address, packet.port) == wanted.line_b:
                 earlier.append(packet)
         if first is None:
             what = "no MoldUDP64 packet" if wanted == Wanted() else "no MoldUDP64 packet of the feed asked for"
-            raise InputError(f"{what} among the first {len(head)} frames")
+            where = f"among the first {len(head)} frames{_what_there_is(head)}" if head else "in a capture without a frame"
+            raise InputError(f"{what} {where}")
         self._frames = chain(head, frames)
         self.renumbered = first.sequence == 0 and wanted.next_sequence is None
+        self.form = "pcap" + ", reframed" * head[-1].reframed + ", renumbered" * self.renumbered
         numbers = [first.sequence, *(packet.sequence for packet in earlier if packet.session == first.session)]
         number = wanted.next_sequence if wanted.next_sequence is not None else min(numbers)
         self.feed = Feed(first.address, first.port, first.session, 1 if self.renumbered else number)
@@ -175,18 +194,80 @@ class Capture:
             if self.renumbered:
                 raise InputError("the packets' numbers were taken out, so line B's copies cannot be told: leave line B away")
             self.feed = replace(self.feed, address_b=wanted.line_b[0], port_b=wanted.line_b[1])
+        self._unused: dict[str, _Sighting] = {}
+        self._others: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[Stimulus]:
         feed, number = self.feed, 1
-        for captured in self._frames:
+        for place, captured in enumerate(self._frames, 1):
             packet = mold_packet(captured.data)
-            if packet is None or (packet.address, packet.port) not in feed.lines or packet.session != feed.session:
+            spoilt = captured.cut and not (isinstance(packet, MoldPacket) and packet.whole)
+            if spoilt or packet is Other.FRAGMENT:
+                self._note(place, captured, packet)
+            if isinstance(packet, Other):
+                yield Stimulus(captured.data)
+            elif (packet.address, packet.port) not in feed.lines or packet.session != feed.session:
+                self._pass_over(place, packet)
                 yield Stimulus(captured.data)
             elif self.renumbered:
                 yield Stimulus(_renumbered(captured.data, packet, number), packet.messages, number)
                 number += len(packet.messages)
             else:
                 yield Stimulus(captured.data, packet.messages, packet.sequence)
+
+    def _note(self, place: int, captured: Captured, packet: MoldPacket | Other) -> None:
+        if destination(captured.data) not in {address for address, _ in self.feed.lines}:
+            return
+        if packet is Other.FRAGMENT:
+            self._unused_one(place, packet.value, "the card takes whole ones only")
+        else:
+            self._unused_one(
+                place, "frames captured cut", f"{captured.cut} bytes are missing; tcpdump -s 0 captures whole frames"
+            )
+
+    def _pass_over(self, place: int, packet: MoldPacket) -> None:
+        if not packet.plausible:
+            return
+        if (packet.address, packet.port) in self.feed.lines:
+            kind = f"packets of another session, {session_text(packet.session)},"
+            self._unused_one(place, kind, "they were not used; --session chooses the one that is")
+        else:
+            self._others[_named(packet)] += 1
+
+    def _unused_one(self, place: int, kind: str, why: str) -> None:
+        self._unused.setdefault(kind, _Sighting(place, why)).count += 1
+
+    @property
+    def findings(self) -> list[str]:
+        return [
+            f"input: {kind} on the feed's lines: {seen.count:,}, the first is frame {seen.first}: {seen.why}"
+            for kind, seen in self._unused.items()
+        ]
+
+    @property
+    def other_feeds(self) -> list[str]:
+        return [_counted(name, count) for name, count in self._others.items()]
+
+
+def _named(packet: MoldPacket) -> str:
+    return f"{IPv4Address(packet.address)}:{packet.port} session {session_text(packet.session)}"
+
+
+def _counted(name: str, count: int) -> str:
+    return f"{name} ({count:,} packet{'s' * (count != 1)})"
+
+
+def _what_there_is(head: list[Captured]) -> str:
+    """What frames are in which no feed was found."""
+    packets = [(captured, mold_packet(captured.data)) for captured in head]
+    feeds = Counter(_named(packet) for _, packet in packets if isinstance(packet, MoldPacket) and packet.plausible)
+    if feeds:
+        return "; there are " + ", ".join(_counted(name, count) for name, count in feeds.items())
+    kinds = Counter(
+        "frames captured cut" if captured.cut else packet.value if isinstance(packet, Other) else "UDP, but not MoldUDP64"
+        for captured, packet in packets
+    )
+    return "".join(f"{', ' if number else ': '}{count:,} {kind}" for number, (kind, count) in enumerate(kinds.items()))
 
 
 def _renumbered(frame: bytes, packet: MoldPacket, number: int) -> bytes:

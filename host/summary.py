@@ -340,10 +340,12 @@ class MarketSummary(_Model):
 
     file: str
     format: str
-    """``itch``, ``pcap`` or ``pcap, renumbered``."""
+    """``itch`` or ``pcap``; of a capture also ``reframed`` and ``renumbered``, where its frames had to be."""
     engine: str
     geometry: dict[str, int]
     feed: dict[str, str | int]
+    other_feeds: tuple[str, ...] = ()
+    """MoldUDP64 in the same capture that was not listened to."""
     records: int
     """Messages in the file, as far as it was read."""
     messages: int
@@ -414,6 +416,14 @@ class TradingTwinSummary(Summary):
     """What the card does and the twin does not."""
 
 
+def bad_packets(count: int) -> str:
+    """What there is to say of packets of the feed whose end was not what their begin promised."""
+    return (
+        f"bad packets of the feed (UDP checksum, cut short, or too long for the card): {count:,}; with the first that was used "
+        "every book is SUSPECT"
+    )
+
+
 def geometry_of(geometry: Geometry) -> dict[str, int]:
     """Sizes of a card, by name."""
     return {
@@ -463,6 +473,7 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
     line_b = f" and {feed['address_b']}:{feed['port_b']}" if "address_b" in feed else ""
     return {
         "file": f"{summary.file} ({summary.format})",
+        **({"other feeds in it": "\n".join(summary.other_feeds)} if summary.other_feeds else {}),
         "feed": f"{feed['address']}:{feed['port']}{line_b} session {feed['session']} from {feed['next_sequence']}",
         **({"frames in, out": f"{card.frames_in:,}, {card.frames_out:,}"} if card else {}),
         "messages in the file": summary.records,

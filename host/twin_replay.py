@@ -16,12 +16,12 @@ from hdl.spec.network import ETHERNET, IPV4, UDP, VLAN_TAG
 from hdl.spec.reasons import Drop, IntegrityCause
 from host.config import Configuration
 from host.framing import LARGEST_PACKET, Feed
-from host.inputs.itch_file import LONGEST_RECORD
+from host.inputs.itch_file import LONGEST_RECORD, unread_behind
 from host.inputs.source import InputError, Source
 from host.loader import Loader
 from host.replay import Progress
 from host.stimulus import Index, Stimulus
-from host.summary import MarketSlot, TwinSummary, geometry_of
+from host.summary import MarketSlot, TwinSummary, bad_packets, geometry_of
 from host.tally import BBO_HEADER, Tally
 from host.watch import Watch
 from sim.checksum import internet_checksum
@@ -110,6 +110,7 @@ class TwinReplay:
         self._changes = np.zeros(geometry.slots, np.int64)
         self._tally = Tally(self._index.__getitem__, self._loader.symbol, ())
         self._told = 0
+        self._bad = 0
         self.progress = Progress()
         self.findings: list[str] = []
         self.seconds = 0.0
@@ -144,6 +145,9 @@ class TwinReplay:
             self.progress.records = self.records
             self.progress.show()
         self.twin.finish()
+        behind = source.offset - self.twin.position - 2
+        if self.twin.ended and any(raw[len(raw) - behind :]):
+            self.findings.append(unread_behind(self.twin.position))
 
     def _packets(self, stimuli: Iterator[Stimulus]) -> Iterator[NDArray[Any]]:
         for stimulus in stimuli:
@@ -151,6 +155,7 @@ class TwinReplay:
                 self._watch.see(message)
             self._index.add(stimulus)
             payload, ok = feed_payload(stimulus.frame, self._feed)
+            self._bad += payload is not None and not ok
             if payload is not None and (ok or not self._hold):
                 yield self._receiver.packet(payload, ok=ok)
             self.progress.frames += 1
@@ -239,6 +244,8 @@ class TwinReplay:
     def _found_wrong(self) -> Iterator[str]:
         """What the reader of a summary must not overlook."""
         yield from self._watch.conflicts
+        if self._bad:
+            yield bad_packets(self._bad)
         for symbol in self._watch.missing:
             yield f"{symbol}: no message of the file tells its locate; give it with --symbol {symbol}=LOCATE"
         for slot in self._slots():

@@ -13,6 +13,15 @@ LONGEST_RECORD = 1500 - 20 - 8 - moldudp64.HEADER.size - moldudp64.BLOCK.size
 _SIZES = {layout.code.encode(): layout.size for layout in itch.MESSAGES.values()}
 
 
+_BEHIND = 1 << 16
+"""Bytes behind the end of the session that are looked at."""
+
+
+def unread_behind(mark: int) -> str:
+    """What there is to say of a file that goes on behind the end of its session."""
+    return f"input: byte {mark}: the session ends here (record length 0) and the file goes on; what is behind was not read"
+
+
 def looks_like_itch(head: bytes) -> bool:
     """Whether the first bytes of a file can be an ITCH record: a known type of its right length."""
     return len(head) >= 3 and _SIZES.get(head[2:3]) == int.from_bytes(head[:2], "big")
@@ -30,6 +39,8 @@ class ItchFile:
     ----------
     ended : bool
         The end-of-session mark (a length of zero) was met; nothing behind it is read.
+    goes_on : int or None
+        Byte of that mark, where more than zeros stands behind it.
     odd_records : int
         Records whose type is not ITCH 5.0's or whose length is not its type's. They are given out as they are.
     first_odd : int or None
@@ -39,6 +50,7 @@ class ItchFile:
     def __init__(self, source: Source) -> None:
         self._source = source
         self.ended = False
+        self.goes_on: int | None = None
         self.odd_records = 0
         self.first_odd: int | None = None
 
@@ -55,6 +67,7 @@ class ItchFile:
             length = int.from_bytes(prefix, "big")
             if length == 0:
                 self.ended = True
+                self.goes_on = start if any(source.peek(_BEHIND)) else None
                 return
             if length > LONGEST_RECORD:
                 raise InputError(f"record length {length}: allowed are 1 to {LONGEST_RECORD}", start)

@@ -36,8 +36,10 @@ def test_help_names_commands_and_exit_codes() -> None:
         (b"", "the file is empty"),
         (b"Time,Type,Order\n", "neither ITCH 5.0 records with a u16 length nor a packet capture"),
         (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1), "no MoldUDP64 packet"),
-        (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 113), "link type 113"),
+        (struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 105), "link type 105"),
         (b"\x1f\x8b\x08", "damaged or cut"),
+        (b"BZh91AY", "plain, gzip or zstd: it begins with 42 5a 68 39"),
+        (b"\0\0", "it begins with 00 00, the end of a session in front of its first message;"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_code_4(tmp_path: Path, content: bytes, why: str) -> None:

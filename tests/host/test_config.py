@@ -147,11 +147,11 @@ def test_time_becomes_clocks(microseconds: str, clocks: int) -> None:
     [
         ("weight_a = 64", "pairs[0].weight_a: 64 was given; allowed are 0.000244140625 to 63.999755859375"),
         ("weight_a = 0", "pairs[0].weight_a: 0 was given; allowed are 0.000244140625 to 63.999755859375"),
-        ('weight_a = "1"', 'pairs[0].weight_a: "1" was given; allowed are 0.000244140625 to 63.999755859375'),
+        ('upper_usd = "1"', 'pairs[0].upper_usd: "1" was given; allowed are -54975581.38 to 54975581.38, written as a number'),
         ("weight_a = nan", "pairs[0].weight_a: NaN was given; allowed are 0.000244140625 to 63.999755859375"),
         ("upper_usd = inf", "pairs[0].upper_usd: Infinity was given; allowed are -54975581.38 to 54975581.38"),
-        ("upper_usd = true", "pairs[0].upper_usd: true was given; allowed are -54975581.38 to 54975581.38"),
-        ("size_a_shares = 1.0", "pairs[0].size_a_shares: 1.0 was given; allowed are 1 to 999999"),
+        ("upper_usd = true", "pairs[0].upper_usd: true was given; allowed are -54975581.38 to 54975581.38, written as a number"),
+        ("size_a_shares = 1.0", "pairs[0].size_a_shares: 1.0 was given; allowed are 1 to 999999, written as a whole number"),
         ("max_units = 256", "pairs[0].max_units: 256 was given; allowed are 1 to 255"),
         ("slippage_ticks = -1", "pairs[0].slippage_ticks: -1 was given; allowed are 0 to 255"),
         ('policy = "hope"', 'pairs[0].policy: "hope" was given; allowed are "stop", "complete" or "unwind"'),
@@ -348,7 +348,7 @@ def test_ceilings_are_given_whole(tmp_path: Path) -> None:
     ("line", "expected"),
     [
         ("watchdog_ms = -1", "watchdog_ms: -1 was given; allowed are 0 to 27487"),
-        ("watchdog_ms = 0.5", "watchdog_ms: 0.5 was given; allowed are 0 to 27487"),
+        ("watchdog_ms = 0.5", "watchdog_ms: 0.5 was given; allowed are 0 to 27487, written as a whole number"),
         ("watchdog_ms = 27488", "watchdog_ms: 27488 was given; allowed are 0 to 27487"),
         ("stale_after_ms = 27488", "stale_after_ms: 27488 was given; allowed are 0 to 27487 in steps of 0.001"),
         ("stale_after_ms = 0.0001", "stale_after_ms: 0.0001 was given; allowed are 0 to 27487 in steps of 0.001"),
@@ -503,3 +503,17 @@ def test_a_feed_begins_anew_only_where_what_comes_meanwhile_waits(tmp_path: Path
     assert problems(tmp_path, "[recovery]\nreload_feed = true\n") == [
         "recovery.reload_feed: true was given; allowed only with recover of [feed]"
     ]
+
+
+@pytest.mark.parametrize("encoded", [PAIR.encode("utf-8-sig"), PAIR.replace("\n", "\r\n").encode()], ids=["BOM", "CRLF"])
+def test_files_as_other_systems_editors_write_them_are_read(tmp_path: Path, encoded: bytes) -> None:
+    file = tmp_path / "some.toml"
+    file.write_bytes(encoded)
+    assert config.load([file], LARGE) == load(tmp_path, PAIR)
+
+
+def test_what_is_no_text_is_no_toml(tmp_path: Path) -> None:
+    file = tmp_path / "some.toml"
+    file.write_bytes(PAIR.encode("utf-16"))
+    with pytest.raises(ConfigError, match=r"not TOML: 'utf-8' codec can't decode byte 0xff"):
+        config.load([file], LARGE)

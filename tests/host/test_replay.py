@@ -119,8 +119,9 @@ def test_nothing_behind_the_end_of_session_is_used(tmp_path: Path) -> None:
     messages = list(records(require(AAPL)))
     path = tmp_path / "ended.itch"
     path.write_bytes(framed(messages[:500]) + b"\0\0" + framed(messages[500:600]))
-    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv")
-    assert (summary["records"], summary["findings"]) == (500, [])
+    summary = call(path, *SMALL, "--bbo", tmp_path / "bbo.csv", code=1)
+    [finding] = summary["findings"]
+    assert (summary["records"], finding.startswith("input: byte 15789: the session ends here")) == (500, True)
     assert written(tmp_path / "bbo.csv", locates(summary)) == judged(framed(messages[:500]))
 
 
@@ -378,10 +379,12 @@ def test_a_set_pushed_while_it_trades_is_what_orders_go_by_from_its_message_on(t
     pairs.write_text(PAIR)
     wider.write_text(PAIR.replace("slippage_ticks = 1", "slippage_ticks = 3"))
     tight.write_text(PAIR.replace("slippage_ticks = 1", "slippage_ticks = 0"))
+    never = [f"push at message 400,000: the file has {len(traded_day())}; the set was never put in force"]
     for first, second, epochs in ((12, 316, [1, 3]), (11, 317, [2, 2]), (0, 11, [3, 3]), (317, 400_000, [1, 1])):
         given = ("--push", f"{second}:{tight}", "--push", f"{first}:{wider}")
-        summary = call(day, *SMALL, "--config", pairs, "--orders", orders, *given)
-        assert summary["findings"] == []
+        beyond_the_end = second == 400_000
+        summary = call(day, *SMALL, "--config", pairs, "--orders", orders, *given, code=int(beyond_the_end))
+        assert summary["findings"] == never * beyond_the_end
         lines = [json.loads(line) for line in orders.read_text().splitlines()]
         for event, each in (("trigger", 1), ("verdict", 2), ("sent", 1)):
             found = [line["epoch"] for line in lines if line["event"] == event]

@@ -54,6 +54,40 @@ def test_what_is_known_beforehand_chooses_the_feed() -> None:
         capture(b"x" * 60)
 
 
+def test_where_no_feed_is_found_there_stands_what_is() -> None:
+    fragment = bytes(Ether() / IP(dst="233.1.2.3", flags="MF", proto=17) / (b"x" * 40))
+    with pytest.raises(InputError, match=r"first 3 frames: 2 fragments of IP packets, 1 not IPv4$"):
+        capture(fragment, b"x" * 60, fragment)
+    with pytest.raises(InputError, match=r"first 1 frames: 1 frames captured cut$"):
+        Capture(iter([Captured(0, mold([b"x"], 1)[:-1], cut=1)]), Wanted())
+    with pytest.raises(InputError, match=r"there are 233\.1\.2\.3:1234 session SESSION001 \(2 packets\)$"):
+        capture(mold([b"x"], 1), mold([b"y"], 2), wanted=Wanted(port=100))
+    with pytest.raises(InputError, match="no MoldUDP64 packet in a capture without a frame"):
+        capture()
+
+
+def test_what_is_not_used_of_the_feed_is_a_finding() -> None:
+    fragment = bytes(Ether() / IP(dst="233.1.2.3", flags="MF", proto=17) / (b"x" * 40))
+    elsewhere = bytes(Ether() / IP(dst="233.9.9.9", flags="MF", proto=17) / (b"x" * 40))
+    whole = [Captured(0, frame) for frame in (mold([b"x"], 1), elsewhere, fragment, mold([b"y"], 1, session=b"SESSION002"))]
+    trailer = Captured(0, mold([b"x"], 2) + bytes(4), cut=8)
+    found = Capture(iter([*whole, trailer, Captured(0, mold([b"x"], 3)[:-1], cut=1), whole[2], whole[3]]), Wanted())
+    assert found.findings == []
+    assert len(list(found)) == 8
+    fragments, session, cut = found.findings
+    assert fragments.startswith("input: fragments of IP packets on the feed's lines: 2, the first is frame 3: the card takes")
+    assert session.startswith("input: packets of another session, SESSION002, on the feed's lines: 2, the first is frame 4: they")
+    assert cut.startswith("input: frames captured cut on the feed's lines: 1, the first is frame 6: 1 bytes are missing;")
+
+
+def test_other_feeds_of_a_capture_are_told() -> None:
+    found = capture(mold([b"x"], 1), mold([b"y"], 5, address="233.9.9.9"), mold([b"y"], 6, address="233.9.9.9"))
+    assert list(found)
+    assert (found.findings, found.other_feeds) == ([], ["233.9.9.9:1234 session SESSION001 (2 packets)"])
+    assert found.form == "pcap"
+    assert Capture(iter([Captured(0, mold([b"x"], 0), reframed=True)]), Wanted()).form == "pcap, reframed, renumbered"
+
+
 def test_real_captures_go_in_byte_for_byte() -> None:
     for path in captures(ITCH_WIRE):
         raw = frames(path)

@@ -10,10 +10,13 @@ from typing import Any
 
 import pytest
 import zstandard
+from scapy.packet import Raw
+from scapy.utils import wrpcap
 from typer.testing import CliRunner
 
 from hdl.spec.geometry import PRESETS
 from host import cli
+from host.framing import Feed, Framer
 from tests.host.lobster import derived
 from tests.host.records import add, delete, directory, framed
 from tests.host.test_replay import judged, locates, written
@@ -159,6 +162,31 @@ def test_records_of_unknown_type_or_wrong_length(tmp_path: Path, engine: str) ->
     ]
     expected = [(row[0] + 4 * (row[0] >= 200), *row[1:]) for row in judged(framed(messages))]
     assert written(tmp_path / "bbo.csv", locates(summary)) == expected
+
+
+@ENGINES
+def test_what_stands_behind_the_end_of_the_session_is_not_read_and_said(tmp_path: Path, engine: str) -> None:
+    day = [directory("AAA", 1), add("AAA", 1, 1, "B", 100, 10_000)]
+    path = tmp_path / "two.itch"
+    path.write_bytes(framed(day) + bytes(2) + framed(day))
+    summary = call(path, engine=engine, code=1)
+    at = len(framed(day))
+    assert (summary["records"], summary["findings"]) == (2, [
+        f"input: byte {at}: the session ends here (record length 0) and the file goes on; what is behind was not read"
+    ])  # fmt: skip
+    path.write_bytes(framed(day) + bytes(64))
+    assert call(path, engine=engine)["findings"] == []
+
+
+@ENGINES
+def test_packets_whose_end_shows_them_bad_are_a_finding(tmp_path: Path, engine: str) -> None:
+    """As they are captured at the sender, whose network card writes the checksum later."""
+    path, framer = tmp_path / "sent.pcap", Framer(Feed())
+    frames = [bytearray(framer.packet([message])) for message in (directory("AAA", 1), add("AAA", 1, 1, "B", 100, 10_000))]
+    frames[1][41] ^= 1
+    wrpcap(str(path), [Raw(bytes(frame)) for frame in frames], linktype=1)
+    [finding] = call(path, engine=engine, code=1)["findings"]
+    assert finding.startswith("bad packets of the feed (UDP checksum, cut short, or too long for the card): 1;")
 
 
 @ENGINES

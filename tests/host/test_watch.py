@@ -83,3 +83,10 @@ def test_short_and_foreign_records_do_no_harm() -> None:
     for junk in (b"A", b"R\0", b"ZZZZ", directory("AAPL", 13)[:-1]):
         watch.see(junk)
     assert all(locate == 0x5A5A or locate == 13 for locate in bound(card).values())
+
+
+def test_a_record_that_is_no_itch_message_takes_no_slot() -> None:
+    card, _, watch = watching()
+    watch.see(b"zabcdef")
+    watch.see(add("AAPL", 13, 1, "B", 100, 10_000)[:-1])
+    assert (bound(card), watch.unwatched) == ({}, 0)

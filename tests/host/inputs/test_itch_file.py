@@ -73,7 +73,15 @@ def test_a_length_of_zero_ends_the_session(tmp_path: Path) -> None:
     path = tmp_path / "ended"
     path.write_bytes(framed(MESSAGES[:2]) + b"\0\0" + b"left over")
     found, file, error = read(path)
-    assert (found, file.ended, error) == (MESSAGES[:2], True, None)
+    assert (found, file.ended, file.goes_on, error) == (MESSAGES[:2], True, 76, None)
+
+
+def test_zeros_behind_the_end_of_the_session_are_padding(tmp_path: Path) -> None:
+    path = tmp_path / "ended"
+    for padding in (0, 1, 4096):
+        path.write_bytes(framed(MESSAGES[:2]) + b"\0\0" + bytes(padding))
+        found, file, error = read(path)
+        assert (found, file.ended, file.goes_on, error) == (MESSAGES[:2], True, None, None)
 
 
 def test_an_empty_file_has_no_messages(tmp_path: Path) -> None:
