@@ -476,14 +476,18 @@ class OrderBook(wiring.Component):
         """When what was `recovered` is applied. A message given a clock before that needs as long as the decoder to get here."""
         waits, passing, rested = Signal(), Signal(_ON_THE_WAY), Signal()
         # A message that begins in this very clock comes behind all that was recovered.
-        now = waits & ~passing.any() & rested
+        now, doubt = Signal(), self.suspect.valid | self.given_up
+        m.d.comb += now.eq(waits & ~passing.any() & rested)
         m.d.sync += rested.eq(at_rest)
         m.d.sync += passing.eq(Cat(self.recovered, passing))
-        with m.If(self.suspect.valid | self.given_up | self.declare_exact | self.clear | now):
+        with m.If(doubt | self.declare_exact | self.clear | now):
             m.d.sync += waits.eq(0)
         with m.Elif(self.recovered):
             m.d.sync += waits.eq(1)
-        return now & ~self.suspect.valid & ~self.given_up
+        # A clock later: every slot looks at it.
+        applied = Signal()
+        m.d.sync += applied.eq(now & ~doubt)
+        return applied & ~doubt
 
     def _keep_integrity(
         self,
