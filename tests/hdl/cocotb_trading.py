@@ -23,7 +23,8 @@ from tests.hdl.risk.rules import Order, Slot, World, judge
 from tests.hdl.strategy.rules import Touch
 from tests.support.stepper import Stepper
 
-GEOMETRY = Geometry(slots=4, pairs=4, open_orders=16)
+GEOMETRY = Geometry(slots=8, pairs=16, open_orders=16)
+"""As in tests/sim/cocotb_trading_twin.py: one build serves both."""
 LATENCY = 9
 LEAD = 5
 ROW = {

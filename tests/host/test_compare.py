@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from hdl.spec.geometry import PRESETS
 from host import cli, compare
 from tests.host.records import add, cancel, delete, directory, executed, framed
 from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, captures, require
+from tests.support.geometries import WIDE
 
 SMALL = ("--preset", "versa")
 
@@ -24,7 +24,7 @@ SMALL = ("--preset", "versa")
 @pytest.fixture(params=[1, 8], ids=["gmii", "xgmii"], autouse=True)
 def _width(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The small card at one and at eight bytes a beat."""
-    monkeypatch.setitem(PRESETS, "versa", replace(PRESETS["versa"], width=request.param))
+    monkeypatch.setitem(PRESETS, "versa", {1: PRESETS["versa"], 8: WIDE}[request.param])
 
 
 def call(*arguments: object, code: int = 0) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from hdl.spec.geometry import PRESETS
 from hdl.spec.reasons import Miss, Mode, Refusal, TradingState
 from host import cli, compare_trading, demo
 from host.config import Configuration, Pair
@@ -25,6 +26,7 @@ from sim.twin.trading import TradingTwin
 from tests.host.records import framed
 from tests.support import fickle
 from tests.support.fickle import Act, Moods, traded
+from tests.support.geometries import GEOMETRIES
 
 USD = Decimal
 _OPENS = 2_400
@@ -276,7 +278,7 @@ DAYS = {
     ),
 }
 
-AT_EIGHT_BYTES = {"killed": "versa_10g", "completed": "large_10g"}
+AT_EIGHT_BYTES = dict.fromkeys(("killed", "completed"), "versa_10g")
 """Days that come at eight bytes a beat, too: geometries that other tests build."""
 
 
@@ -410,7 +412,7 @@ mode = "live"
 """
 
 
-def test_from_the_command_line(tmp_path: Path) -> None:
+def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     market = Market(seed=1, messages=4_500)
     path, config, other = tmp_path / "day.itch", tmp_path / "pairs.toml", tmp_path / "other.toml"
     path.write_bytes(framed(list(market.generate())))
@@ -430,6 +432,7 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert by_hand.exit_code == 0, by_hand.stdout
     more = json.loads(by_hand.stdout)["trading"]["records"]["order_sent"]["twin"]
     assert more > found["trading"]["records"]["order_sent"]["twin"]
-    wide = CliRunner().invoke(cli.app, [*arguments[:-2], "large_10g", "--json"], catch_exceptions=False)
+    monkeypatch.setitem(PRESETS, "versa", GEOMETRIES["versa_10g"])
+    wide = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert wide.exit_code == 0, wide.stdout + wide.stderr
     assert json.loads(wide.stdout)["trading"]["records"]["verdict"]["twin"] > 0

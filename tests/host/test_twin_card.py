@@ -26,7 +26,7 @@ from sim.market import Market
 from sim.venue import Venue
 from tests.host.records import framed
 from tests.host.test_compare_trading import ADAPTIVE, CONFIGURATION, DAYS, USD, WIDE, another
-from tests.support.fickle import GEOMETRIES
+from tests.support.geometries import GEOMETRIES
 
 Record = Mapping[str, Any]
 

@@ -19,7 +19,7 @@ from sim.card import SimulatedCard
 from sim.twin.timing import Timing
 from sim.twin.trade.gate import ACKNOWLEDGE_DELAY
 from tests.support.desk import Desk
-from tests.support.fickle import GEOMETRIES
+from tests.support.geometries import GEOMETRIES
 from tests.support.simulation import simulate
 from tests.system.test_switches import exchange
 

@@ -31,6 +31,6 @@ def test_trading_twin(seed: int) -> None:
     run_cocotb(
         CORE,
         module="tests.sim.cocotb_trading_twin",
-        name="trading_twin",
+        name="trading_core",
         parameters={name: str(value) for name, value in given.items()},
     )

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hdl.spec import ouch
-from hdl.spec.geometry import PRESETS
 from hdl.spec.layout import Value
 from host.compare_trading import TradingComparison, judge
 from host.config import Configuration
@@ -20,9 +19,9 @@ from host.stimulus import from_messages
 from host.summary import Summary
 from sim.market import Market
 from sim.venue import Reject, Resting, Venue
+from tests.support.geometries import GEOMETRIES
 
 _REPORT_CLOCKS = 375
-GEOMETRIES = PRESETS | {"versa_10g": replace(PRESETS["versa"], width=8)}
 Act = Callable[[RecordingCard, Loader], None]
 """What a host does as a message goes by."""
 

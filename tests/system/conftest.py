@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from hdl.spec.geometry import PRESETS
 from sim.card import SimulatedCard
+from tests.support.geometries import WIDE
 
-GEOMETRIES = {"gmii": PRESETS["versa"], "xgmii": replace(PRESETS["versa"], width=8)}
+GEOMETRIES = {"gmii": PRESETS["versa"], "xgmii": WIDE}
 
 
 @pytest.fixture(params=GEOMETRIES.values(), ids=GEOMETRIES)

@@ -22,6 +22,7 @@ from tests.hdl.strategy.middle import MEAN_GRID, VARIANCE_GRID, Middle
 from tests.hdl.strategy.rules import Pair as Rules
 from tests.hdl.strategy.rules import Touch, spreads
 from tests.support.desk import CONFIGURATION, PAIR, Desk
+from tests.support.geometries import GEOMETRIES
 
 WINDOW = 12
 """4,096 ns: the desk's messages are 1,000 ns apart."""
@@ -31,10 +32,10 @@ ADAPTIVE = Pair(
 )  # fmt: skip
 
 
-@pytest.fixture(params=["large", "large_10g"])
+@pytest.fixture(params=["large", "versa_10g"])
 def card(request: pytest.FixtureRequest) -> Iterator[SimulatedCard]:
     """A simulated card with adaptive pairs, out of reset."""
-    with SimulatedCard(PRESETS[request.param]) as card:
+    with SimulatedCard(GEOMETRIES[request.param]) as card:
         yield card
 
 
