@@ -336,7 +336,8 @@ class Loader:
         self.listen(False)
         if used:
             self.make_dead(len(configuration.slots))
-        self.clear_book()
+        if late:
+            self.clear_book()
         self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
@@ -362,6 +363,8 @@ class Loader:
         )
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
         if not late:
+            # What was on its way when the lines were shut has come by now.
+            self.clear_book()
             self.declare_exact()
             self.listen(True)
         self._watch(config.watchdog_clocks(configuration.risk, geometry))
