@@ -74,7 +74,7 @@ class TradingCore(wiring.Component):
         Own orders that have not ended; `ended` is high while there is none and none is being entered.
     ended : Out(1)
     clear : In(1)
-        Forget all touches, as the book is cleared.
+        Forget all touches, and halts and restrictions of all slots, as the book is cleared.
     load_user_ref_num : In(stream.Signature(32, always_ready=True))
         The host sets the number of the next order.
     next_user_ref_num : Out(32)
@@ -251,7 +251,7 @@ class TradingCore(wiring.Component):
 
         for target, names in (
             (trigger, ("cooldown", "clear", "integrity", "now")),
-            (status, ("ignore_market_hours", "stale_after")),
+            (status, ("clear", "ignore_market_hours", "stale_after")),
             (
                 gate,
                 (

@@ -304,7 +304,6 @@ class Loader:
         self._watch(0)
         # What the card listened to last must not fill books that are declared EXACT at the end.
         self.listen(False)
-        self.clear_book()
         self._set("feed", port=feed.port, port_b=feed.port_b, session=int.from_bytes(feed.session, "big"))
         self._set("feed", next_sequence=feed.next_sequence, hold_until_fcs=int(hold_until_fcs))
         self._set("feed", **config.feed_registers(configuration.feed, geometry))
@@ -329,6 +328,8 @@ class Loader:
             receive_next=session.receive_next,
         )
         self._set("risk", next_user_ref_num=session.next_user_ref_num)
+        # What was on its way when the lines were shut has come by now.
+        self.clear_book()
         if not late:
             self.declare_exact()
             self.listen(True)

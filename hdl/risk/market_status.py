@@ -31,6 +31,8 @@ class MarketStatus(wiring.Component):
     -------
     decoded : In(stream.Signature(interfaces.decoded(geometry), always_ready=True))
         Every message of the feed.
+    clear : In(1)
+        Forget what was told of slots, as after a reset: what comes may be of other stocks. Hours and breaker stay.
     stale_after : In(32)
         Clocks without any message until the feed is stale, 0: never.
     ignore_market_hours : In(1)
@@ -53,6 +55,7 @@ class MarketStatus(wiring.Component):
         super().__init__(
             {
                 "decoded": In(stream.Signature(interfaces.decoded(geometry), always_ready=True)),
+                "clear": In(1),
                 "stale_after": In(32),
                 "ignore_market_hours": In(1),
                 "assume_trading": In(1),
@@ -85,6 +88,8 @@ class MarketStatus(wiring.Component):
             mark(operational_halt, message.code != ord(itch.HALT_ACTION_RESUMED))
         with m.If(is_type(itch.REG_SHO_SHORT_SALE_PRICE_TEST)):
             mark(self.restricted, message.code != ord(itch.REG_SHO_NONE))
+        with m.If(self.clear):
+            m.d.sync += [bits.eq(0) for bits in (told, trades, operational_halt, self.restricted)]
         with m.If(self.decoded.valid):
             with m.If(is_type(itch.SYSTEM_EVENT)):
                 m.d.sync += hours.eq(message.code == ord(itch.MARKET_HOURS_BEGIN))

@@ -89,7 +89,7 @@ def test_the_card_is_disarmed_first_and_armed_last(configuration: config.Configu
     assert writes[-1] == ("risk", "trading_state", TradingState.ACTIVE)
     order = [entry[:3] for entry in card.log]
     exact = order.index(("pulse", "book", "declare_exact"))
-    assert order.index(("pulse", "book", "clear")) < order.index(("row", "feed", "bindings")) < exact
+    assert order.index(("row", "feed", "bindings")) < order.index(("pulse", "book", "clear")) < exact
     armed = [index for index, entry in enumerate(card.log) if entry[1:] in (("risk", "mode", Mode.LIVE), ("session", "up", 1))]
     assert min(armed) > exact
 

@@ -84,6 +84,28 @@ def test_last_word_counts(seed):
     simulate(dut, bench)
 
 
+def test_a_slot_given_to_another_stock_is_as_after_a_reset():
+    """A card that is loaded anew clears the book: who had the slot before says nothing of who has it now. The market is the same."""
+    dut = MarketStatus(geometry=GEOMETRY)
+
+    async def bench(ctx):
+        for kind, code in (("S", "Q"), ("H", "T"), ("Y", "1"), ("h", "H"), ("W", "1")):
+            await put(ctx, dut.decoded, message(kind, slot=1, code=code, market="Q"))
+        await put(ctx, dut.decoded, message("H", slot=2, code="T"))
+        assert (ctx.get(dut.halted), ctx.get(dut.restricted)) == (0b1011, 0b0010)
+        ctx.set(dut.clear, 1)
+        await ctx.tick()
+        ctx.set(dut.clear, 0)
+        expected = Expected()
+        expected.said = {"hours": "Q", "breaker": "1"}
+        await check(ctx, dut, expected)
+        await put(ctx, dut.decoded, message("H", slot=1, code="T"))
+        expected.said["H", 1] = "T"
+        await check(ctx, dut, expected)
+
+    simulate(dut, bench)
+
+
 def test_stale_to_the_clock():
     dut = MarketStatus(geometry=GEOMETRY)
     after = 6
