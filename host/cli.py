@@ -86,7 +86,8 @@ def _root() -> None:
     """Tick-to-trade: market data in, orders out, in gateware; on a card or simulated."""
 
 
-_SEQUENCE_MOST = (1 << 64) - 1
+_SEQUENCE_MOST = (1 << 63) - 1
+"""Highest first number: as many again can follow."""
 
 
 class Engine(enum.StrEnum):
@@ -329,11 +330,13 @@ def replay(
         _refuse_what_the_twin_lacks(
             pcap=pcap, wave=wave, lose=lose, start_at=start_at, server_keeps=server_keeps, ledger=ledger, save_ledger=save_ledger
         )
+    if save_ledger is not None and not save_ledger.parent.is_dir():
+        fail(Exit.USAGE, f"--save-ledger {save_ledger}: there is no folder {save_ledger.parent}")
     geometry = PRESETS[preset.value]
     wanted = _wanted(feed, session, first)
     losses = None if lose is None else _losses(lose)
-    with ExitStack() as stack:
-        try:
+    try:
+        with ExitStack() as stack:
             configuration = config.load(files or (), geometry, symbols=symbol or ())
             wanted = replace(wanted, line_b=config.line_units(configuration.line_b))
             pushes = [_push(text, configuration, geometry, symbol or ()) for text in push or ()]
@@ -370,16 +373,17 @@ def replay(
             summary: MarketSummary = run.summary(file=str(file), form=given.form, engine=engine.value)
             if isinstance(summary, Summary) and isinstance(card, TwinCard):
                 summary = TradingTwinSummary(**dict(summary), not_modelled=card.not_modelled)
-        except ConfigError as error:
-            fail(Exit.USAGE, *error.problems)
-        except InputError as error:
-            fail(Exit.INPUT, f"{file}: {error}")
-        except OSError as error:
-            fail(Exit.USAGE, f"{error.filename}: {error.strerror}")
-        except ToolError as error:
-            fail(Exit.TOOL, str(error))
-        except (CardError, simulated.CardError) as error:
-            fail(Exit.CARD, str(error))
+    except ConfigError as error:
+        fail(Exit.USAGE, *error.problems)
+    except InputError as error:
+        fail(Exit.INPUT, f"{file}: {error}")
+    except OSError as error:
+        written = [str(path) for path in (bbo, orders, pcap, wave, save_ledger) if path]
+        fail(Exit.USAGE, f"{error.filename or ', '.join(written) or file}: {error.strerror or error}")
+    except ToolError as error:
+        fail(Exit.TOOL, str(error))
+    except (CardError, simulated.CardError) as error:
+        fail(Exit.CARD, str(error))
     other_feeds = tuple(given.capture.other_feeds) if given.capture else ()
     summary = summary.model_copy(update={"findings": (*summary.findings, *_found_in(given)), "other_feeds": other_feeds})
     _report(summary, as_json=as_json, seconds=run.seconds)
@@ -703,7 +707,12 @@ app.command()(bench)
 
 def main() -> None:
     """Entry point of the command `t2t`."""
-    app()
+    try:
+        app()
+    except OSError as error:
+        # Standard output, or a file that is written, has no more room.
+        print(f"t2t: {error}", file=sys.stderr)
+        sys.exit(Exit.USAGE)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from hdl.spec import moldudp64
 from hdl.spec.network import FCS_BYTES, INTERFRAME_GAP, IPV4, MINIMUM_FRAME, PREAMBLE, UDP
 from host.framing import Feed, Framer, pack_messages, session_text
 from host.inputs.capture import Captured, MoldPacket, Other, destination, mold_packet
+from host.inputs.itch_file import SIZES
 from host.inputs.source import InputError
 from sim.checksum import internet_checksum
 
@@ -209,11 +210,15 @@ class Capture:
             elif (packet.address, packet.port) not in feed.lines or packet.session != feed.session:
                 self._pass_over(place, packet)
                 yield Stimulus(captured.data)
-            elif self.renumbered:
-                yield Stimulus(_renumbered(captured.data, packet, number), packet.messages, number)
-                number += len(packet.messages)
             else:
-                yield Stimulus(captured.data, packet.messages, packet.sequence)
+                if any(SIZES.get(message[:1]) != len(message) for message in packet.messages):
+                    kind = "packets with messages that are not of ITCH 5.0"
+                    self._unused_one(place, kind, "their type is unknown, or their length not their type's")
+                if self.renumbered:
+                    yield Stimulus(_renumbered(captured.data, packet, number), packet.messages, number)
+                    number += len(packet.messages)
+                else:
+                    yield Stimulus(captured.data, packet.messages, packet.sequence)
 
     def _note(self, place: int, captured: Captured, packet: MoldPacket | Other) -> None:
         if destination(captured.data) not in {address for address, _ in self.feed.lines}:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from hdl.spec import itch
 from host.config import Configuration
+from host.inputs.itch_file import SIZES
 from host.loader import Loader
 
 _LOCATE = slice(itch.STOCK_DIRECTORY.offset("stock_locate"), itch.STOCK_DIRECTORY.offset("tracking_number"))
 _DIRECTORY = itch.STOCK_DIRECTORY.code.encode()[0]
 _NO_STOCK = b"\0\0"
-_SIZES = {layout.code.encode(): layout.size for layout in itch.MESSAGES.values()}
 # The locate of an IPO update does not say which stock it is about.
 _NAMED = {
     layout.code.encode()[0]: (layout.size, layout.offset("stock"), layout.offset("stock") + layout.by_name["stock"].size)
@@ -51,7 +51,7 @@ class Watch:
         locate = message[_LOCATE]
         if locate in self._done and message[0] != _DIRECTORY:
             return
-        if locate == _NO_STOCK or _SIZES.get(message[:1]) != len(message):
+        if locate == _NO_STOCK or SIZES.get(message[:1]) != len(message):
             return
         symbol = self._symbol(message)
         if message[0] == _DIRECTORY and symbol:

@@ -10,7 +10,8 @@ from host.inputs.source import InputError, Source
 LONGEST_RECORD = 1500 - 20 - 8 - moldudp64.HEADER.size - moldudp64.BLOCK.size
 """Bytes of the longest message that one 1,500 byte IP packet can carry."""
 
-_SIZES = {layout.code.encode(): layout.size for layout in itch.MESSAGES.values()}
+SIZES = {layout.code.encode(): layout.size for layout in itch.MESSAGES.values()}
+"""Bytes of a message by its first one."""
 
 
 _BEHIND = 1 << 16
@@ -24,7 +25,7 @@ def unread_behind(mark: int) -> str:
 
 def looks_like_itch(head: bytes) -> bool:
     """Whether the first bytes of a file can be an ITCH record: a known type of its right length."""
-    return len(head) >= 3 and _SIZES.get(head[2:3]) == int.from_bytes(head[:2], "big")
+    return len(head) >= 3 and SIZES.get(head[2:3]) == int.from_bytes(head[:2], "big")
 
 
 class ItchFile:
@@ -74,7 +75,7 @@ class ItchFile:
             message = source.read(length)
             if len(message) < length:
                 raise InputError(f"the file ends inside a record: {len(message)} of {length} bytes are there", start)
-            if _SIZES.get(message[:1]) != length:
+            if SIZES.get(message[:1]) != length:
                 self.odd_records += 1
                 if self.first_odd is None:
                     self.first_odd = start

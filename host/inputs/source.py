@@ -91,14 +91,13 @@ class Source:
     Parameters
     ----------
     path : Path
-        File: plain, gzip or zstd.
+        File or pipe: plain, gzip or zstd.
     """
 
     def __init__(self, path: Path) -> None:
         self.size = path.stat().st_size
         self._file = io.BufferedReader(io.FileIO(path), _BUFFER)
-        magic = self._file.read(4)
-        self._file.seek(0)
+        magic = self._file.peek(4)[:4]
         self._stream: io.BufferedReader[Any] = self._file
         if magic.startswith(_GZIP):
             self._stream = io.BufferedReader(_Inflated(self._file), _BUFFER)
@@ -141,7 +140,7 @@ class Source:
     @property
     def position(self) -> int:
         """Bytes of the file itself that were taken, for progress against `size`."""
-        return self.offset if self._stream is self._file else self._file.tell()
+        return self._file.tell() if self._file.seekable() else self.offset
 
     def close(self) -> None:
         """Close the file."""

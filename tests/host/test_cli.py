@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import gzip
 import json
+import os
 import struct
+import threading
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from host import cli
-from tests.host.records import add, framed
+from tests.host.records import add, directory, framed
 from tests.host.test_compare_trading import CONFIGURATION
 
 
@@ -116,3 +119,33 @@ def test_trading_is_not_compared_on_packets_that_are_held(tmp_path: Path, itch: 
 def test_the_twin_refuses_what_it_cannot_lose(itch: Path, option: str) -> None:
     result = call("replay", itch, "--engine", "twin", option, 5)
     assert result.exit_code == cli.Exit.USAGE and option in result.stderr
+
+
+def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
+    """As a shell makes it: t2t replay <(zcat day.itch.gz)."""
+    pipe, raw = tmp_path / "pipe", framed([directory("AAA", 1), add("AAA", 1, 1, "B", 100, 10_000)])
+    os.mkfifo(pipe)
+    for content in (raw, gzip.compress(raw)):
+        writer = threading.Thread(target=pipe.write_bytes, args=[content])
+        writer.start()
+        result = call("replay", pipe, "--engine", "twin", "--json")
+        writer.join()
+        assert (result.exit_code, json.loads(result.stdout)["messages"]) == (0, 2)
+
+
+@pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full: a disk without room cannot be had")
+def test_a_full_disk_is_named_and_no_traceback(tmp_path: Path) -> None:
+    day = tmp_path / "day.itch"
+    for messages in (1, 2_000):
+        day.write_bytes(framed([add("AAA", 1, 1 + each, "B", 100, 10_000 + each) for each in range(messages)]))
+        result = call("replay", day, "--engine", "twin", "--bbo", "/dev/full")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert result.stderr == "t2t: /dev/full: No space left on device\n"
+
+
+def test_a_ledger_that_could_not_be_saved_is_refused_before_the_run(tmp_path: Path) -> None:
+    day = tmp_path / "day.itch"
+    day.write_bytes(framed([directory("AAA", 1)]))
+    result = call("replay", day, "--save-ledger", tmp_path / "nowhere" / "noon.json")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"noon.json: there is no folder {tmp_path / 'nowhere'}" in result.stderr

@@ -12,6 +12,7 @@ from host.framing import Feed
 from host.inputs.capture import Captured
 from host.inputs.source import InputError
 from host.stimulus import Capture, Index, Stimulus, Wanted, from_messages, wire_cycles
+from tests.host.records import delete
 from tests.support.data import ITCH_TYPES, ITCH_WIRE, blocks, captures, frames, udp_payload
 
 
@@ -70,18 +71,19 @@ def test_what_is_not_used_of_the_feed_is_a_finding() -> None:
     fragment = bytes(Ether() / IP(dst="233.1.2.3", flags="MF", proto=17) / (b"x" * 40))
     elsewhere = bytes(Ether() / IP(dst="233.9.9.9", flags="MF", proto=17) / (b"x" * 40))
     whole = [Captured(0, frame) for frame in (mold([b"x"], 1), elsewhere, fragment, mold([b"y"], 1, session=b"SESSION002"))]
-    trailer = Captured(0, mold([b"x"], 2) + bytes(4), cut=8)
+    trailer = Captured(0, mold([delete(1, 1)], 2) + bytes(4), cut=8)
     found = Capture(iter([*whole, trailer, Captured(0, mold([b"x"], 3)[:-1], cut=1), whole[2], whole[3]]), Wanted())
     assert found.findings == []
     assert len(list(found)) == 8
-    fragments, session, cut = found.findings
+    odd, fragments, session, cut = found.findings
+    assert odd.startswith("input: packets with messages that are not of ITCH 5.0 on the feed's lines: 1, the first is frame 1:")
     assert fragments.startswith("input: fragments of IP packets on the feed's lines: 2, the first is frame 3: the card takes")
     assert session.startswith("input: packets of another session, SESSION002, on the feed's lines: 2, the first is frame 4: they")
     assert cut.startswith("input: frames captured cut on the feed's lines: 1, the first is frame 6: 1 bytes are missing;")
 
 
 def test_other_feeds_of_a_capture_are_told() -> None:
-    found = capture(mold([b"x"], 1), mold([b"y"], 5, address="233.9.9.9"), mold([b"y"], 6, address="233.9.9.9"))
+    found = capture(mold([delete(1, 1)], 1), mold([b"y"], 5, address="233.9.9.9"), mold([b"y"], 6, address="233.9.9.9"))
     assert list(found)
     assert (found.findings, found.other_feeds) == ([], ["233.9.9.9:1234 session SESSION001 (2 packets)"])
     assert found.form == "pcap"
