@@ -290,7 +290,10 @@ BOOK = Block(
     "book",
     "Order table, ladder and integrity.",
     (
-        Register("clear", 1, Access.PULSE, "forget all orders, halts and restrictions, every slot is DEAD; takes one clock a table row, the feed must be quiet"),
+        Register(
+            "clear", 1, Access.PULSE,
+            "forget all orders, halts and restrictions, every slot is DEAD; takes one clock a table row, the feed must be quiet",
+        ),
         Register("declare_exact", 1, Access.PULSE, "every slot is EXACT from here on: the host knows the book is complete"),
         Register("ready", 1, Access.RO, "0 while a clear is under way"),
         Register("live_orders", 32, Access.RO, "orders in the table"),
