@@ -88,15 +88,15 @@ class OrderBook(wiring.Component):
     -----
     One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
     or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
-    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a removal empties
-    the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one clock a table row
-    and four an order found; what arrives meanwhile waits.
+    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a
+    removal empties the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one
+    clock a table row and four an order found; what arrives meanwhile waits.
 
     Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
     slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that
     holds some; what arrives meanwhile waits. Private messages are applied, but give no best bid and offer; the ATTACH gives the
-    one they left, and the slot becomes EXACT, or SUSPECT where the others are, unless one of them was in error: then it stays
-    DEAD.
+    one they left. Six clocks later, when that has come to all who go by it, the slot becomes EXACT, or SUSPECT where the others
+    are, unless one of the private messages was in error or anything was lost since the queue was last empty: then it stays DEAD.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
 
