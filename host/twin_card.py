@@ -167,7 +167,7 @@ class TwinCard:
         self._writings.pulse(block, name, self.cycle)
         if (block, name) == ("book", "clear"):
             # A clear waits for the one after the reset.
-            self._ready_from = max(self.cycle + 3, self.geometry.order_rows) + 2 + self.geometry.order_rows
+            self._ready_from = max(self.cycle + 4, self.geometry.order_rows) + 2 + self.geometry.order_rows
 
     def _put(self, address: int, words: Sequence[int]) -> None:
         for offset, word in enumerate(words):

@@ -97,8 +97,8 @@ class OrderBook(wiring.Component):
     Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
     slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that
     holds some; what arrives meanwhile waits. Private messages are applied, but give no best bid and offer; the ATTACH gives the
-    one they left, and the slot becomes EXACT, or SUSPECT where the others are, unless one of them was in error: then it stays
-    DEAD.
+    one they left. Six clocks later, when that has come to all who go by it, the slot becomes EXACT, or SUSPECT where the others
+    are, unless one of the private messages was in error or anything was lost since the queue was last empty: then it stays DEAD.
 
     Overload: `book_queue` messages may wait. A message that finds no room is lost, which makes its slot DEAD.
 

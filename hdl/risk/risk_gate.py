@@ -59,7 +59,9 @@ class RiskGate(wiring.Component):
     `order` in the clock of leg a's verdict. In mode SHADOW nothing leaves, no order number and no token is used.
 
     What every order shares (trading state, mode, session, transmitter) is judged in the very clock in which the order would
-    leave: with KILLED set no order is valid in that clock, and `order` is only valid while `transmitter_ready` is.
+    leave: with KILLED set no order is valid in that clock, and `order` is only valid while `transmitter_ready` is. What the feed
+    tells (integrity, touches, halts, hours, silence) is judged as it stands when the request is taken: what changes in the last 4
+    clocks before an order leaves does not stop it.
 
     Rules
     -----

@@ -706,6 +706,37 @@ async def shared_switches_act_in_the_clock_an_order_would_leave(dut):
 
 
 @cocotb.test()
+async def what_the_feed_tells_is_looked_at_with_the_request(dut):
+    """What changes behind that clock stops this order no more: it leaves up to 4 clocks after the first one of the new state."""
+    bench = Bench(dut)
+    await bench.start()
+    orders, world = plain()
+    fallen = [int(Integrity.SUSPECT)] * GEOMETRY.slots
+    changes = (
+        ("integrity", fallen, Refusal.INTEGRITY),
+        ("halted", (1 << GEOMETRY.slots) - 1, Refusal.STOCK_HALTED),
+        ("market_open", 0, Refusal.MARKET_CLOSED),
+        ("stale", 1, Refusal.STALE),
+    )
+    for name, value, reason in changes:
+        for late in (0, 1):
+            await bench.arrange(world)
+            bench.set("allowed", 1)
+            await bench.step(6)
+            bench.offer("request", {"legs": [dataclasses.asdict(order) for order in orders]})
+            await bench.step(late)
+            bench.set(name, value)
+            changed = bench.cycle
+            await bench.step(LATENCY + 3)
+            verdicts, sent = bench.taken("verdict_event"), bench.taken("order")
+            bench.used += 2 * len(sent)
+            if late:
+                assert [cycle - changed for cycle, _ in sent] == [LATENCY - 1], name
+            else:
+                assert not sent and all(verdict["refusals"] >> reason & 1 for _, verdict in verdicts), name
+
+
+@cocotb.test()
 async def tokens_come_back_one_an_interval(dut):
     bench = Bench(dut)
     await bench.start()

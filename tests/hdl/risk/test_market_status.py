@@ -85,7 +85,7 @@ def test_last_word_counts(seed):
 
 
 def test_a_slot_given_to_another_stock_is_as_after_a_reset():
-    """A card that is loaded anew clears the book: who had the slot before says nothing of who has it now. The market stays."""
+    """A card that is loaded anew clears the book: who had the slot says nothing of who has it now. The market is the same."""
     dut = MarketStatus(geometry=GEOMETRY)
 
     async def bench(ctx):
