@@ -473,8 +473,8 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
     line_b = f" and {feed['address_b']}:{feed['port_b']}" if "address_b" in feed else ""
     return {
         "file": f"{summary.file} ({summary.format})",
-        **({"other feeds in it": "\n".join(summary.other_feeds)} if summary.other_feeds else {}),
         "feed": f"{feed['address']}:{feed['port']}{line_b} session {feed['session']} from {feed['next_sequence']}",
+        **({"other feeds, not used": "\n".join(summary.other_feeds)} if summary.other_feeds else {}),
         **({"frames in, out": f"{card.frames_in:,}, {card.frames_out:,}"} if card else {}),
         "messages in the file": summary.records,
         "messages decoded": summary.messages,
