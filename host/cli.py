@@ -65,7 +65,7 @@ class Exit(enum.IntEnum):
 
 
 EPILOG = (
-    "Exit codes: 0 done, nothing to report. 1 done, with findings, which are listed. "
+    "Exit codes: 0 done, no findings. 1 done, with findings, which are listed. "
     "2 the call or a configuration file is wrong. "
     "3 a tool is missing or failed (see: t2t doctor). 4 the input is nothing that can be read. "
     "5 the card is not the one expected, or failed. 130 interrupted; what was done until then is reported."
@@ -430,6 +430,8 @@ def compare_engines(
         t2t compare day.itch --config pairs.toml
         t2t compare day.itch --config pairs.toml --push 20000:tighter.toml
     """
+    if not file.is_file():
+        fail(Exit.USAGE, f"{file}: a comparison reads its input three times; allowed is a file, not a pipe")
     geometry = PRESETS[preset.value]
     recorder = compare.Recorder()
     with ExitStack() as stack:

@@ -195,6 +195,7 @@ class Capture:
             if self.renumbered:
                 raise InputError("the packets' numbers were taken out, so line B's copies cannot be told: leave line B away")
             self.feed = replace(self.feed, address_b=wanted.line_b[0], port_b=wanted.line_b[1])
+        self._session_chosen = wanted.session is not None
         self._unused: dict[str, _Sighting] = {}
         self._others: Counter[str] = Counter()
 
@@ -233,9 +234,9 @@ class Capture:
     def _pass_over(self, place: int, packet: MoldPacket) -> None:
         if not packet.plausible:
             return
-        if (packet.address, packet.port) in self.feed.lines:
+        if (packet.address, packet.port) in self.feed.lines and not self._session_chosen:
             kind = f"packets of another session, {session_text(packet.session)},"
-            self._unused_one(place, kind, "they were not used; --session chooses the one that is")
+            self._unused_one(place, kind, "they were not used; --session chooses which are")
         else:
             self._others[_named(packet)] += 1
 

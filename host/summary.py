@@ -14,6 +14,7 @@ from rich.table import Table
 
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Integrity
 
 _BARS = 40
 _ROWS = 12
@@ -467,14 +468,17 @@ def render(summary: MarketSummary, console: Console) -> None:
         console.print(f"finding: {finding}", style="bold red", markup=False, highlight=False)
 
 
+_STATES = tuple(state.name.lower() for state in Integrity)
+
+
 def _run(summary: MarketSummary) -> Mapping[str, object]:
-    feed = summary.feed
+    feed, states = summary.feed, Counter(slot.integrity for slot in summary.slots)
     card = summary if isinstance(summary, Summary) else None
     line_b = f" and {feed['address_b']}:{feed['port_b']}" if "address_b" in feed else ""
     return {
         "file": f"{summary.file} ({summary.format})",
-        **({"other feeds in it": "\n".join(summary.other_feeds)} if summary.other_feeds else {}),
         "feed": f"{feed['address']}:{feed['port']}{line_b} session {feed['session']} from {feed['next_sequence']}",
+        **({"other feeds, not used": "\n".join(summary.other_feeds)} if summary.other_feeds else {}),
         **({"frames in, out": f"{card.frames_in:,}, {card.frames_out:,}"} if card else {}),
         "messages in the file": summary.records,
         "messages decoded": summary.messages,
@@ -485,6 +489,7 @@ def _run(summary: MarketSummary) -> Mapping[str, object]:
         **(_reloaded(card.reload) if card and card.reload else {}),
         **(_begun_anew(card.feed_reload) if card and card.feed_reload else {}),
         "orders in the book, most": f"{summary.live_orders:,}, {summary.table_peak:,}",
+        f"books {', '.join(_STATES)}": ", ".join(f"{states[state]:,}" for state in _STATES),
         **({"clocks": card.cycles} if card else {}),
     }
 

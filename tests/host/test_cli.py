@@ -131,6 +131,8 @@ def test_a_pipe_is_read_like_a_file(tmp_path: Path) -> None:
         result = call("replay", pipe, "--engine", "twin", "--json")
         writer.join()
         assert (result.exit_code, json.loads(result.stdout)["messages"]) == (0, 2)
+    result = call("compare", pipe)
+    assert (result.exit_code, "allowed is a file, not a pipe" in result.stderr) == (2, True)
 
 
 @pytest.mark.skipif(not Path("/dev/full").is_char_device(), reason="no /dev/full: a disk without room cannot be had")

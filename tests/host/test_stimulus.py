@@ -82,6 +82,13 @@ def test_what_is_not_used_of_the_feed_is_a_finding() -> None:
     assert cut.startswith("input: frames captured cut on the feed's lines: 1, the first is frame 6: 1 bytes are missing;")
 
 
+def test_a_session_that_was_asked_for_leaves_the_others_as_other_feeds() -> None:
+    packets = [mold([delete(1, 1)], 1), mold([delete(1, 2)], 1, session=b"SESSION002")]
+    found = capture(*packets, wanted=Wanted(session=b"SESSION002"))
+    assert [each.messages for each in found] == [(), (delete(1, 2),)]
+    assert (found.findings, found.other_feeds) == ([], ["233.1.2.3:1234 session SESSION001 (1 packet)"])
+
+
 def test_other_feeds_of_a_capture_are_told() -> None:
     found = capture(mold([delete(1, 1)], 1), mold([b"y"], 5, address="233.9.9.9"), mold([b"y"], 6, address="233.9.9.9"))
     assert list(found)

@@ -91,6 +91,12 @@ def test_the_terminal_shows_what_matters_plainly() -> None:
     for expected in ("A add_order_no_mpid", "EOT->SOF", "19 (152)", "25 (200)", "SOM->SOF", "rate", "and 8 more"):
         assert expected in text
     assert "finding: something [odd]" in text
+    # More symbols than are listed.
+    states = [each | {"integrity": "dead"} for each in map(dict, summary().slots[:3])] + list(summary().slots[3:])
+    render(summary(slots=states), Console(file=out, width=100))
+    assert [line.split()[-3:] for line in out.getvalue().splitlines() if "books exact, suspect, dead" in line] == [
+        ["20,", "0,", "0"], ["17,", "0,", "3"]
+    ]  # fmt: skip
     assert "\x1b" not in text
     assert "killed" not in text
 
