@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from amaranth.hdl import Assume, Module, ResetSignal, Signal, Value
@@ -79,6 +79,23 @@ def constant(m: Module, value: Value, name: str) -> None:
     last, begun = Signal(len(value), name=f"{name}_last"), Signal(name=f"{name}_begun")
     m.d.sync += [last.eq(value), begun.eq(1)]
     m.d.comb += Assume(~begun | (last == value))
+
+
+def elaborated(component: wiring.Component, platform: Any) -> tuple[Module, dict[str, SimpleNamespace]]:
+    """The component's module, and what each of its methods called by name when it returned: what a proof stands on is inside."""
+    codes = {member.__code__: name for name, member in vars(type(component)).items() if hasattr(member, "__code__")}
+    seen = {}
+
+    def look(frame: Any, event: str, given: Any) -> None:
+        if event == "return" and frame.f_code in codes:
+            seen[codes[frame.f_code]] = SimpleNamespace(**frame.f_locals)
+
+    sys.setprofile(look)
+    try:
+        m = component.elaborate(platform)
+    finally:
+        sys.setprofile(None)
+    return m, seen
 
 
 def rewritten(component: type, change: Callable[[str], str]) -> Any:

@@ -529,8 +529,8 @@ def test_what_a_bad_packet_gave_in_the_clock_of_its_end_is_all_that_is_taken_bac
 
     async def story(bench: Bench) -> None:
         number = START
-        for between in range(8):
-            for pause in range(8):
+        for between in range(1, 5):
+            for pause in range(2, 8):
                 await bench.give(number + 1, raw=bytes(4 * bench.dut.lanes))
                 await bench.give(number, pause=pause)
                 await bench.give(number + 2, raw=b"x", ok=False, between=between, pause=20)
@@ -539,7 +539,7 @@ def test_what_a_bad_packet_gave_in_the_clock_of_its_end_is_all_that_is_taken_bac
                 number += 3
 
     bench.run(story)
-    assert numbers == [START + 3 * each + 2 for each in range(64)]
+    assert numbers == [START + 3 * each + 2 for each in range(24)]
     assert bench.counts["lost_after_use"] > 0 and bench.duplicates == [0, 0, 0]
 
 
