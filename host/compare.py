@@ -26,6 +26,8 @@ _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 _BEFORE, _BEHIND = 5, 2
 """Messages of the symbol shown around a difference."""
 _LEVELS = 5
+_CLOCKS = (IntegrityCause.WINDOW, IntegrityCause.REFILLED)
+"""What a slot is between two messages, while its window is filled: the twin has it filled at once."""
 _NOT_COMPARED = {"file", "engine", "findings", "drops", "slots"}
 
 
@@ -45,13 +47,14 @@ class Recorder:
         elif record["kind"] == events.INTEGRITY.code:
             cause = IntegrityCause(record["cause"])
             state = Integrity(record["integrity"])
-            if cause is not IntegrityCause.RELOADED:
+            if cause is not IntegrityCause.RELOADED and cause not in _CLOCKS:
                 self.transitions.append(Transition(record["slot"], state, cause, record["sequence"], record["order_ref"]))
 
     @property
     def rows(self) -> NDArray[Any]:
-        """BBO changes, `sim.twin.ROW`."""
-        return np.array(self._rows, ROW)
+        """BBO changes, `sim.twin.ROW`, by number: one that had to wait for its window comes behind those of other slots."""
+        rows = np.array(self._rows, ROW)
+        return rows[np.argsort(rows["sequence"], kind="stable")]
 
 
 class _Model(BaseModel):
@@ -140,6 +143,7 @@ def compare(
     """
     counts = dict(_counts(card, summary))
     rows = np.concatenate(twin.rows) if twin.rows else np.zeros(0, ROW)
+    rows = rows[np.argsort(rows["sequence"], kind="stable")]
     lowered = [one for one in twin.twin.transitions if one.cause is not IntegrityCause.RELOADED]
     parted = _first(recorder.rows, rows, recorder.transitions, lowered)
     difference = None

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hdl.spec import events, itch, moldudp64, network, ouch
 from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import IntegrityCause
 from hdl.spec.registers import RISK, STRATEGY, Access
 from sim import card as simulated
 from sim.twin import ROW, Twin
@@ -38,6 +39,7 @@ from sim.twin.trade.state import (
 Record = Mapping[str, Any]
 Input = tuple[int, ...]
 
+_WINDOW = int(IntegrityCause.WINDOW)
 _WRAP = 1 << 32
 _UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
@@ -47,14 +49,12 @@ _QUEUED = 3
 SALE = 7
 """Clocks from a message's entry into the book to the sale it tells."""
 TOUCHES = {True: 6, False: 7}
-"""To the touch it changes, where no window is rebuilt: of messages that add an order, and of others; a clock more where the slot
+"""To the touch it changes, where no window is filled: of messages that add an order, and of others; a clock more where the slot
 was not at hand."""
 _NEXT = {True: 13, False: 9}
 """To the entry of the next one: behind replacements, and behind others."""
 WRITTEN = 2
 """From the clock behind a write to the one in which a register reads so, or the gateware is told."""
-_REBUILD = 64
-"""A rebuild takes longer than that."""
 _MOST = 0xFFFF
 """As many records lost, or more."""
 ADDS = "AF"
@@ -213,16 +213,18 @@ def journal(
     status = MarketStatus(card.geometry.slots, ignore_market_hours=ignore_market_hours)
     inputs += status.begin()
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
+    filled = {record["sequence"] for record in timed if record["kind"] == events.INTEGRITY.code and record["cause"] == _WINDOW}
     rows, hole = touches(timed, card.geometry, heard, slots, lost=lost)
     book, entries = Book(), {}
     for at, one in enumerate(heard):
         inputs += status.see(one.message, one.slot, one.clock)
         if one.used:
-            entries[one.sequence] = entry = book.enter(heard, at, touched.get(one.sequence))
+            entries[one.sequence] = entry = book.enter(heard, at, touched.get(one.sequence), one.sequence in filled)
             if price := book.sale(one.message):
                 inputs.append((IN_TRADE, entry.clock + SALE, one.slot or 0, price))
     inputs += _told(timed)
     inputs.sort(key=lambda one: one[1])
+    rows = rows[np.argsort([entries[number].touch for number in rows["sequence"].tolist()], kind="stable")]
     changes = [entries[number] for number in rows["sequence"].tolist()]
     return Journal(
         records=timed,
@@ -328,7 +330,7 @@ def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
 
 
 class Book:
-    """When each message enters the book, and its touch comes, as long as nothing is rebuilt; and what sales it tells."""
+    """When each message enters the book, and its touch comes, as long as no window is filled; and what sales it tells."""
 
     def __init__(self) -> None:
         self._free = 0
@@ -336,7 +338,7 @@ class Book:
         """At work last."""
         self._prices: dict[int, int] = {}
 
-    def enter(self, heard: Sequence[Heard], at: int, touch: int | None = None) -> Entry:
+    def enter(self, heard: Sequence[Heard], at: int, touch: int | None = None, filled: bool = False) -> Entry:
         """What becomes of one of the messages that were heard one after the other, with all behind it of its packet.
 
         Parameters
@@ -347,6 +349,8 @@ class Book:
             Which of them; one that is used.
         touch : int, optional
             Clock of its touch, where the card told it.
+        filled : bool
+            A window had to be filled first.
         """
         one = heard[at]
         kind = chr(one.message[0])
@@ -356,12 +360,9 @@ class Book:
         if kind not in ADDS:
             lead += self._at_hand(heard, at, entry) != one.slot
         self._slot = one.slot or 0
-        if touch is not None and touch - entry - lead >= _REBUILD:
-            self._free = touch
-            return Entry(entry, touch)
-        entry = entry if touch is None else touch - lead
+        entry = entry if touch is None or filled else touch - lead
         self._free = entry + _NEXT[kind == itch.ORDER_REPLACE.code]
-        return Entry(entry, entry + lead)
+        return Entry(entry, touch if touch is not None and filled else entry + lead)
 
     def _at_hand(self, heard: Sequence[Heard], at: int, entry: int) -> int:
         """Slot that the ladder holds in the clock before an entry: of the message at work, or what the decoder shows."""

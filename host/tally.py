@@ -86,6 +86,8 @@ class Tally:
                 self.position[slot], self.cash[slot] = line.shares, line.cash
         self.integrity: dict[int, Integrity] = {}
         self._detached: set[int] = set()
+        self._filling: set[int] = set()
+        """Slots of which a window is being filled."""
         self.everywhere = Integrity.DEAD if late else Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)
         """Records of lowered integrity by slot and cause; `EVERY_SLOT` for those about all."""
@@ -121,7 +123,8 @@ class Tally:
 
     def state(self, slot: int) -> Integrity:
         """Integrity of a slot."""
-        return self.integrity.get(slot, self.everywhere)
+        state = self.integrity.get(slot, self.everywhere)
+        return max(state, Integrity.SUSPECT) if slot in self._filling else state
 
     @property
     def unknown_references(self) -> int:
@@ -251,6 +254,12 @@ class Tally:
 
     def _on_integrity(self, record: Record) -> None:
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
+        if cause is IntegrityCause.WINDOW:
+            self._filling.add(slot)
+            return
+        if cause is IntegrityCause.REFILLED:
+            self._filling.discard(slot)
+            return
         if cause is IntegrityCause.RECOVERED:
             self.everywhere = self.everywhere if self.everywhere is Integrity.DEAD else state
             self.integrity = {each: old if old is Integrity.DEAD else state for each, old in self.integrity.items()}

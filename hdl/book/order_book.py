@@ -24,6 +24,10 @@ _ON_THE_WAY = 8
 _ADDS = (itch.ADD_ORDER_NO_MPID, itch.ADD_ORDER_WITH_MPID)
 _TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_CANCEL)
 _TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
+_KEPT = ("type", "slot", "timestamp", "sequence", "som", "eot", "mark")
+"""What its best bid and offer needs of a message whose window is filled while others are at work."""
+_SETTLED = 6
+"""Clocks from a best bid and offer to the one in which everyone who looks at it has it."""
 _USED = (
     "type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot",
     "mark",
@@ -66,17 +70,18 @@ class OrderBook(wiring.Component):
     now : In(32)
         Clock count.
     accept : Out(stream.Signature({slot}, always_ready=True))
-        A message entered the book; `bbo` follows 5 clocks or more later, if it does.
+        A message entered the book, or a window is worked on; `bbo` follows 5 clocks or more later, if it does.
     bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
         Best bid and offer of the slot after a message that changed them.
     trade : Out(stream.Signature({slot, price}, always_ready=True))
         Last sale: E at the order's price, C where printable and P at their own.
     integrity : Out(data.ArrayLayout(Integrity, slots))
-        State of each slot. After reset all are DEAD.
+        State of each slot. After reset all are DEAD. While a window of a slot is filled an EXACT one shows SUSPECT.
     integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
         One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once: with cause RECOVERED
         these are all that were SUSPECT, with CLEARED all that were not DEAD. With cause RELOADED and a slot: what it is from an
-        ATTACH on.
+        ATTACH on. WINDOW and REFILLED, of every slot whose window ran empty, are about that alone: in between the others' records
+        say what the slot is beside it.
     drop : Out(len(Drop))
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     lost_private : Out(1)
@@ -90,9 +95,15 @@ class OrderBook(wiring.Component):
     -----
     One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
     or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
-    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other. If a
-    removal empties the window of a slot and side that has orders below it, the book is rebuilt from the table first, about one
-    clock a table row and four an order found; what arrives meanwhile waits.
+    and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other.
+
+    If a removal empties the window of a slot and side that has orders below it, the window is filled from the table: about one
+    clock a table row and four an order found. Meanwhile the slot is not EXACT, and its `bbo`, of that message, comes when the
+    window is filled; six clocks later the slot is what it was. Messages of other slots go before: filling stops for each of them
+    at the next table row, so they come up to 14 clocks later than they would, and 4 more for each order but one of the row at
+    work, and each lets at least one row be seen. A message of the slot waits until its window is filled, and with it what is behind it. So
+    a slot's `bbo` come in the order of its messages, those of different slots may not. If meanwhile a window of another slot
+    runs empty, that one is filled at once and all wait.
 
     Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
     slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that
@@ -149,16 +160,23 @@ class OrderBook(wiring.Component):
         m.d.comb += [self.live_orders.eq(table.live), self.table_peak.eq(table.peak)]
 
         busy, finish, overrun, emptied = (Signal(name=name) for name in ("busy", "finish", "overrun", "emptied"))
-        head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun, emptied)
+        # The message whose window is filled in the clocks that others leave; until there is one, the message at work.
+        refilling, refill = Signal(), Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in _KEPT}))
+        turn, others = Signal(), Signal()  # such clocks begin; another slot's message waits for their end
+        head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun, emptied, refilling, refill, turn, others)
         message = Signal(head.shape())
         phase = Signal(13)  # bit n: the message was taken n clocks ago; only what is `long` is at work after clock 8
+        begun = Signal()
+        m.d.sync += begun.eq(turn)
         with m.If(~busy):
             m.d.sync += message.eq(head)
-        with m.If(take):
+        with m.If(take | turn):
             m.d.sync += busy.eq(1)
         with m.If(finish):
             m.d.sync += busy.eq(0)
-        m.d.comb += [self.accept.valid.eq(phase[1]), self.accept.p.slot.eq(message.slot)]
+        with m.If(~refilling):
+            m.d.sync += (refill[name].eq(message[name]) for name in _KEPT)
+        m.d.comb += [self.accept.valid.eq(phase[1] | begun), self.accept.p.slot.eq(message.slot)]
 
         adds, takes_shares, takes_order, replaces, nonzero, long = (
             Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero", "long")
@@ -277,16 +295,26 @@ class OrderBook(wiring.Component):
                 change.order.shares.eq(message.shares),
             ]
 
-        rebuilt = Signal()
-        self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay, detaches)
+        replayed, rebuilt, opened, closed, at_leisure = (
+            Signal(name=name) for name in ("replayed", "rebuilt", "opened", "closed", "at_leisure")
+        )
+        with m.If(take | turn):
+            m.d.sync += at_leisure.eq(turn)
+        m.d.comb += table.pause.eq(at_leisure & others)
+        self._rebuild(
+            m, table, ladder, message, end, finish, detaches, (refilling, turn, at_leisure), (replaying, replay),
+            (replayed, rebuilt, opened, closed),
+        )  # fmt: skip
         m.d.comb += ladder.store.eq(finish)
-        self._give_bbo(m, ladder, message, rebuilt, hidden, attaches)
+        self._give_bbo(m, ladder, message, rebuilt, refilling, at_leisure, hidden, attaches)
         self._give_trade(m, prices, message, phase, named, known, detaches | attaches)
 
         fault, cause = Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
         m.d.comb += fault.eq(1)
-        with m.If(names & ~known):
+        with m.If(replaying):
+            m.d.comb += cause.eq(IntegrityCause.LEVEL_OVERFLOW)
+        with m.Elif(names & ~known):
             m.d.comb += cause.eq(IntegrityCause.UNKNOWN_ORDER)
         with m.Elif(names & overfill):
             m.d.comb += cause.eq(IntegrityCause.OVERFILL)
@@ -302,11 +330,11 @@ class OrderBook(wiring.Component):
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
         lower, spilt = Signal(), Signal()  # a clock late: the level was only just read, and every slot looks at `lower`
         m.d.sync += spilt.eq(ladder.overflows & ~replaying)
-        m.d.comb += lower.eq((phase[6] & fault) | spilt | (rebuilt & ladder.overflow))
+        m.d.comb += lower.eq((phase[6] & fault) | spilt | (replayed & ladder.overflow))
         by_new = replaces & known
         attached = Signal()  # in the clock behind the last one the message is still there
         m.d.sync += attached.eq(phase[12] & attaches)
-        command = (phase[6] & detaches, attached)
+        command, window = (phase[6] & detaches, attached), (opened, closed)
         # An ATTACH that waited while something behind it was lost does not tell of a book that has all: it is doubtful until
         # nothing waits any more.
         lossy = Signal()
@@ -314,14 +342,29 @@ class OrderBook(wiring.Component):
             m.d.sync += lossy.eq(1)
         with m.Elif(at_rest):
             m.d.sync += lossy.eq(0)
-        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command, lossy, emptied)
+        order_ref = Mux(replaying, 0, Mux(by_new, message.new_order_ref, message.order_ref))
+        restore = self._restore(m, at_rest)
+        self._keep_integrity(m, message, lower, cause, order_ref, overrun, restore, command, window, lossy, emptied)
         return m
 
     def _queue(
-        self, m: Module, table: OrderTable, ladder: PriceLadder, busy: Signal, overrun: Signal, emptied: Signal
+        self,
+        m: Module,
+        table: OrderTable,
+        ladder: PriceLadder,
+        busy: Signal,
+        overrun: Signal,
+        emptied: Signal,
+        refilling: Signal,
+        refill: data.View,
+        turn: Signal,
+        others: Signal,
     ) -> tuple[data.View, list[Value], Signal, Value]:
         """What waits, the next message, its rows in the table, whether it is taken now, and whether there is nothing to do. An
-        idle book takes a message as it comes. `emptied` is high in the clock in which table and ladder begin to forget all."""
+        idle book takes a message as it comes. `emptied` is high in the clock in which table and ladder begin to forget all.
+
+        While a window is filled, messages come through the queue alone, where there is time to see whose they are.
+        """
         shape = self.message.payload.shape()
         waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
@@ -334,26 +377,36 @@ class OrderBook(wiring.Component):
         m.d.sync += [started.eq(emptied), ready.eq(table.ready & ladder.ready)]
         at_work = emptied | started | ~ready
         usable = ~clearing & ~at_work
+        other, own = Signal(), Signal()
+        of_refill = queue.head.payload.slot == refill.slot
+        m.d.sync += [
+            other.eq(queue.head.valid & ~of_refill),
+            own.eq(queue.head.valid & of_refill),
+            turn.eq(refilling & ~busy & ~turn & ~at_work & ~take & (queue.empty | own | clearing)),
+        ]
         m.d.comb += [
             wanted.eq(self.message.valid & self.message.p.for_book),
-            idle.eq(~busy & usable),
-            direct.eq(idle & queue.empty),
+            others.eq(other & ~clearing),
+            idle.eq(~busy & ~turn & usable),
+            direct.eq(idle & queue.empty & ~refilling),
             head.eq(Mux(queue.head.valid, queue.head.payload, come)),
-            take.eq((idle & queue.head.valid) | (direct & wanted)),
-            queue.head.ready.eq(idle),
+            queue.head.ready.eq(idle & (other | ~refilling)),
+            take.eq((queue.head.ready & queue.head.valid) | (direct & wanted)),
             queue.write.payload.eq(come),
             queue.write.valid.eq(wanted & ~direct),
             self.drop[Drop.BOOK_OVERRUN].eq(overrun),
             self.ready.eq(usable),
         ]
         m.d.sync += overrun.eq(wanted & ~queue.write.ready)  # a full queue is never empty, so nothing went past it
-        rest = clearing & ~busy & ~at_work
+        rest = clearing & ~busy & ~at_work & ~refilling
         m.d.sync += emptied.eq(rest)
         with m.If(self.clear):
             m.d.sync += clearing.eq(1)
         with m.Elif(rest):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(emptied), ladder.clear.eq(emptied)]
+        with m.If(turn):
+            m.d.comb += (head[name].eq(refill[name]) for name in _KEPT)
         rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
         return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take, direct & ~wanted
 
@@ -402,28 +455,44 @@ class OrderBook(wiring.Component):
         message: data.View,
         end: Signal,
         finish: Signal,
-        rebuilt: Signal,
-        replaying: Signal,
-        replay: Signal,
         detaches: Signal,
+        leisure: tuple[Signal, Signal, Signal],
+        replays: tuple[Signal, Signal],
+        told: tuple[Signal, Signal, Signal, Signal],
     ) -> None:
-        """A message ends at its last clock, or where it empties its window, when every order of that side was replayed, or where
-        it detaches its slot, when every order of that was taken out."""
-        due, emptied = Signal(), Signal()
+        """A message ends at its last clock, but for two. One that detaches its slot ends when all orders of that were taken out.
+        One that empties its window leaves it to be filled in the clocks that others leave, from `row` on; if another window is
+        filled like that it stays at work until its own is full.
+
+        Of what is `told`: the orders that the table gave are all on the ladder, and those were all there are; a window ran empty,
+        is filled and everyone knows the best bid and offer.
+        """
+        (refilling, turn, at_leisure), (replaying, replay), (replayed, rebuilt, opened, closed) = leisure, replays, told
+        due, emptied, paused = (Signal(name=name) for name in ("due", "emptied", "paused"))
         with m.If(ladder.settle.valid):
             m.d.sync += due.eq(ladder.rebuild)
-        resting = Signal(ladder.latency - 1)
-        side = Signal(Side)
+        m.d.sync += opened.eq(ladder.settle.valid & ladder.rebuild)
+        resting, telling = Signal(ladder.latency - 1), Signal(_SETTLED)
+        side, refill_side, row = Signal(Side), Signal(Side), Signal(table.row.shape())
         with m.If(ladder.weigh.valid):
             m.d.sync += side.eq(ladder.weigh.p.side)
+        with m.If(~refilling):
+            m.d.sync += refill_side.eq(side)
         m.d.comb += [
             table.scan.p.slot.eq(message.slot),
-            table.scan.p.side.eq(side),
-            finish.eq((end & ~due & ~detaches) | rebuilt | emptied),
+            table.scan.p.side.eq(Mux(at_leisure, refill_side, side)),
+            table.scan.p.row.eq(Mux(at_leisure, row, 0)),
+            closed.eq(telling[-1]),
+            finish.eq((end & ~(due & refilling) & ~detaches) | emptied | paused | closed),
         ]
+        m.d.sync += telling.eq(Cat(rebuilt, telling))
+        with m.If(end & due & ~refilling):
+            m.d.sync += [refilling.eq(1), row.eq(0)]
+        with m.Elif(closed & at_leisure):
+            m.d.sync += refilling.eq(0)
         with m.FSM():
             with m.State("MESSAGE"):
-                with m.If(end & due):
+                with m.If(turn | (end & due & refilling)):
                     m.next = "SCAN"
                 with m.Elif(end & detaches):
                     m.next = "FORGET"
@@ -439,22 +508,43 @@ class OrderBook(wiring.Component):
                 m.d.sync += [replaying.eq(1), resting.eq(0)]
                 m.next = "REPLAY"
             with m.State("REPLAY"):
-                m.d.comb += [replay.eq(table.found.valid & ~resting.any()), table.found.ready.eq(replay)]
+                m.d.comb += [
+                    replay.eq(table.found.valid & ~resting.any()),
+                    table.found.ready.eq(replay),
+                    replayed.eq(table.scan.ready & ~table.found.valid & ~resting.any()),
+                    rebuilt.eq(replayed & table.through),
+                    paused.eq(replayed & ~table.through),
+                ]
                 m.d.sync += resting.eq(Cat(replay, resting[:-1]))
-                with m.If(table.scan.ready & ~table.found.valid & ~resting.any()):
-                    m.d.comb += rebuilt.eq(1)
+                with m.If(replayed):
                     m.d.sync += replaying.eq(0)
+                    m.next = "TELL"
+                with m.If(paused):
+                    m.d.sync += row.eq(table.row)
+                    m.next = "MESSAGE"
+            with m.State("TELL"):
+                with m.If(closed):
                     m.next = "MESSAGE"
 
     def _give_bbo(
-        self, m: Module, ladder: PriceLadder, message: data.View, rebuilt: Signal, hidden: Signal, attaches: Signal
+        self,
+        m: Module,
+        ladder: PriceLadder,
+        message: data.View,
+        rebuilt: Signal,
+        refilling: Signal,
+        at_leisure: Signal,
+        hidden: Signal,
+        attaches: Signal,
     ) -> None:
-        owed = Signal()  # after the rebuild
+        owed, refill_owed = Signal(), Signal()  # after the rebuild
         settled = ladder.settle.valid
         with m.If(settled):
             m.d.sync += owed.eq(ladder.changed & ~hidden)
+        with m.If(~refilling):
+            m.d.sync += refill_owed.eq(owed)
         shown = (ladder.changed & ~ladder.rebuild & ~hidden) | attaches
-        m.d.sync += self.bbo.valid.eq((settled & shown) | (rebuilt & owed))
+        m.d.sync += self.bbo.valid.eq((settled & shown) | (rebuilt & Mux(at_leisure, refill_owed, owed)))
         m.d.comb += self.bbo.p.touch.eq(ladder.touch)
         for name in ("slot", "type", "timestamp", "sequence", "som", "eot"):
             m.d.comb += self.bbo.p[name].eq(message[name])
@@ -495,21 +585,24 @@ class OrderBook(wiring.Component):
         message: data.View,
         fault: Value,
         cause: Signal,
-        by_new: Value,
+        order_ref: Value,
         overrun: Signal,
         restore: Value,
         command: tuple[Value, Value],
+        window: tuple[Signal, Signal],
         lossy: Signal,
         emptied: Signal,
     ) -> None:
         """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
         record = self.integrity_event.payload.shape()
         names = ("slot", "sequence", "order_ref", "mark")
-        detach, attach = command
+        (detach, attach), (opened, closed) = command, window
+        states = Signal(self.integrity.shape(), init=[Integrity.DEAD] * self._geometry.slots, name="states")
+        filling = Signal(self._geometry.slots)
         lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
         m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
         m.d.comb += self.lost_private.eq(overrun & lost.mark.any())
-        exact = Cat(one == Integrity.EXACT for one in self.integrity)
+        exact = Cat(one == Integrity.EXACT for one in states)
         # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.
         mendable, doubted, in_doubt = Signal(), Signal(), Signal()
         by_gap = self.suspect.valid & (self.suspect.p.cause == IntegrityCause.GAP)
@@ -524,7 +617,10 @@ class OrderBook(wiring.Component):
         attached = Signal(Integrity)
         m.d.comb += attached.eq(Mux(spoiled | lossy | overrun, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
         for number in range(self._geometry.slots):
-            state, declares = self.integrity[number], self.declare_exact & ~self.detached[number]
+            state, declares = states[number], self.declare_exact & ~self.detached[number]
+            m.d.comb += self.integrity[number].eq(Mux(filling[number] & exact[number], Integrity.SUSPECT, state))
+            with m.If((opened | closed) & (message.slot == number)):
+                m.d.sync += filling[number].eq(opened)
             with m.If(emptied | (overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):
                 m.d.sync += state.eq(Integrity.DEAD)
             with m.Elif(attach & (message.slot == number)):
@@ -540,12 +636,12 @@ class OrderBook(wiring.Component):
         with m.Elif(self.declare_exact | self.given_up | restore | (self.suspect.valid & ~by_gap)):
             m.d.sync += mendable.eq(0)
 
-        names_of_records = ("declared", "mended", "doubted", "lowered", "cleared")
-        declared, mended, doubted, lowered, cleared = (Signal(record, name=name) for name in names_of_records)
-        wait = Signal(5)  # records that wait, in the order of their names
+        names_of_records = ("declared", "mended", "doubted", "lowered", "cleared", "windowed")
+        declared, mended, doubted, lowered, cleared, windowed = (Signal(record, name=name) for name in names_of_records)
+        wait = Signal(6)  # records that wait, in the order of their names
         given = self.integrity_event
         m.d.sync += given.valid.eq(0)
-        with m.If(overrun & ((self.integrity[lost.slot] != Integrity.DEAD) | self.declare_exact)):
+        with m.If(overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)):
             m.d.sync += [
                 given.valid.eq(1),
                 given.p.sequence.eq(lost.sequence),
@@ -556,7 +652,7 @@ class OrderBook(wiring.Component):
                 given.p.cause.eq(IntegrityCause.OVERRUN),
             ]
         with m.Else():
-            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered, cleared)))):
+            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered, cleared, windowed)))):
                 with m.If(wait[number] & ~wait[:number].any() if number else wait[0]):
                     m.d.sync += [given.valid.eq(1), given.p.eq(one), wait[number].eq(0)]
 
@@ -568,7 +664,7 @@ class OrderBook(wiring.Component):
                 declared.integrity.eq(Integrity.EXACT),
                 declared.cause.eq(IntegrityCause.RELOADED),
             ]
-        with m.If(restore & mendable & Cat(one == Integrity.SUSPECT for one in self.integrity).any()):
+        with m.If(restore & mendable & Cat(one == Integrity.SUSPECT for one in states).any()):
             m.d.sync += [
                 wait[1].eq(1),
                 mended.cycle.eq(self.now),
@@ -584,7 +680,7 @@ class OrderBook(wiring.Component):
                 doubted.integrity.eq(Integrity.SUSPECT),
                 doubted.cause.eq(self.suspect.p.cause),
             ]
-        with m.If(emptied & (self.declare_exact | Cat(one != Integrity.DEAD for one in self.integrity).any())):
+        with m.If(emptied & (self.declare_exact | Cat(one != Integrity.DEAD for one in states).any())):
             m.d.sync += [
                 wait[4].eq(1),
                 cleared.cycle.eq(self.now),
@@ -595,7 +691,7 @@ class OrderBook(wiring.Component):
         # Which slot a message is of is known long before its fault is, so what its slot was is looked up a clock ahead.
         was_dead, was_declared = Signal(), Signal()
         m.d.sync += [
-            was_dead.eq((self.integrity[message.slot] == Integrity.DEAD) | (overrun & (lost.slot == message.slot))),
+            was_dead.eq((states[message.slot] == Integrity.DEAD) | (overrun & (lost.slot == message.slot))),
             was_declared.eq(self.declare_exact),
         ]
         # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
@@ -605,9 +701,20 @@ class OrderBook(wiring.Component):
             m.d.sync += [
                 wait[3].eq(1),
                 lowered.sequence.eq(message.sequence),
-                lowered.order_ref.eq(Mux(by_new, message.new_order_ref, message.order_ref)),
+                lowered.order_ref.eq(order_ref),
                 lowered.cycle.eq(self.now),
                 lowered.slot.eq(message.slot),
                 lowered.integrity.eq(Mux(attach, attached, Integrity.DEAD)),
                 lowered.cause.eq(Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause))),
+            ]
+        was = Signal(Integrity)
+        m.d.sync += was.eq(states[message.slot])
+        with m.If(opened | closed):
+            m.d.sync += [
+                wait[5].eq(1),
+                windowed.sequence.eq(message.sequence),
+                windowed.cycle.eq(self.now),
+                windowed.slot.eq(message.slot),
+                windowed.integrity.eq(Mux(opened & (was == Integrity.EXACT), Integrity.SUSPECT, was)),
+                windowed.cause.eq(Mux(opened, IntegrityCause.WINDOW, IntegrityCause.REFILLED)),
             ]

@@ -73,6 +73,13 @@ def asked(geometry: Geometry) -> data.StructLayout:
     return data.StructLayout({"order_ref": REF_BITS, "rows": rows, "replaces": 1})
 
 
+def scan(geometry: Geometry) -> data.StructLayout:
+    """Whose orders are looked for, whether they are taken out, and in which row that begins."""
+    return data.StructLayout(
+        {"slot": geometry.slot_bits, "side": Side, "removes": 1, "row": (geometry.order_rows - 1).bit_length()}
+    )
+
+
 class OrderTable(wiring.Component):
     """Exact table of live orders by 64-bit reference, two hashed banks of several ways.
 
@@ -80,10 +87,11 @@ class OrderTable(wiring.Component):
     other every clock; a lookup that ``replaces`` sees the table as if the order found by the lookup one clock before were gone.
     What a write changes is seen by lookups from the next clock on; in the clock of a write no lookup may be made.
 
-    A scan gives every order of one slot and side that is on the grid; during it no lookup or write may be made. It takes one
-    clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker needs. One that
-    removes takes every order of the slot out, of either side and off the grid too, and gives none: a clock a row, and for a row
-    that holds such orders one more and one for each.
+    A scan gives every order of one slot and side that is on the grid, from a ``row`` on; during it no lookup or write may be
+    made. It takes one clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker
+    needs. ``pause`` ends it behind the next row it has seen, whose orders were given: ``through`` says whether that was the last
+    one, and ``row`` from where another scan goes on. One that removes takes every order of the slot out, of either side and off the grid too, and
+    gives none: a clock a row, and for a row that holds such orders one more and one for each.
 
     Parameters
     ----------
@@ -98,8 +106,14 @@ class OrderTable(wiring.Component):
         Answer, `latency` clocks after the lookup.
     change : In(stream.Signature(table_change(geometry), always_ready=True))
         Write of one order.
-    scan : In(stream.Signature({slot, side, removes}))
+    scan : In(stream.Signature({slot, side, removes, row}))
         Starts a scan; ready when none is under way.
+    pause : In(1)
+        The scan is to end as soon as it can.
+    row : Out(row_bits)
+        First row the last scan did not come to, if it was paused.
+    through : Out(1)
+        The last scan was not paused.
     found : Out(stream.Signature(order(geometry)))
         Orders found by the scan.
     clear : In(1)
@@ -128,7 +142,10 @@ class OrderTable(wiring.Component):
                 "lookup": In(stream.Signature(asked(geometry), always_ready=True)),
                 "result": Out(stream.Signature(lookup_result(geometry), always_ready=True)),
                 "change": In(stream.Signature(table_change(geometry), always_ready=True)),
-                "scan": In(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "side": Side, "removes": 1}))),
+                "scan": In(stream.Signature(scan(geometry))),
+                "pause": In(1),
+                "row": Out(self._row_bits),
+                "through": Out(1),
                 "found": Out(stream.Signature(order(geometry))),
                 "clear": In(1),
                 "ready": Out(1),
@@ -278,11 +295,11 @@ class OrderTable(wiring.Component):
         removing: Signal,
     ) -> None:
         """Rows stream through the lookup's stages; where one holds wanted orders, those behind it wait until they are given, or
-        taken out. `seen` is the row whose matches are next to come."""
+        taken out. `seen` is the row whose matches are next to come; a scan that is paused forgets those behind it."""
         on_way = Signal(3)  # rows read and not yet seen, by stage
         last = Signal()  # the last row was read
         steps = Signal()
-        m.d.comb += freeze.eq(scanning & ~steps)
+        m.d.comb += [freeze.eq(scanning & ~steps), self.row.eq(seen)]
         with m.If(steps):
             m.d.sync += [
                 row.eq(row + 1),
@@ -290,13 +307,14 @@ class OrderTable(wiring.Component):
                 on_way.eq(Cat(~last, on_way[:-1])),
                 seen.eq(seen + on_way[-1]),
             ]
-            with m.If(on_way[-1] & seen.all()):
-                m.d.sync += scanning.eq(0)
+            with m.If(on_way[-1] & (seen.all() | self.pause)):
+                m.d.sync += [scanning.eq(0), self.through.eq(seen.all())]
         with m.FSM():
             with m.State("READ"):
                 m.d.comb += [self.scan.ready.eq(~scanning), steps.eq(scanning & ~(on_way[-1] & some))]
                 with m.If(self.scan.valid & ~scanning):
-                    m.d.sync += [wanted.eq(self.scan.p), row.eq(0), seen.eq(0), on_way.eq(0), last.eq(0), scanning.eq(1)]
+                    m.d.sync += [wanted.eq(self.scan.p), row.eq(self.scan.p.row), seen.eq(self.scan.p.row), on_way.eq(0), last.eq(0)]
+                    m.d.sync += [scanning.eq(1), self.through.eq(0)]
                 with m.If(scanning & on_way[-1] & some):
                     m.d.sync += pending.eq(matches)
                     m.next = "PICK"

@@ -64,7 +64,7 @@ class PriceLadder(wiring.Component):
     lie at three quarters; words that fall out are forgotten. If a REMOVE empties the window while orders are live (below it),
     ``rebuild`` rises: every live order of that slot and side must then be given again as ADD with ``replay``, in any order,
     from the empty window on. As the window only moves up while that goes on, an order left out or dropped as below it stays
-    below it: one pass makes the rule hold again.
+    below it: one pass makes the rule hold again. The pass may be made in parts, with other slots at work in between.
 
     An ADD that would bring a level to 2**32 shares or more is not done: ``overflow``, and the order must not be stored.
 
@@ -92,7 +92,8 @@ class PriceLadder(wiring.Component):
     settle : In(stream.Signature(settlement(), always_ready=True))
         One clock after `weigh` or later where nothing leaves, otherwise three clocks after it, or two if it began `early`.
     operation : In(stream.Signature(operation(), always_ready=True))
-        First one with or after `weigh` and on its side, each `latency` clocks after the one before.
+        First one with or after `weigh` and on its side, each `latency` clocks after the one before. Replays, all of one side,
+        need no `weigh`.
     amount : In(amount())
         Of the operation given two clocks before.
     touch : Out(touch())
@@ -191,6 +192,8 @@ class PriceLadder(wiring.Component):
         side = Signal(Side)
         with m.If(self.weigh.valid):
             m.d.sync += side.eq(self.weigh.p.side)
+        with m.Elif(self.operation.valid & self.operation.p.replay):
+            m.d.sync += side.eq(self.operation.p.side)
         key = Signal(TICK_BITS)
         m.d.comb += key.eq(self._key(self.operation.p.tick, self.operation.p.side))
 

@@ -486,7 +486,7 @@ def apply(book, data, entry_at, rows, events, sizes):
             cause = insert(book, at, named, first, second, price, shares, sizes)
         ran_empty = book.sides[side + SUMMARY] == ZERO and book.sides[side + ORDERS] != ZERO
         if ran_empty and rebuild(book, at, sizes) and cause == FINE:
-            cause = LEVEL_OVERFLOW
+            cause, named = LEVEL_OVERFLOW, ZERO
     same = (book.sides[side + PRICE] == price_before) & (book.sides[side + SHARES] == shares_before)
     write(book, data, begin, number, slot, rows)
     # The row counts only if something changed: whether it does is a toss-up, which costs more to guess than to write.

@@ -26,7 +26,7 @@ Row = tuple[int, ...]
 TINY = Geometry(slots=4, order_rows=64, order_ways=4, ladder_ticks=64, book_queue=16)
 SCARCE = Geometry(slots=2, order_rows=16, order_ways=1, ladder_ticks=128, book_queue=16)
 GAP = 500
-"""Clocks from message to message in which every rebuild of these geometries ends."""
+"""Clocks from message to message in which every window of these geometries is filled."""
 
 
 def judged(raw: bytes) -> list[Row]:
@@ -121,7 +121,7 @@ def agree(geometry: Geometry, flow: Flow, folder: Path, *, exact_each: bool = Tr
     assert rows == seen.rows
     expected = [
         Transition(each["slot"], Integrity(each["integrity"]), IntegrityCause(each["cause"]), each["sequence"], each["order_ref"])
-        for each in seen.events
+        for each in seen.changes
     ]
     assert twin.transitions == expected
     assert (twin.live_orders, twin.table_peak) == (seen.live, seen.peak)
@@ -146,7 +146,7 @@ def test_a_dead_slot_goes_on(tmp_path: Path) -> None:
 
 
 def test_shares_beyond_a_level(tmp_path: Path) -> None:
-    """Inside the window an order that overflows its level is refused; below it none is seen, until a rebuild brings them."""
+    """Inside the window an order that overflows its level is refused; below it none is seen, until the window comes to them."""
     most = 0xFFFFFFFF
     low, top = 1_000_000, 2_000_000
     flow: Flow = [

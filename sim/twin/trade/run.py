@@ -20,6 +20,9 @@ _ROOM = 8
 """Records a step makes at most."""
 _SUSPECT = int(Integrity.SUSPECT)
 _RECOVERED = int(IntegrityCause.RECOVERED)
+_WINDOW, _REFILLED = int(IntegrityCause.WINDOW), int(IntegrityCause.REFILLED)
+_FILLING = 4
+"""Bit of a slot's state while its window is filled: what the slot is beside it goes on."""
 _RETURNED = 3
 
 
@@ -184,12 +187,19 @@ def take(state, clock, inputs, other, heard, out):
 def integrity(slots, number, value, cause):
     """Records about all slots speak of those that can fall, or rise, by their cause."""
     if number != ALL_SLOTS:
-        slots[number, s.INTEGRITY] = value
+        filling = slots[number, s.INTEGRITY] & _FILLING
+        if cause == _WINDOW:
+            slots[number, s.INTEGRITY] |= _FILLING
+        elif cause == _REFILLED:
+            slots[number, s.INTEGRITY] &= ~_FILLING
+        else:
+            slots[number, s.INTEGRITY] = value | filling
         return
     for each in range(len(slots)):
-        before = slots[each, s.INTEGRITY]
+        filling = slots[each, s.INTEGRITY] & _FILLING
+        before = slots[each, s.INTEGRITY] - filling
         if before == s.EXACT if value == _SUSPECT else (before == _SUSPECT or cause != _RECOVERED):
-            slots[each, s.INTEGRITY] = value
+            slots[each, s.INTEGRITY] = value | filling
 
 
 @part

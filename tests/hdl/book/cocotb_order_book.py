@@ -11,7 +11,7 @@ from typing import Any
 import cocotb
 from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
-from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer
+from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, ValueChange
 
 PERIOD = 8
 INPUTS = ("message__valid", "message__payload", "clear", "declare_exact", "suspect__valid", "suspect__payload", "now", "detached")
@@ -22,7 +22,7 @@ async def play(dut: Any) -> None:
     """Inputs change and outputs are read at falling edges, so both belong to one clock. Python runs only at what happens."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text())
     rng = random.Random(9)
-    seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private")}
+    seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private", "states")}
     for name in INPUTS:
         getattr(dut, name).value = 0
     Clock(dut.clk, PERIOD, "ns").start()
@@ -49,6 +49,13 @@ async def play(dut: Any) -> None:
     for port, name in (("bbo", "bbo"), ("trade", "trades"), ("integrity_event", "events"), ("accept", "accepts")):
         cocotb.start_soon(watch(getattr(dut, f"{port}__valid"), getattr(dut, f"{port}__payload"), seen[name]))
 
+    async def watch_states() -> None:
+        while True:
+            seen["states"].append((clock(), int(dut.integrity.value)))
+            await ValueChange(dut.integrity)
+            await FallingEdge(dut.clk)
+
+    cocotb.start_soon(watch_states())
     for step in scenario["steps"]:
         if step["gap"] > 1:
             await Timer((step["gap"] - 1) * PERIOD, "ns")

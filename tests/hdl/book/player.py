@@ -67,21 +67,52 @@ class Seen:
     peak: int
     sent: dict[int, int]
     lost_private: list[int]
+    states: list[tuple[int, list[int]]]
+    """Each change of what the slots show, and its clock."""
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
-        """Message number, slot and best bid and offer."""
+        """Message number, slot and best bid and offer, by number: what had to wait for its window comes behind those of others."""
+        return sorted(self.told)
+
+    @property
+    def told(self) -> list[tuple[int, ...]]:
+        """The same as they came."""
         names = ("sequence", "slot", "bid_price", "bid_shares", "ask_price", "ask_shares")
         return [tuple(row[name] for name in names) for row in self.bbo]
+
+    @property
+    def filled(self) -> list[tuple[int, int, int, int]]:
+        """Message number and slot of every window that ran empty, and the clocks in which that began and ended."""
+        began, filled = {}, []
+        for one in self.events:
+            if one["cause"] == IntegrityCause.WINDOW:
+                assert one["slot"] not in began
+                began[one["slot"]] = one
+            elif one["cause"] == IntegrityCause.REFILLED:
+                first = began.pop(one["slot"])
+                assert one["sequence"] == first["sequence"]
+                filled.append((one["sequence"], one["slot"], first["clock"], one["clock"]))
+        assert not began
+        return filled
+
+    @property
+    def changes(self) -> list[dict[str, int]]:
+        """Records of integrity but for those that windows are filled."""
+        return [one for one in self.events if one["cause"] not in (IntegrityCause.WINDOW, IntegrityCause.REFILLED)]
 
     @property
     def faults(self) -> list[tuple[int, int, str]]:
         """Message number, slot and cause of every slot that became DEAD."""
         return [
             (one["sequence"], one["slot"], IntegrityCause(one["cause"]).name)
-            for one in self.events
+            for one in self.changes
             if one["integrity"] == Integrity.DEAD
         ]
+
+    def shown(self, slot: int, clock: int) -> int:
+        """What a slot shows in a clock."""
+        return next(states for since, states in reversed(self.states) if since <= clock)[slot]
 
     def latency(self, number: int) -> int:
         """Clocks from message to its best bid and offer."""
@@ -116,9 +147,18 @@ def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settl
     trades = [(clock, view.slot, view.price) for clock, view in _views(trade, raw["trades"])]
     accepts = [(clock, int(bits, 16)) for clock, bits in raw["accepts"]]
     assert all(int(mask, 16) == 1 << Drop.BOOK_OVERRUN for _, mask in raw["drops"])
-    integrity = [raw["integrity"] >> 2 * slot & 3 for slot in range(geometry.slots)]
+    for row in rows:
+        # Who looks up by `accept` what the touch concerns has looked up the right slot, and had the time for it.
+        clock, slot = max(one for one in accepts if one[0] < row["clock"])
+        assert slot == row["slot"] and clock <= row["clock"] - 5
+    integrity = _states(raw["integrity"], geometry)
     drops = [clock for clock, _ in raw["drops"]]
-    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent, raw["lost_private"])
+    states = [(clock, _states(bits, geometry)) for clock, bits in raw["states"]]
+    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent, raw["lost_private"], states)
+
+
+def _states(bits: int, geometry: Geometry) -> list[int]:
+    return [bits >> 2 * slot & 3 for slot in range(geometry.slots)]
 
 
 def _views(layout: data.StructLayout, rows: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:

@@ -84,9 +84,25 @@ class Table:
         assert free.way not in used[free.bank] and len(used[free.bank]) == min(map(len, used)), "not the emptier row"
         return free.bank, free.way, free.row
 
-    async def scan(self, slot: int, side: Side, pick: random.Random) -> list[dict[str, Any]]:
-        """Orders given, by a taker that is not always ready."""
-        self.ctx.set(self.dut.scan.payload, {"slot": slot, "side": side, "removes": 0})
+    async def scan(self, slot: int, side: Side, pick: random.Random, pauses: float = 0.0) -> list[dict[str, Any]]:
+        """Orders given, by a taker that is not always ready; paused at times, for lookups and other orders."""
+        given = await self.scan_from(0, slot, side, pick, pauses)
+        while not self.ctx.get(self.dut.through):
+            reference = pick.choice((pick.getrandbits(64), *self.orders))
+            (answer,) = await self.lookups((reference, 0))
+            free = self.judge(answer, reference)
+            if reference in self.orders and self.orders[reference][1]["slot"] != slot:
+                await self.change(Change.REMOVE, reference, *self.orders[reference])
+            elif free and reference not in self.orders:
+                await self.change(Change.INSERT, reference, free, an_order(pick) | {"slot": (slot + 1) % GEOMETRY.slots})
+            row = self.ctx.get(self.dut.row)
+            given += await self.scan_from(row, slot, side, pick, pauses)
+            assert self.ctx.get(self.dut.through) or self.ctx.get(self.dut.row) > row, "no row was seen"
+        return given
+
+    async def scan_from(self, row: int, slot: int, side: Side, pick: random.Random, pauses: float) -> list[dict[str, Any]]:
+        """One scan to its end or pause."""
+        self.ctx.set(self.dut.scan.payload, {"slot": slot, "side": side, "removes": 0, "row": row})
         self.ctx.set(self.dut.scan.valid, 1)
         assert self.ctx.get(self.dut.scan.ready)
         await self.ctx.tick()
@@ -95,6 +111,7 @@ class Table:
         while not self.ctx.get(self.dut.scan.ready):
             clocks += 1
             assert clocks < LONGEST_SCAN
+            self.ctx.set(self.dut.pause, pick.random() < pauses)
             ready = pick.random() < 0.5
             self.ctx.set(self.dut.found.ready, ready)
             if ready and self.ctx.get(self.dut.found.valid):
@@ -153,7 +170,7 @@ def test_it_is_a_dict(seed: int) -> None:
         assert (ctx.get(dut.live), ctx.get(dut.peak)) == (len(table.orders), most)
         for slot in range(GEOMETRY.slots):
             for side in Side:
-                given = await table.scan(slot, side, pick)
+                given = await table.scan(slot, side, pick, pauses=0.3 * slot)
                 wanted = [o for _, o in table.orders.values() if (o["slot"], o["side"], o["on_tick"]) == (slot, side, 1)]
                 assert sorted(map(str, given)) == sorted(map(str, wanted))
         ctx.set(dut.clear, 1)

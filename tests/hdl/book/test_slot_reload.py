@@ -95,13 +95,15 @@ class Host:
         return play(self.geometry, self.steps, folder, settle=settle)
 
     def judge(self, seen: Seen) -> None:
-        assert seen.rows == self.rows
+        for slot in range(self.geometry.slots):
+            assert [row for row in seen.told if row[1] == slot] == [row for row in self.rows if row[1] == slot]
         assert seen.live == len(self.model.orders)
         assert not seen.drops
 
 
 def told(seen: Seen) -> list[tuple[int, Integrity, IntegrityCause]]:
-    return [(one["slot"], Integrity(one["integrity"]), IntegrityCause(one["cause"])) for one in seen.events[1:]]
+    """Records behind the first declaration, but for those of windows."""
+    return [(one["slot"], Integrity(one["integrity"]), IntegrityCause(one["cause"])) for one in seen.changes[1:]]
 
 
 def of_slot(slot: int, pairs: list[tuple[int, int]]) -> list[int]:
