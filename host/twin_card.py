@@ -127,7 +127,7 @@ class TwinCard:
         lines = ["a watchdog that expires, messages the book has no room for, the clock of a record that says a book is broken"]
         lines.append("cancels: what is open when it is killed ends by the exchange's word alone")
         if rebuilt := self._twin.rebuilds:
-            lines.append(f"clocks in which a book is rebuilt: it was {rebuilt:,} times, what came then is as if it was not")
+            lines.append(f"clocks in which a window is filled: {rebuilt:,} ran empty, and were filled at once")
         return tuple(lines)
 
     # The host's side.

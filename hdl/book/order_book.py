@@ -99,11 +99,11 @@ class OrderBook(wiring.Component):
 
     If a removal empties the window of a slot and side that has orders below it, the window is filled from the table: about one
     clock a table row and four an order found. Meanwhile the slot is not EXACT, and its `bbo`, of that message, comes when the
-    window is filled; six clocks later the slot is what it was. Messages of other slots go before: filling stops for each of them
-    at the next table row, so they come up to 14 clocks later than they would, and 4 more for each order but one of the row at
-    work, and each lets at least one row be seen. A message of the slot waits until its window is filled, and with it what is behind it. So
-    a slot's `bbo` come in the order of its messages, those of different slots may not. If meanwhile a window of another slot
-    runs empty, that one is filled at once and all wait.
+    window is filled; six clocks later the slot is what it was. Messages of other slots go before: filling stops for them at the
+    next table row, so they come up to 14 clocks later than they would, and 4 more for each order but one of the row at work.
+    Whenever none waits at least one row is seen. A message of the slot waits until its window is filled, and with it what is
+    behind it. So a slot's `bbo` come in the order of its messages, those of different slots may not. If meanwhile a window of
+    another slot runs empty, that one is filled at once and all wait.
 
     Messages with a mark (`injection.Mark`) give a slot its orders anew; the gate in front sees to their order. With a DETACH the
     slot becomes DEAD and loses all orders: the table is walked, one clock a row, one more an order of the slot and one a row that

@@ -90,8 +90,8 @@ class OrderTable(wiring.Component):
     A scan gives every order of one slot and side that is on the grid, from a ``row`` on; during it no lookup or write may be
     made. It takes one clock a row, and for a row that holds such orders 2 more and two for each order beside the time the taker
     needs. ``pause`` ends it behind the next row it has seen, whose orders were given: ``through`` says whether that was the last
-    one, and ``row`` from where another scan goes on. One that removes takes every order of the slot out, of either side and off the grid too, and
-    gives none: a clock a row, and for a row that holds such orders one more and one for each.
+    one, and ``row`` from where another scan goes on. One that removes takes every order of the slot out, of either side and off
+    the grid too, and gives none: a clock a row, and for a row that holds such orders one more and one for each.
 
     Parameters
     ----------
@@ -313,8 +313,8 @@ class OrderTable(wiring.Component):
             with m.State("READ"):
                 m.d.comb += [self.scan.ready.eq(~scanning), steps.eq(scanning & ~(on_way[-1] & some))]
                 with m.If(self.scan.valid & ~scanning):
-                    m.d.sync += [wanted.eq(self.scan.p), row.eq(self.scan.p.row), seen.eq(self.scan.p.row), on_way.eq(0), last.eq(0)]
-                    m.d.sync += [scanning.eq(1), self.through.eq(0)]
+                    m.d.sync += [wanted.eq(self.scan.p), row.eq(self.scan.p.row), seen.eq(self.scan.p.row)]
+                    m.d.sync += [on_way.eq(0), last.eq(0), scanning.eq(1), self.through.eq(0)]
                 with m.If(scanning & on_way[-1] & some):
                     m.d.sync += pending.eq(matches)
                     m.next = "PICK"

@@ -22,7 +22,8 @@ async def play(dut: Any) -> None:
     """Inputs change and outputs are read at falling edges, so both belong to one clock. Python runs only at what happens."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text())
     rng = random.Random(9)
-    seen: dict[str, Any] = {name: [] for name in ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private", "states")}
+    names = ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private", "states")
+    seen: dict[str, Any] = {name: [] for name in names}
     for name in INPUTS:
         getattr(dut, name).value = 0
     Clock(dut.clk, PERIOD, "ns").start()

@@ -72,7 +72,7 @@ class Seen:
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
-        """Message number, slot and best bid and offer, by number: what had to wait for its window comes behind those of others."""
+        """Message number, slot and best bid and offer, by number: what waits for its window comes behind those of others."""
         return sorted(self.told)
 
     @property

@@ -56,8 +56,8 @@ def test_windows_of_any_slot_at_the_smallest_distance(seed: int, tmp_path: Path)
         assert seen.shown(slot, began - 1) == SUSPECT == seen.shown(slot, ended - 2) and seen.shown(slot, ended - 1) == EXACT
         assert number not in touches or touches[number] == ended - 7
     suspect = sum(ended - began for *_, began, ended in seen.filled)
-    shown = [(clock, states.count(SUSPECT)) for clock, states in seen.states]
-    assert suspect == sum(count * (after - clock) for (clock, count), (after, _) in zip(shown, shown[1:], strict=False))
+    spans = zip(seen.states, seen.states[1:], strict=False)
+    assert suspect == sum(states.count(SUSPECT) * (after - clock) for (clock, states), (after, _) in spans)
 
 
 def test_others_go_before(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_a_slot_is_detached_meanwhile(slot: int, tmp_path: Path) -> None:
 
 
 def test_an_overflow_met_while_filling(tmp_path: Path) -> None:
-    """Below the window nobody sees how many shares lie at a price: the slot is DEAD as soon as the ladder does, its touch is told."""
+    """Below the window nobody sees how many shares lie at a price: the slot is DEAD as soon as the ladder does."""
     flow: Flow = [(1, add(1, "B", 1, NEAR)), (1, add(2, "B", 0xFFFFFFFF, FAR)), (1, add(3, "B", 5, FAR)), (1, cancel(2, 0))]
     flow += [(2, delete(88)), (1, delete(1))]
     seen = played(flow, {}, tmp_path)
