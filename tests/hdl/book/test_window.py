@@ -61,7 +61,7 @@ def test_windows_of_any_slot_at_the_smallest_distance(seed: int, tmp_path: Path)
 
 
 def test_others_go_before(tmp_path: Path) -> None:
-    """Each of them waits for no more than the row at work, here of one order; what comes for the slot itself waits for its window."""
+    """Each of them waits for the row at work at most, here of one order; what comes for the slot itself waits for its window."""
     flow = deep(1, 30)
     empties = len(flow) + 1
     flow += [(1, delete(1))]
