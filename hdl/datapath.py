@@ -412,9 +412,9 @@ class DataPath(wiring.Component):
         m.d.comb += [overruns[Drop.HOLD_OVERRUN].eq(hold.overflow), overruns[Drop.SEGMENT_OVERRUN].eq(session.overflow)]
         causes = [stage.drop for stage in (frames, mold, injector, order, itch, gate, book, session)] + [overruns]
         m.d.comb += [status.drop[cause].eq(sum(stage[cause] for stage in causes)) for cause in Drop]
+        # Known last in their clock, and nobody waits for their count.
+        m.d.sync += [status.refusal.eq(trading.refusal), status.miss.eq(trading.miss)]
         m.d.comb += [
-            status.refusal.eq(trading.refusal),
-            status.miss.eq(trading.miss),
             status.alarm.eq(trading.alarm),
             status.itch_type.eq(itch.type_seen),
         ]

@@ -12,7 +12,9 @@ from scapy.layers.l2 import Ether
 from scapy.utils import wrpcap
 from typer.testing import CliRunner
 
+from hdl.spec import events
 from hdl.spec.geometry import PRESETS
+from hdl.spec.reasons import IntegrityCause
 from host import cli, compare
 from tests.host.records import add, cancel, delete, directory, executed, framed
 from tests.support.data import AAPL, ITCH_TYPES, ITCH_WIRE, captures, require
@@ -110,6 +112,44 @@ def test_a_capture_with_duplicates_gaps_and_bad_packets(tmp_path: Path) -> None:
     assert found["equal"], found
     assert found["transitions"]["twin"] == 2
     assert call(path, "--hold-until-fcs")["equal"]
+
+
+def windows() -> list[bytes]:
+    """Best bids whose going empties the window, one symbol's after the other's, while two others trade."""
+    symbols = [("AAA", 1), ("BBB", 2), ("CCC", 3), ("DDD", 4)]
+    messages = [directory(*symbol) for symbol in symbols]
+    numbers = iter(range(1, 10_000))
+    for symbol in symbols[:2]:
+        messages += [add(*symbol, next(numbers), "B", 100, 500_000 - 100 * place) for place in range(40)]
+    for turn in range(8):
+        symbol, best = symbols[turn % 2], next(numbers)
+        messages += [add(*symbol, best, "B", 7, 900_000), delete(symbol[1], best)]
+        for place in range(10):
+            messages.append(add(*symbols[2 + place % 2], next(numbers), "S", 5, 800_000 - 1_000 * turn - 100 * place))
+        messages.append(add(*symbol, next(numbers), "B", 9, 500_000))
+    return messages
+
+
+@pytest.mark.parametrize("pack", [1, 60])
+def test_windows_that_run_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: int) -> None:
+    """What others say while a window is filled comes before its best bid and offer; equal all the same, and EXACT in the end."""
+    cards: list[compare.Recorder] = []
+
+    class Kept(compare.Recorder):
+        def __init__(self) -> None:
+            super().__init__()
+            cards.append(self)
+
+    monkeypatch.setattr(compare, "Recorder", Kept)
+    path = tmp_path / "windows.itch"
+    path.write_bytes(framed(windows()))
+    found = call(path, "--pack", pack)
+    assert found["equal"], found
+    assert found["transitions"] == {"rtl": 0, "twin": 0}
+    order = [record["sequence"] for record in cards[0].records if record["kind"] == events.BBO.code]
+    assert order != sorted(order)
+    causes = [IntegrityCause(record["cause"]) for record in cards[0].records if record["kind"] == events.INTEGRITY.code]
+    assert causes.count(IntegrityCause.WINDOW) == causes.count(IntegrityCause.REFILLED) == 8
 
 
 def test_the_first_difference_is_shown_with_what_led_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

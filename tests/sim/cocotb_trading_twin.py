@@ -152,6 +152,7 @@ class Bench(Stepper):
             self.set(name, value)
         self.set("transmitter_ready", 1)
         self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
+        self.filling: set[int] = set()
         self.open: dict[int, int] = {}
         self.matches: dict[int, int] = {}
         self.fresh: set[int] = set()
@@ -279,9 +280,16 @@ class Bench(Stepper):
         self.inputs.append((IN_TRADE, self.cycle, slot, price))
 
     def doubt(self, slot: int) -> None:
-        self.integrity[slot] = int(self.rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT)))
-        self.set("integrity", self.integrity)
-        self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(IntegrityCause.GAP)))
+        """Of one cause or the other: what a slot is beside a window that is filled goes on meanwhile."""
+        if self.rng.random() < 0.5:
+            self.filling ^= {slot}
+            cause = IntegrityCause.WINDOW if slot in self.filling else IntegrityCause.REFILLED
+        else:
+            self.integrity[slot] = int(self.rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT)))
+            cause = IntegrityCause.GAP
+        shown = [max(state, int(each in self.filling)) for each, state in enumerate(self.integrity)]
+        self.set("integrity", shown)
+        self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(cause)))
 
     def touch(self, slot: int, accepted: int, sequence: int) -> None:
         rng = self.rng
