@@ -26,7 +26,7 @@ _TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER
 _TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
 _USED = (
     "type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot",
-    "mark",
+    "mark", "watched", "malformed",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ class OrderBook(wiring.Component):
     Members
     -------
     message : In(stream.Signature(decoded(geometry), always_ready=True))
-        Decoded messages; those that are watched and of a book type or a trade are used.
+        Decoded messages; those that are watched and of a book type or a trade are used, and those that are malformed.
     clear : In(1)
         Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is
         applied to the empty book; an ATTACH that waits ends DEAD.
@@ -81,6 +81,8 @@ class OrderBook(wiring.Component):
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     lost_private : Out(1)
         Pulse with BOOK_OVERRUN: it was a message with a mark.
+    unreadable : Out(1)
+        Pulse: a message that may be of any slot had its turn, or was lost because the queue was full. Every slot is doubtful.
     live_orders : Out(32)
         Orders in the table.
     table_peak : Out(32)
@@ -105,7 +107,8 @@ class OrderBook(wiring.Component):
     Errors make the slot DEAD (see `IntegrityCause`): a reference that is unknown or belongs to another slot changes nothing;
     an added reference that is in the table, or no shares, or no room in the table, or shares that overflow a level: the order
     is not added (a replaced order still goes); more shares taken than were open: the order goes; a price off the grid: the
-    order is kept, but not shown on the ladder. Messages for a slot that is not EXACT are applied all the same.
+    order is kept, but not shown on the ladder; a message that is malformed changes nothing. Messages for a slot that is not EXACT
+    are applied all the same.
 
     Source: TotalView-ITCH 5.0, "what each message does to the book".
     """
@@ -134,6 +137,7 @@ class OrderBook(wiring.Component):
                 "integrity_event": Out(stream.Signature(event(events.INTEGRITY), always_ready=True)),
                 "drop": Out(len(Drop)),
                 "lost_private": Out(1),
+                "unreadable": Out(1),
                 "live_orders": Out(32),
                 "table_peak": Out(32),
             }
@@ -163,14 +167,16 @@ class OrderBook(wiring.Component):
         adds, takes_shares, takes_order, replaces, nonzero, long = (
             Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero", "long")
         )
+        malformed, acts = Signal(), ~message.malformed
         m.d.sync += [
-            adds.eq(_is(message.type, *_ADDS)),
-            takes_shares.eq(_is(message.type, *_TAKES_SHARES)),
-            takes_order.eq(_is(message.type, *_TAKES_ORDER)),
-            replaces.eq(_is(message.type, itch.ORDER_REPLACE)),
+            adds.eq(_is(message.type, *_ADDS) & acts),
+            takes_shares.eq(_is(message.type, *_TAKES_SHARES) & acts),
+            takes_order.eq(_is(message.type, *_TAKES_ORDER) & acts),
+            replaces.eq(_is(message.type, itch.ORDER_REPLACE) & acts),
+            malformed.eq(message.malformed),
             nonzero.eq(message.shares != 0),
             # An ATTACH is long so that its touch has come to everyone who looks at touches before the slot is EXACT.
-            long.eq(_is(message.type, itch.ORDER_REPLACE) | (message.mark == Mark.ATTACH)),
+            long.eq((_is(message.type, itch.ORDER_REPLACE) & acts) | (message.mark == Mark.ATTACH)),
             # What stands in `message` once this one has ended may be any half-read type.
             phase.eq(Cat(0, take, phase[1:8], phase[8] & long, phase[9:12])),
         ]
@@ -281,7 +287,7 @@ class OrderBook(wiring.Component):
         self._rebuild(m, table, ladder, message, end, finish, rebuilt, replaying, replay, detaches)
         m.d.comb += ladder.store.eq(finish)
         self._give_bbo(m, ladder, message, rebuilt, hidden, attaches)
-        self._give_trade(m, prices, message, phase, named, known, detaches | attaches)
+        self._give_trade(m, prices, message, phase, named, known, detaches | attaches | malformed)
 
         fault, cause = Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
@@ -298,12 +304,15 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.TABLE_FULL)
         with m.Elif(new_order & ~ticks.on_tick):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
+        with m.Elif(malformed):
+            m.d.comb += [fault.eq(message.watched), cause.eq(IntegrityCause.MALFORMED)]
         with m.Else():
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
         lower, spilt = Signal(), Signal()  # a clock late: the level was only just read, and every slot looks at `lower`
         m.d.sync += spilt.eq(ladder.overflows & ~replaying)
         m.d.comb += lower.eq((phase[6] & fault) | spilt | (rebuilt & ladder.overflow))
-        by_new = replaces & known
+        # Of a malformed message not even the order it names is told: it may be half of one.
+        order_ref = Mux(malformed, 0, Mux(replaces & known, message.new_order_ref, message.order_ref))
         attached = Signal()  # in the clock behind the last one the message is still there
         m.d.sync += attached.eq(phase[12] & attaches)
         command = (phase[6] & detaches, attached)
@@ -314,7 +323,13 @@ class OrderBook(wiring.Component):
             m.d.sync += lossy.eq(1)
         with m.Elif(at_rest):
             m.d.sync += lossy.eq(0)
-        self._keep_integrity(m, message, lower, cause, by_new, overrun, self._restore(m, at_rest), command, lossy, emptied)
+        lost_of_slot = Signal()  # what was lost was of one
+        m.d.sync += [
+            lost_of_slot.eq(self.message.p.watched),
+            self.unreadable.eq((phase[6] & malformed & ~message.watched) | (overrun & ~lost_of_slot)),
+        ]
+        lost, restore = overrun & lost_of_slot, self._restore(m, at_rest)
+        self._keep_integrity(m, message, lower, cause, order_ref, lost, restore, command, lossy, emptied)
         return m
 
     def _queue(
@@ -495,8 +510,8 @@ class OrderBook(wiring.Component):
         message: data.View,
         fault: Value,
         cause: Signal,
-        by_new: Value,
-        overrun: Signal,
+        order_ref: Value,
+        overrun: Value,
         restore: Value,
         command: tuple[Value, Value],
         lossy: Signal,
@@ -508,6 +523,8 @@ class OrderBook(wiring.Component):
         detach, attach = command
         lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
         m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
+        with m.If(self.message.p.malformed):
+            m.d.sync += lost.order_ref.eq(0)
         m.d.comb += self.lost_private.eq(overrun & lost.mark.any())
         exact = Cat(one == Integrity.EXACT for one in self.integrity)
         # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.
@@ -605,7 +622,7 @@ class OrderBook(wiring.Component):
             m.d.sync += [
                 wait[3].eq(1),
                 lowered.sequence.eq(message.sequence),
-                lowered.order_ref.eq(Mux(by_new, message.new_order_ref, message.order_ref)),
+                lowered.order_ref.eq(order_ref),
                 lowered.cycle.eq(self.now),
                 lowered.slot.eq(message.slot),
                 lowered.integrity.eq(Mux(attach, attached, Integrity.DEAD)),

@@ -214,6 +214,13 @@ class IntegrityCause(enum.IntEnum):
     """The host took the slot from the feed, to give it its orders anew."""
     CLEARED = 13
     """The host emptied the book."""
+    WINDOW = 14
+    """A price window ran empty and is filled anew from the order table: the slot is SUSPECT, unless it is DEAD."""
+    REFILLED = 15
+    """The window is filled: the slot is again what it is by the other causes."""
+    MALFORMED = 16
+    """A message that has not the length of its type, so nobody knows what it did. Where it is too short to tell its stock, every
+    EXACT slot is SUSPECT."""
 
 
 class TradingState(enum.IntEnum):

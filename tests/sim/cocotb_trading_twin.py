@@ -423,9 +423,13 @@ def random_inputs(bench: Bench, rng: random.Random) -> None:
         bench.trade()
     elif roll < 0.008:
         bench.doubt(slot)
+    elif roll < 0.0085:
+        bench.hear(trading_action("X", slot, "T")[:-1], slot, code=ord("T"), malformed=1)
     elif roll < 0.018:
         state = rng.choice("TTTTTTTTTH")
         bench.hear(trading_action("X", slot, state), slot, code=ord(state))
+    elif roll < 0.0182:
+        bench.hear(system_event("Q") + b"!", slot, code=ord("Q"), malformed=1)
     elif roll < 0.02:
         code = rng.choice("QQQQQQQQM")
         bench.hear(system_event(code), slot, code=ord(code))

@@ -23,7 +23,9 @@ MODULE = "tests.hdl.book.cocotb_order_book"
 
 
 def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: int = 1, mark: Mark = Mark.LINE) -> int:
-    """What the decoder makes of a message, as the bits of its payload."""
+    """What the decoder makes of a message, as the bits of its payload; of one that is malformed all else is ones."""
+    if len(raw) != itch.MESSAGES[chr(raw[0])].size:
+        return _malformed(raw, geometry, slot=slot, number=number)
     fields = itch.MESSAGES[chr(raw[0])].unpack(raw)
     shares = next((fields[name] for name in ("shares", "executed_shares", "cancelled_shares") if name in fields), 0)
     members = {
@@ -47,6 +49,13 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
     return decoded(geometry).const(members).as_value().value
 
 
+def _malformed(raw: bytes, geometry: Geometry, *, slot: int, number: int) -> int:
+    short = len(raw) < itch.HEADER_BYTES
+    members: dict[str, Any] = dict.fromkeys(decoded(geometry).members, -1) | {"side": Side.SELL, "mark": Mark.LINE}
+    members |= {"type": raw[0], "slot": slot, "sequence": number, "watched": int(not short), "passed": int(short)}
+    return decoded(geometry).const(members).as_value().value
+
+
 def step(gap: int, message: int = 0, **controls: int) -> dict[str, Any]:
     """`gap` clocks after the last step, a message (if not 0) and controls (`clear`, `declare_exact`, `recovered`, `given_up`,
     `suspect` and its cause; `detached`: which slot is from here on, one bit)."""
@@ -67,6 +76,7 @@ class Seen:
     peak: int
     sent: dict[int, int]
     lost_private: list[int]
+    unreadable: list[int]
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
@@ -118,7 +128,8 @@ def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settl
     assert all(int(mask, 16) == 1 << Drop.BOOK_OVERRUN for _, mask in raw["drops"])
     integrity = [raw["integrity"] >> 2 * slot & 3 for slot in range(geometry.slots)]
     drops = [clock for clock, _ in raw["drops"]]
-    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent, raw["lost_private"])
+    ends = raw["live"], raw["peak"], sent, raw["lost_private"], [clock for clock, _ in raw["unreadable"]]
+    return Seen(rows, trades, records, drops, accepts, integrity, *ends)
 
 
 def _views(layout: data.StructLayout, rows: list[tuple[int, str]]) -> Iterator[tuple[int, Any]]:
