@@ -178,16 +178,19 @@ class DataPath(wiring.Component):
         m.d.sync += book.declare_exact.eq(registers.declare_exact)
         m.d.comb += [
             book.clear.eq(registers.clear),
-            book.suspect.valid.eq(order.gap.valid | order.lost_after_use),
+            book.suspect.valid.eq(order.gap.valid | order.lost_after_use | book.unreadable),
             book.given_up.eq(order.given_up),
             book.recovered.eq(order.recovered),
             book.detached.eq(gate.detached),
-            book.suspect.payload.cause.eq(IntegrityCause.LOST_AFTER_USE),
+            book.suspect.payload.cause.eq(IntegrityCause.MALFORMED),
             registers.ready.eq(book.ready),
             registers.live_orders.eq(book.live_orders),
             registers.table_peak.eq(book.table_peak),
         ]
-        with m.If(order.gap.valid & ~order.lost_after_use):
+        # Of those that come together the one that can be mended goes last.
+        with m.If(order.lost_after_use):
+            m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.LOST_AFTER_USE)
+        with m.Elif(order.gap.valid & ~book.unreadable):
             m.d.comb += book.suspect.payload.cause.eq(IntegrityCause.GAP)
 
     def _reload(self, m, registers, injector, itch, gate, book) -> None:

@@ -143,6 +143,9 @@ def decoded(geometry: Geometry) -> data.StructLayout:
     executed_shares or cancelled_shares. ``code``: event_code (S), trading_state (H), halt_action (h), reg_sho_action (Y),
     breached_level (W), printable (C). ``market``: market_code (h). ``for_book``: watched, of a type the book looks at, and the
     slot is open to it. ``passed``: the same, but passed over because its slot is detached. ``mark``: see `injection.Mark`.
+
+    ``malformed``: its length is not its type's, so nothing else of it counts but ``type``, ``sequence``, and ``slot`` where it is
+    ``watched``. One that is shorter than `itch.HEADER_BYTES` may be of any slot: it is for the book, passed over and not watched.
     """
     return data.StructLayout(
         {
@@ -152,6 +155,7 @@ def decoded(geometry: Geometry) -> data.StructLayout:
             "watched": 1,
             "for_book": 1,
             "passed": 1,
+            "malformed": 1,
             "mark": 2,
             "timestamp": 48,
             "order_ref": 64,

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from hdl.book.order_book import ALL_SLOTS
 from hdl.spec import events
 from hdl.spec.reasons import Integrity, IntegrityCause
 from host.config import RecoveryTable, clocks
@@ -19,6 +20,8 @@ from host.summary import FeedReloadSummary
 
 _SETTLED = 20_000
 """Clocks in which a frame that was on its way has ended, whatever holds it, and all it led to is known."""
+_PAST_MENDING = (IntegrityCause.LOST_AFTER_USE, IntegrityCause.MALFORMED)
+"""What makes all slots SUSPECT, and nothing that is still to come makes them EXACT."""
 _TOLD = 1_000
 """Clocks in which the host has what the card told before it took a number that was loaded."""
 
@@ -36,7 +39,8 @@ class _Step(enum.Enum):
 
 
 class FeedReload:
-    """Takes a snapshot where nothing else helps: messages that nobody gives, a bad frame that was used, a late start.
+    """Takes a snapshot where nothing else helps: messages that nobody gives, one too short to tell its stock, a bad frame that
+    was used, a late start.
 
     The card's lines are shut until the snapshot is there. Then the card is told to expect its number, and its books are emptied:
     every slot is DEAD, and what was missing before is forgotten. It is given what trades in front of that
@@ -138,7 +142,7 @@ class FeedReload:
             # What is open while slots are given their orders has to wait for them.
             if self._step in (_Step.IDLE, _Step.BEHIND):
                 self._recovery.take(record, cycle)
-        elif record["cause"] == IntegrityCause.LOST_AFTER_USE and self._step is _Step.IDLE:
+        elif record["slot"] == ALL_SLOTS and record["cause"] in _PAST_MENDING and self._step is _Step.IDLE:
             self._wanted = True
 
     def hear(self, sequence: int, messages: Sequence[bytes]) -> None:

@@ -231,7 +231,7 @@ def journal(
         rows=rows,
         clocks=np.array([entry.touch for entry in changes], np.int64),
         leads=np.array([entry.touch - entry.clock - 1 for entry in changes], np.int64),
-        heard=np.array(sorted(one.clock for one in heard), np.int64),
+        heard=np.array(sorted(one.clock for one in heard if one.decoded), np.int64),
         inputs=inputs,
         sets=list(card.writings.sets),
         messages={one.sequence: one.message for one in heard},
@@ -287,9 +287,19 @@ class Heard(NamedTuple):
     clock: int
 
     @property
+    def short(self) -> bool:
+        """It does not tell what and whose it is."""
+        return len(self.message) < itch.HEADER_BYTES
+
+    @property
+    def decoded(self) -> bool:
+        """The decoder gives it, readable or malformed."""
+        return self.short or chr(self.message[0]) in itch.MESSAGES
+
+    @property
     def used(self) -> bool:
         """The book takes it."""
-        return self.slot is not None and chr(self.message[0]) in _USED
+        return self.short or (self.slot is not None and chr(self.message[0]) in _USED)
 
 
 class Entry(NamedTuple):
@@ -313,7 +323,10 @@ def messages_of(frame: bytes, first: int, timing: Timing, slots: Mapping[int, in
     answers = timing.answers(_UDP_PAYLOAD, places)
     for number, ((begin, end), answer) in enumerate(zip(places, answers, strict=True), int(header["sequence_number"])):
         message = packet[begin:end]
-        yield Heard(number, message, slots.get(int.from_bytes(message[1:3], "big")), *(first + clocks for clocks in answer))
+        if not message:
+            continue
+        slot = slots.get(int.from_bytes(message[1:3], "big")) if len(message) >= itch.HEADER_BYTES else None
+        yield Heard(number, message, slot, *(first + clocks for clocks in answer))
 
 
 def _has_payload(frame: bytes) -> bool:
@@ -361,7 +374,8 @@ class Book:
             lead += self._at_hand(heard, at, entry) != one.slot
         self._slot = one.slot or 0
         entry = entry if touch is None or filled else touch - lead
-        self._free = entry + _NEXT[kind == itch.ORDER_REPLACE.code]
+        replaces = kind == itch.ORDER_REPLACE.code and len(one.message) == itch.ORDER_REPLACE.size
+        self._free = entry + _NEXT[replaces]
         return Entry(entry, touch if touch is not None and filled else entry + lead)
 
     def _at_hand(self, heard: Sequence[Heard], at: int, entry: int) -> int:
@@ -374,8 +388,8 @@ class Book:
 
     def sale(self, message: bytes) -> int:
         """Price of the sale a message tells, 0 where it tells none."""
-        layout = itch.MESSAGES[chr(message[0])]
-        if layout.code not in _USED:
+        layout = itch.MESSAGES.get(chr(message[0]))
+        if layout is None or layout.code not in _USED or layout.size != len(message):
             return 0
         values = layout.unpack(message)
         prices = self._prices

@@ -125,6 +125,9 @@ class Liquidation:
         kind = chr(message[0])
         if kind not in _STATES:
             return
+        if len(message) != itch.MESSAGES[kind].size:
+            self._doubt(kind, message)
+            return
         values = itch.MESSAGES[kind].unpack(message)
         slot = self._loader.slots.get(str(values["stock"]))
         if slot is None or values.get("market_code", _HERE) != _HERE:
@@ -133,6 +136,12 @@ class Liquidation:
         halts.discard(kind)
         if values[_STATES[kind]] != itch.TRADING_STATE_TRADING:
             halts.add(kind)
+
+    def _doubt(self, kind: str, message: bytes) -> None:
+        """Of a halt that cannot be read the card knows no more than whose it is, and takes it for one."""
+        for slot, locate in self._loader.bound.items():
+            if len(message) >= itch.HEADER_BYTES and message[1:3] == locate.to_bytes(2, "big"):
+                self._line(slot).halts.add(kind)
 
     def take(self, record: Record) -> None:
         """Take one event record of the card, which the exposure holds already."""

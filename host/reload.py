@@ -49,10 +49,11 @@ class Reload:
     from the retransmission server. When all is given up to the number the card is at, the slot is attached; where the card
     refuses it because a message of the slot has come meanwhile, the host goes on.
 
-    What is not answered in time, a snapshot that is none, and a slot that was in error again begin anew, `tries` times; then, and
-    at once where the slot's book does not fit the card, the slot is given up and stays DEAD: `findings` tells why. It is attached
-    all the same, spoiled by a message of no order, as no other slot can be detached before. Given up too is a slot that is DEAD
-    again after as many reloads. Where the table does not say `reload_dead`, slots are only reloaded by `join`.
+    What is not answered in time, a snapshot that is none, a message of the slot behind it that cannot be read, and a slot that
+    was in error again begin anew, `tries` times; then, and at once where the slot's book does not fit the card, the slot is given
+    up and stays DEAD: `findings` tells why. It is attached all the same, spoiled by a message of no order, as no other slot can
+    be detached before. Given up too is a slot that is DEAD again after as many reloads. Where the table does not say
+    `reload_dead`, slots are only reloaded by `join`.
 
     Parameters
     ----------
@@ -295,6 +296,10 @@ class Reload:
         locate, begun = self._loader.locate(self._slot).to_bytes(2, "big"), self._next
         while self._next < until and (raw := self._heard.get(self._next)) is not None:
             if raw[1:3] == locate and chr(raw[0]) in _OF_BOOK:
+                if len(raw) != itch.MESSAGES[chr(raw[0])].size:
+                    # Another snapshot knows what it did.
+                    self._error = f"message {self._next} cannot be read"
+                    return
                 self._waiting.append((self._next, raw))
                 self._counts["messages"] += 1
                 self._timestamp = _timestamp(raw)

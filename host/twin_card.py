@@ -383,7 +383,8 @@ class TwinCard:
         rows = {int(row["sequence"]): row for row in self._receiver.packet(frame[_UDP_PAYLOAD:])}
         heard = list(messages_of(frame, first, self._timing, self._slots))
         for number, one in enumerate(heard):
-            self._heard.append(one.clock)
+            if one.decoded:
+                self._heard.append(one.clock)
             for status in self._status.see(one.message, one.slot, one.clock):
                 self._input(status)
             if not one.used:

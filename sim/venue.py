@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hdl.spec import itch, ouch, soupbintcp
-from hdl.spec.layout import Layout, Value
+from hdl.spec.layout import Layout, LayoutError, Value
 from hdl.spec.soupbintcp import CLIENT_HEARTBEAT, DEBUG, SEQUENCED_DATA, UNSEQUENCED_DATA
 from sim.displayed import DisplayedMarket
 from sim.tcp import Connection, Endpoint, SegmentError, SequenceError
@@ -153,9 +153,11 @@ class Venue:
     # The market.
 
     def observe(self, message: bytes) -> None:
-        """See one ITCH message of the market, in feed order."""
-        self._time = int.from_bytes(message[_TIME], "big")
+        """See one ITCH message of the market, in feed order. `LayoutError` where its length is not its type's."""
         kind = chr(message[0])
+        if kind in itch.MESSAGES and len(message) != itch.MESSAGES[kind].size:
+            raise LayoutError(f"message of type {kind!r} has {len(message)} bytes, not {itch.MESSAGES[kind].size}")
+        self._time = int.from_bytes(message[_TIME], "big")
         if self._market.apply(message):
             if kind in "AF" and int.from_bytes(message[_LOCATE], "big") not in self._known:
                 self._stock(itch.MESSAGES[kind].unpack(message))

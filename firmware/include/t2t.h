@@ -268,6 +268,7 @@ enum t2t_integrity_cause {
     T2T_INTEGRITY_CAUSE_CLEARED = 13,
     T2T_INTEGRITY_CAUSE_WINDOW = 14,
     T2T_INTEGRITY_CAUSE_REFILLED = 15,
+    T2T_INTEGRITY_CAUSE_MALFORMED = 16,
 };
 
 enum t2t_trading_state {

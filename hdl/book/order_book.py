@@ -30,7 +30,7 @@ _SETTLED = 6
 """Clocks from a best bid and offer to the one in which everyone who looks at it has it."""
 _USED = (
     "type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot",
-    "mark",
+    "mark", "watched", "malformed",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ class OrderBook(wiring.Component):
     Members
     -------
     message : In(stream.Signature(decoded(geometry), always_ready=True))
-        Decoded messages; those that are watched and of a book type or a trade are used.
+        Decoded messages; those that are watched and of a book type or a trade are used, and those that are malformed.
     clear : In(1)
         Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is
         applied to the empty book; an ATTACH that waits ends DEAD.
@@ -86,6 +86,8 @@ class OrderBook(wiring.Component):
         Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
     lost_private : Out(1)
         Pulse with BOOK_OVERRUN: it was a message with a mark.
+    unreadable : Out(1)
+        Pulse: a message that may be of any slot had its turn, or was lost because the queue was full. Every slot is doubtful.
     live_orders : Out(32)
         Orders in the table.
     table_peak : Out(32)
@@ -116,7 +118,8 @@ class OrderBook(wiring.Component):
     Errors make the slot DEAD (see `IntegrityCause`): a reference that is unknown or belongs to another slot changes nothing;
     an added reference that is in the table, or no shares, or no room in the table, or shares that overflow a level: the order
     is not added (a replaced order still goes); more shares taken than were open: the order goes; a price off the grid: the
-    order is kept, but not shown on the ladder. Messages for a slot that is not EXACT are applied all the same.
+    order is kept, but not shown on the ladder; a message that is malformed changes nothing. Messages for a slot that is not EXACT
+    are applied all the same.
 
     Source: TotalView-ITCH 5.0, "what each message does to the book".
     """
@@ -145,6 +148,7 @@ class OrderBook(wiring.Component):
                 "integrity_event": Out(stream.Signature(event(events.INTEGRITY), always_ready=True)),
                 "drop": Out(len(Drop)),
                 "lost_private": Out(1),
+                "unreadable": Out(1),
                 "live_orders": Out(32),
                 "table_peak": Out(32),
             }
@@ -181,14 +185,16 @@ class OrderBook(wiring.Component):
         adds, takes_shares, takes_order, replaces, nonzero, long = (
             Signal(name=name) for name in ("adds", "takes_shares", "takes_order", "replaces", "nonzero", "long")
         )
+        malformed, acts = Signal(), ~message.malformed
         m.d.sync += [
-            adds.eq(_is(message.type, *_ADDS)),
-            takes_shares.eq(_is(message.type, *_TAKES_SHARES)),
-            takes_order.eq(_is(message.type, *_TAKES_ORDER)),
-            replaces.eq(_is(message.type, itch.ORDER_REPLACE)),
+            adds.eq(_is(message.type, *_ADDS) & acts),
+            takes_shares.eq(_is(message.type, *_TAKES_SHARES) & acts),
+            takes_order.eq(_is(message.type, *_TAKES_ORDER) & acts),
+            replaces.eq(_is(message.type, itch.ORDER_REPLACE) & acts),
+            malformed.eq(message.malformed),
             nonzero.eq(message.shares != 0),
             # An ATTACH is long so that its touch has come to everyone who looks at touches before the slot is EXACT.
-            long.eq(_is(message.type, itch.ORDER_REPLACE) | (message.mark == Mark.ATTACH)),
+            long.eq((_is(message.type, itch.ORDER_REPLACE) & acts) | (message.mark == Mark.ATTACH)),
             # What stands in `message` once this one has ended may be any half-read type.
             phase.eq(Cat(0, take, phase[1:8], phase[8] & long, phase[9:12])),
         ]
@@ -307,7 +313,7 @@ class OrderBook(wiring.Component):
         )  # fmt: skip
         m.d.comb += ladder.store.eq(finish)
         self._give_bbo(m, ladder, message, rebuilt, refilling, at_leisure, hidden, attaches)
-        self._give_trade(m, prices, message, phase, named, known, detaches | attaches)
+        self._give_trade(m, prices, message, phase, named, known, detaches | attaches | malformed)
 
         fault, cause = Signal(), Signal(IntegrityCause)
         new_order = adds | (replaces & known)
@@ -326,12 +332,15 @@ class OrderBook(wiring.Component):
             m.d.comb += cause.eq(IntegrityCause.TABLE_FULL)
         with m.Elif(new_order & ~ticks.on_tick):
             m.d.comb += cause.eq(IntegrityCause.OFF_TICK)
+        with m.Elif(malformed):
+            m.d.comb += [fault.eq(message.watched), cause.eq(IntegrityCause.MALFORMED)]
         with m.Else():
             m.d.comb += [fault.eq(0), cause.eq(IntegrityCause.LEVEL_OVERFLOW)]
         lower, spilt = Signal(), Signal()  # a clock late: the level was only just read, and every slot looks at `lower`
         m.d.sync += spilt.eq(ladder.overflows & ~replaying)
         m.d.comb += lower.eq((phase[6] & fault) | spilt | (replayed & ladder.overflow))
-        by_new = replaces & known
+        # Of a malformed message not even the order it names is told: it may be half of one. A window that is filled is of none.
+        order_ref = Mux(malformed | replaying, 0, Mux(replaces & known, message.new_order_ref, message.order_ref))
         attached = Signal()  # in the clock behind the last one the message is still there
         m.d.sync += attached.eq(phase[12] & attaches)
         command, window = (phase[6] & detaches, attached), (opened, closed)
@@ -342,9 +351,13 @@ class OrderBook(wiring.Component):
             m.d.sync += lossy.eq(1)
         with m.Elif(at_rest):
             m.d.sync += lossy.eq(0)
-        order_ref = Mux(replaying, 0, Mux(by_new, message.new_order_ref, message.order_ref))
-        restore = self._restore(m, at_rest)
-        self._keep_integrity(m, message, lower, cause, order_ref, overrun, restore, command, window, lossy, emptied)
+        lost_of_slot = Signal()  # what was lost was of one
+        m.d.sync += [
+            lost_of_slot.eq(self.message.p.watched),
+            self.unreadable.eq((phase[6] & malformed & ~message.watched) | (overrun & ~lost_of_slot)),
+        ]
+        lost, restore = overrun & lost_of_slot, self._restore(m, at_rest)
+        self._keep_integrity(m, message, lower, cause, order_ref, lost, restore, command, window, lossy, emptied)
         return m
 
     def _queue(
@@ -586,7 +599,7 @@ class OrderBook(wiring.Component):
         fault: Value,
         cause: Signal,
         order_ref: Value,
-        overrun: Signal,
+        overrun: Value,
         restore: Value,
         command: tuple[Value, Value],
         window: tuple[Signal, Signal],
@@ -601,6 +614,8 @@ class OrderBook(wiring.Component):
         filling = Signal(self._geometry.slots)
         lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
         m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
+        with m.If(self.message.p.malformed):
+            m.d.sync += lost.order_ref.eq(0)
         m.d.comb += self.lost_private.eq(overrun & lost.mark.any())
         exact = Cat(one == Integrity.EXACT for one in states)
         # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.

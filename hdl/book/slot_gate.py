@@ -16,9 +16,10 @@ from hdl.spec.reasons import Drop
 class SlotGate(wiring.Component):
     """Keeps which slot is detached, and what an `ATTACH` must have reached: it looks on between decoder and book.
 
-    Between a `DETACH` and its `ATTACH` the decoder passes the slot's messages over. ``latest`` is the number of the last of them,
-    or until the first one that of the last message before the `DETACH`: where the host has given the slot all up to it, nothing
-    is missing. Commands and messages of the feed come in one order here, so no message falls between a judgement and its effect.
+    Between a `DETACH` and its `ATTACH` the decoder passes the slot's messages over, also the malformed and those that may be its
+    own. ``latest`` is the number of the last of them, or until the first one that of the last message before the `DETACH`: where
+    the host has given the slot all up to it, nothing is missing. Commands and messages of the feed come in one order here, so no
+    message falls between a judgement and its effect.
 
     If something of what the host gives is lost on the way, the slot can no longer be attached, only be detached anew.
 

@@ -25,7 +25,7 @@ SOURCES = {
 }
 """Which fields of a message each member of `interfaces.decoded` is made of."""
 
-_OF_BOOK = (*itch.BOOK_TYPES, itch.TRADE.code)
+OF_BOOK = (*itch.BOOK_TYPES, itch.TRADE.code)
 """Types the book looks at: those that change it, and sales."""
 
 
@@ -45,12 +45,14 @@ def bind(geometry: Geometry) -> data.StructLayout:
 class ItchDecoder(wiring.Component):
     """Decodes every ITCH 5.0 message of right length and tells which slot it is about.
 
-    A beat with ``first`` begins anew whatever came before; a message that is cut,
-    too short, too long or of unknown type gives nothing.
+    A beat with ``first`` begins anew whatever came before; a message that is cut gives nothing, and neither does one of unknown
+    type, which may be new and act on no book. One of a known type and a wrong length is given as ``malformed``: what it did is
+    not known, but to whom. One that is shorter than what all messages begin with tells neither type nor slot: it is ``malformed``
+    whatever its first byte is.
 
     Where a slot is ``detached``, of its messages only those with a mark (`injection.Mark`) are for the book, and of those with a
-    mark only its own. A `DETACH` is for any slot where none is detached; an `ATTACH` only where its number is before the one the
-    feed expects and not before ``latest``.
+    mark only its own. None with a mark is given as ``malformed``. A `DETACH` is for any slot where none is detached; an `ATTACH`
+    only where its number is before the one the feed expects and not before ``latest``.
 
     Parameters
     ----------
@@ -78,7 +80,7 @@ class ItchDecoder(wiring.Component):
     decoded : Out(stream.Signature(decoded(geometry), always_ready=True))
         Messages of all types, watched or not.
     drop : Out(len(Drop))
-        Pulses ITCH_TYPE and ITCH_LENGTH, two cycles after the last beat.
+        Pulses ITCH_TYPE and ITCH_LENGTH, two cycles after the last beat, also for what is ``malformed``.
     type_seen : Out(23)
         Pulse with `decoded`, by type in the order of `itch.MESSAGES`, for those without a mark.
     unread : Out(1)
@@ -159,24 +161,31 @@ class ItchDecoder(wiring.Component):
         hits = Signal(slots)
         m.d.sync += [hits[slot].eq(bound[slot] & (locate == heard)) for slot, locate in enumerate(locates)]
         slot, watched, for_book, passed_over = Signal(self.geometry.slot_bits), Signal(), Signal(), Signal()
-        of_book = Cat(kind[index] for index, layout in enumerate(layouts) if layout.code in _OF_BOOK).any()
+        of_book = Cat(kind[index] for index, layout in enumerate(layouts) if layout.code in OF_BOOK).any()
         mark, for_mine, for_others = self._open_to(m, number, kind)
         mine = (hits & self.detached).any()
         taken = of_book & ((mine & for_mine) | (hits.any() & ~mine & for_others))
         passes_over = of_book & mine & ~mark.any()
+        short = Signal()  # of what is decoded next, so that slot and type are none
         m.d.sync += [
             slot.eq(_pick(list(hits), list(range(slots)))),
-            watched.eq(hits.any()),
-            for_book.eq(taken),
-            passed_over.eq(passes_over),
+            watched.eq(hits.any() & ~short),
+            for_book.eq(taken | short),
+            passed_over.eq(passes_over | short),
         ]
 
         if narrow:
             self._place_fields(m, row, kind)
-            # By the last byte of a message of any right length type and slot have long been known.
-            m.d.sync += right.eq(valid & given.last & (here != rows) & (total >= itch.SHORTEST) & (total == wanted))
+            # By the last byte of a message that is not short type and slot have long been known.
+            ends, fits = valid & given.last, (here != rows) & (total >= itch.SHORTEST) & (total == wanted)
+            marked = Mux(given.first, self.mark, mark).any()
+            m.d.comb += short.eq(ends & (total < itch.HEADER_BYTES))
+            m.d.sync += [
+                right.eq(ends & fits),
+                self.decoded.valid.eq(ends & (fits | (~marked & (known | short)))),
+                out.malformed.eq(~fits),
+            ]
             m.d.comb += [
-                self.decoded.valid.eq(right),
                 out.slot.eq(slot),
                 out.watched.eq(watched),
                 out.for_book.eq(for_book),
@@ -207,18 +216,21 @@ class ItchDecoder(wiring.Component):
                 second.eot.eq(eot),
                 second.number.eq(number),
             ]
-            fine = second.done & known & (second.size == wanted)
+            fits = known & (second.size == wanted)
+            fine = second.done & fits
+            m.d.comb += short.eq(second.size < itch.HEADER_BYTES)
             m.d.sync += [
-                self.decoded.valid.eq(fine),
+                self.decoded.valid.eq(second.done & (fits | (~mark.any() & (known | short)))),
+                out.malformed.eq(~fits),
                 self.type_seen.eq(Mux(fine & ~mark.any(), kind, 0)),
                 *self._fields(list(second.bytes), kind),
                 out.sequence.eq(second.number),
                 out.som.eq(second.som),
                 out.eot.eq(second.eot),
                 out.slot.eq(_pick(list(hits), list(range(slots)))),
-                out.watched.eq(hits.any()),
-                out.for_book.eq(taken),
-                out.passed.eq(passes_over),
+                out.watched.eq(hits.any() & ~short),
+                out.for_book.eq(taken | short),
+                out.passed.eq(passes_over | short),
                 out.mark.eq(mark),
             ]
             m.d.comb += [

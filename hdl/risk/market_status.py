@@ -18,6 +18,9 @@ class MarketStatus(wiring.Component):
     closes it until the next day's first message (system event O): a halt of a lower level ends earlier, but waiting is the safe
     side. A short sale restriction (Y) holds until the feed lifts it; a slot of which nothing was said has none.
 
+    A status message that is malformed counts as the one that forbids most: the stock does not trade (H), has an operational halt
+    (h) or a restriction (Y), the market is closed (S) or a breaker is on (W), until the feed says otherwise.
+
     An answer is valid one clock after its message. Nothing can wait here, nothing is lost.
 
     Source: TotalView-ITCH 5.0, messages S, H, h, Y, W.
@@ -83,17 +86,17 @@ class MarketStatus(wiring.Component):
 
         with m.If(is_type(itch.STOCK_TRADING_ACTION)):
             mark(told, 1)
-            mark(trades, message.code == ord(itch.TRADING_STATE_TRADING))
-        with m.If(is_type(itch.OPERATIONAL_HALT) & (message.market == ord(itch.MARKET_NASDAQ))):
-            mark(operational_halt, message.code != ord(itch.HALT_ACTION_RESUMED))
+            mark(trades, (message.code == ord(itch.TRADING_STATE_TRADING)) & ~message.malformed)
+        with m.If(is_type(itch.OPERATIONAL_HALT) & ((message.market == ord(itch.MARKET_NASDAQ)) | message.malformed)):
+            mark(operational_halt, (message.code != ord(itch.HALT_ACTION_RESUMED)) | message.malformed)
         with m.If(is_type(itch.REG_SHO_SHORT_SALE_PRICE_TEST)):
-            mark(self.restricted, message.code != ord(itch.REG_SHO_NONE))
+            mark(self.restricted, (message.code != ord(itch.REG_SHO_NONE)) | message.malformed)
         with m.If(self.clear):
             m.d.sync += [bits.eq(0) for bits in (told, trades, operational_halt, self.restricted)]
         with m.If(self.decoded.valid):
             with m.If(is_type(itch.SYSTEM_EVENT)):
-                m.d.sync += hours.eq(message.code == ord(itch.MARKET_HOURS_BEGIN))
-                with m.If(message.code == ord(itch.MESSAGES_BEGIN)):
+                m.d.sync += hours.eq((message.code == ord(itch.MARKET_HOURS_BEGIN)) & ~message.malformed)
+                with m.If((message.code == ord(itch.MESSAGES_BEGIN)) & ~message.malformed):
                     m.d.sync += breaker.eq(0)
             with m.If(is_type(itch.MWCB_STATUS)):
                 m.d.sync += breaker.eq(1)

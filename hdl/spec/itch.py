@@ -18,6 +18,10 @@ HEADER = (
 )
 
 
+HEADER_BYTES = sum(field.size for field in HEADER)
+"""A message that has not even these does not tell whose it is."""
+
+
 def _message(code: str, name: str, doc: str, *fields: Field) -> Layout:
     return Layout(name, HEADER + fields, code, doc)
 

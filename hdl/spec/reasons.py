@@ -218,6 +218,9 @@ class IntegrityCause(enum.IntEnum):
     """A price window ran empty and is filled anew from the order table: the slot is SUSPECT, unless it is DEAD."""
     REFILLED = 15
     """The window is filled: the slot is again what it is by the other causes."""
+    MALFORMED = 16
+    """A message that has not the length of its type, so nobody knows what it did. Where it is too short to tell its stock, every
+    EXACT slot is SUSPECT."""
 
 
 class TradingState(enum.IntEnum):

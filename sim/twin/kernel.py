@@ -66,7 +66,7 @@ COUNTERS = 15
 LINE = 64
 """Bytes of a cache line."""
 
-EXACT, DEAD = int(Integrity.EXACT), int(Integrity.DEAD)
+EXACT, SUSPECT, DEAD = int(Integrity.EXACT), int(Integrity.SUSPECT), int(Integrity.DEAD)
 FINE = -1
 UNKNOWN_ORDER = int(IntegrityCause.UNKNOWN_ORDER)
 DUPLICATE_ORDER = int(IntegrityCause.DUPLICATE_ORDER)
@@ -75,6 +75,7 @@ TABLE_FULL = int(IntegrityCause.TABLE_FULL)
 OFF_TICK = int(IntegrityCause.OFF_TICK)
 LEVEL_OVERFLOW = int(IntegrityCause.LEVEL_OVERFLOW)
 ZERO_SHARES = int(IntegrityCause.ZERO_SHARES)
+MALFORMED = int(IntegrityCause.MALFORMED)
 
 ROW = np.dtype(
     [
@@ -90,7 +91,7 @@ ROW = np.dtype(
 )
 """A BBO change."""
 EVENT = np.dtype([("sequence", "<u8"), ("order_ref", "<u8"), ("slot", "<u2"), ("integrity", "u1"), ("cause", "u1")], align=True)
-"""A slot's loss of integrity."""
+"""A loss of integrity, of a slot or of all."""
 ROW_WORDS, EVENT_WORDS = U(ROW.itemsize // 8), U(EVENT.itemsize // 8)
 
 
@@ -107,6 +108,7 @@ class Sizes(NamedTuple):
     ticks: np.uint64
     high: np.uint64
     """Place of the word of a key that moves the window."""
+    slots: np.uint64
 
 
 class Book(NamedTuple):
@@ -149,6 +151,7 @@ def sizes_of(geometry: Geometry) -> Sizes:
         words=U(words),
         ticks=U(geometry.ladder_ticks),
         high=U(3 * words // 4),
+        slots=U(geometry.slots),
     )
 
 
@@ -445,6 +448,12 @@ def apply(book, data, entry_at, rows, events, sizes):
     named = reference
     cause = FINE
     at = slot * TWO
+    if action >= wire.SPOIL:
+        if action == wire.SPOIL:
+            fault(book, number, slot, ZERO, MALFORMED, events)
+        else:
+            doubt(book, events, sizes)
+        return
     if action == wire.ADD:
         at |= ONE if data[begin + wire.SIDE] == wire.SELL else ZERO
         side = at * SIDE_NUMBERS
@@ -519,6 +528,21 @@ def fault(book, number, slot, reference, cause, events):
     events[at] = number
     events[at + ONE] = reference
     events[at + TWO] = slot | (U(DEAD) << U(16)) | (U(cause) << U(24))
+
+
+@apart
+def doubt(book, events, sizes):
+    """Every slot that is EXACT becomes SUSPECT, which is said once."""
+    lowered = False
+    for slot in range(sizes.slots):
+        if book.integrity[slot] == EXACT:
+            book.integrity[slot] = SUSPECT
+            lowered = True
+    if lowered:
+        at = book.counters[EVENTS] * EVENT_WORDS
+        book.counters[EVENTS] += ONE
+        events[at] = events[at + ONE] = ZERO
+        events[at + TWO] = wire.ALL_SLOTS | (U(SUSPECT) << U(16)) | (U(MALFORMED) << U(24))
 
 
 @part
@@ -662,6 +686,12 @@ def gather(book, sizes, data, end, longest, of_file, watching, resume):
             if counters[ITCH_LENGTH] + counters[ITCH_TYPE] == ZERO:
                 counters[FIRST_ODD] = position
             counters[ITCH_LENGTH if size else ITCH_TYPE] += ONE
+            short, slot = length < wire.HEADER_BYTES, bound & SLOT_BITS
+            if short or (known & wire.KIND_USED and slot):
+                book.waiting[entry_at + ACTION] = wire.DOUBT if short else wire.SPOIL
+                book.waiting[entry_at + SLOT] = slot - ONE
+                book.waiting[entry_at + NUMBER] = counters[SEQUENCE]
+                entry_at += WAITING_NUMBERS
         counters[SEQUENCE] += ONE
         position = after
     counters[POSITION] = position

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from hdl.spec import itch
+from hdl.spec.layout import Layout
 from sim.twin.trade.state import IN_HALTED, IN_RESTRICTED, IN_SETTING, MARKET_OPEN
 
 Input = tuple[int, ...]
+_Values = Mapping[str, int | str | bytes]
 _OF_SLOTS = (itch.STOCK_TRADING_ACTION, itch.OPERATIONAL_HALT, itch.REG_SHO_SHORT_SALE_PRICE_TEST)
 
 
@@ -35,32 +37,34 @@ class MarketStatus:
             yield self._halted(slot, 0)
 
     def see(self, message: bytes, slot: int | None, clock: int) -> Iterator[Input]:
-        """What a message changes that was decoded in a clock, about a slot or none."""
+        """What a message changes that was decoded in a clock, about a slot or none. Where its length is not its type's, it has no
+        values, and none is what lets trade."""
         layout = itch.MESSAGES.get(chr(message[0]))
-        if layout is None or layout.size != len(message):
+        if layout is None:
             return
+        values = layout.unpack(message) if layout.size == len(message) else {}
         if layout in (itch.SYSTEM_EVENT, itch.MWCB_STATUS):
-            yield from self._of_market(layout.unpack(message), clock)
+            yield from self._of_market(layout, values, clock)
         elif slot is not None and layout in _OF_SLOTS:
-            yield from self._of_slot(layout.unpack(message), slot, clock)
+            yield from self._of_slot(layout, values, slot, clock)
 
-    def _of_market(self, values: dict[str, int | str | bytes], clock: int) -> Iterator[Input]:
-        code = values.get("event_code")
-        if code is None:
+    def _of_market(self, layout: Layout, values: _Values, clock: int) -> Iterator[Input]:
+        if layout is itch.MWCB_STATUS:
             self._breaker = True
         else:
+            code = values.get("event_code")
             self._hours = code == itch.MARKET_HOURS_BEGIN
             self._breaker &= code != itch.MESSAGES_BEGIN
         yield self._market(clock)
 
-    def _of_slot(self, values: dict[str, int | str | bytes], slot: int, clock: int) -> Iterator[Input]:
-        if "reg_sho_action" in values:
-            yield (IN_RESTRICTED, clock, slot, int(values["reg_sho_action"] != itch.REG_SHO_NONE))
+    def _of_slot(self, layout: Layout, values: _Values, slot: int, clock: int) -> Iterator[Input]:
+        if layout is itch.REG_SHO_SHORT_SALE_PRICE_TEST:
+            yield (IN_RESTRICTED, clock, slot, int(values.get("reg_sho_action") != itch.REG_SHO_NONE))
             return
-        if "trading_state" in values:
-            self._trades[slot] = values["trading_state"] == itch.TRADING_STATE_TRADING
-        elif values["market_code"] == itch.MARKET_NASDAQ:
-            self._halted_here[slot] = values["halt_action"] != itch.HALT_ACTION_RESUMED
+        if layout is itch.STOCK_TRADING_ACTION:
+            self._trades[slot] = values.get("trading_state") == itch.TRADING_STATE_TRADING
+        elif values.get("market_code", itch.MARKET_NASDAQ) == itch.MARKET_NASDAQ:
+            self._halted_here[slot] = values.get("halt_action") != itch.HALT_ACTION_RESUMED
         yield self._halted(slot, clock)
 
     def _market(self, clock: int) -> Input:

@@ -118,7 +118,8 @@ class Twin:
         self._locates: list[int | None] = [None] * geometry.slots
         # As words: numpy copies records of several fields field by field.
         self._rows = np.zeros(_ROWS * int(kernel.ROW_WORDS), _U)
-        self._events = np.zeros(geometry.slots, EVENT)
+        # Between two declarations each slot falls once to DEAD, and all fall to SUSPECT once.
+        self._events = np.zeros(geometry.slots + 1, EVENT)
         self._rest = b""
         self._consumed = 0
         self.sequence = next_sequence

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from hdl.book.order_book import ALL_SLOTS as _ALL_SLOTS
 from hdl.book.ticks import CENT, DOLLAR, OFFSET, TICK_BITS
-from hdl.itch.itch_decoder import source
+from hdl.itch.itch_decoder import OF_BOOK, source
 from hdl.spec import itch
 from hdl.spec.layout import Layout
 
@@ -18,8 +19,8 @@ TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_
 BOOK = tuple(itch.MESSAGES[code] for code in itch.BOOK_TYPES)
 EVERY = tuple(itch.MESSAGES.values())
 
-NOTHING, ADD, TAKE, DELETE, REPLACE = map(U, range(5))
-"""What a type does to the book."""
+NOTHING, ADD, TAKE, DELETE, REPLACE, SPOIL, DOUBT = map(U, range(7))
+"""What a message does to the book; by its type, but for the last two: of a wrong length, to its slot or to all."""
 
 
 def _last(member: str, layouts: Iterable[Layout], *, size: int) -> np.uint64:
@@ -47,6 +48,8 @@ SIDE = U(itch.ADD_ORDER_NO_MPID.offset("side"))
 assert {layout.offset("side") for layout in ADDS} == {int(SIDE)}
 SELL = U(ord(itch.SELL))
 DIRECTORY = U(ord(itch.STOCK_DIRECTORY.code))
+HEADER_BYTES = U(itch.HEADER_BYTES)
+ALL_SLOTS = U(_ALL_SLOTS)
 
 
 _ACTIONS = (
@@ -54,13 +57,14 @@ _ACTIONS = (
     | {layout.code: TAKE for layout in TAKES_SHARES}
     | {itch.ORDER_DELETE.code: DELETE, itch.ORDER_REPLACE.code: REPLACE}
 )
-KIND_SIZE, KIND_ACTION, KIND_PLACE = U(0xFFFF), U(16), U(24)
-"""Parts of a kind: mask of its size, and where action and place in `itch.MESSAGES` begin."""
+KIND_SIZE, KIND_USED, KIND_ACTION, KIND_PLACE = U(0x7FFF), U(0x8000), U(16), U(24)
+"""Parts of a kind: masks of its size and of whether the book looks at it, and where action and place in `itch.MESSAGES` begin."""
 KINDS = np.zeros(256, np.uint32)
 """What a type is, by its first byte; 0 where there is no such type."""
 for _place, _layout in enumerate(EVERY):
     _action = _ACTIONS.get(_layout.code, NOTHING)
-    KINDS[ord(_layout.code)] = _layout.size | int(_action) << int(KIND_ACTION) | _place << int(KIND_PLACE)
+    _used = int(KIND_USED) * (_layout.code in OF_BOOK)
+    KINDS[ord(_layout.code)] = _layout.size | _used | int(_action) << int(KIND_ACTION) | _place << int(KIND_PLACE)
 
 PRICE_DOLLAR, PRICE_CENT, TICK_OFFSET = U(DOLLAR), U(CENT), U(OFFSET)
 OFFER_FLIP = U((1 << TICK_BITS) - 1)

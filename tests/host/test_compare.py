@@ -77,6 +77,25 @@ def test_broken_rules(tmp_path: Path, pack: int) -> None:
     assert "2 records are not of ITCH 5.0" in found["findings"][0]
 
 
+@pytest.mark.parametrize("pack", [1, 50])
+def test_malformed_messages(tmp_path: Path, pack: int) -> None:
+    """One of each type that the book looks at; types it does not; an error right before one that is of nobody knows whom."""
+    symbols = [chr(65 + number) * 3 for number in range(10)]
+    given = [directory(symbol, locate) for locate, symbol in enumerate(symbols, 1)]
+    given += [add(symbol, locate, 10 * locate, "B", 100, 10_000) for locate, symbol in enumerate(symbols, 1)]
+    for locate, kind in enumerate("AFECXDUP", 1):
+        given += [kind.encode() + locate.to_bytes(2, "big") + bytes(8 + 30 * (locate % 2)), delete(9, 90)]
+        given.append(add("III", 9, 90, "B", 1, 100))
+    given += [kind.encode() + (9).to_bytes(2, "big") + bytes(70) for kind in "SRHYLVWKJhQBINOZ"]
+    given += [delete(10, 999), b"A" + (9).to_bytes(2, "big") + bytes(7), delete(9, 999)]
+    given += [delete(locate, 10 * locate) for locate in range(1, 11)]
+    path = tmp_path / "malformed.itch"
+    path.write_bytes(framed(given))
+    found = call(path, "--pack", pack)
+    assert found["equal"], found
+    assert found["transitions"] == {"rtl": 11, "twin": 11}
+
+
 def test_a_capture_with_duplicates_gaps_and_bad_packets(tmp_path: Path) -> None:
     orders = [add("XYZ", 7, number, "B", 100, 10_000 + 100 * number) for number in range(1, 20)]
 

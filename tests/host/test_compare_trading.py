@@ -23,7 +23,7 @@ from host.loader import Loader
 from host.summary import Summary
 from sim.market import Market
 from sim.twin.trading import TradingTwin
-from tests.host.records import framed
+from tests.host.records import delete, framed, system_event, trading_action
 from tests.support import fickle
 from tests.support.fickle import Act, Moods, traded
 from tests.support.geometries import GEOMETRIES
@@ -424,6 +424,20 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert found["equal"] and found["trading"]["equal"] and found["trading"]["records"]["verdict"]["twin"] > 0
     shown = CliRunner().invoke(cli.app, arguments[:-1], catch_exceptions=False)
     assert "records of gateware and twin" in shown.stdout and shown.exit_code == 0
+    # Books that miss a message, and a market that does.
+    spoiled, said = list(market.generate()), (trading_action(market.names[0], 1, "T"), system_event("Q"))
+    # Behind the opening, the first in which orders would leave.
+    for at, raw in ((821, said[1] + b"!"), (860, said[1]), (861, said[0][:-1]), (960, said[0]),
+                    (2_600, delete(1, 5)[:-1]), (3_000, delete(2, 5)[:9])):  # fmt: skip
+        spoiled.insert(at, raw)
+    path.write_bytes(framed(spoiled))
+    missed = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert missed.exit_code == 0, missed.stdout
+    missed_trading, missed_transitions = (json.loads(missed.stdout)[name] for name in ("trading", "transitions"))
+    reasons, before = missed_trading["reasons"], found["trading"]["reasons"]
+    assert reasons["stock_halted"] and reasons["market_closed"] > before["market_closed"] and "stock_halted" not in before
+    assert missed_transitions == {"rtl": 2, "twin": 2}
+    path.write_bytes(framed(list(market.generate())))
     # Another set, then a loss that is too great, and a way out by hand.
     terms = "max_loss_usd = 0.5\n[liquidation]\nslice_shares = 10\ninterval_ms = 0.1\n"
     config.write_text(CONFIGURATION.format(*market.names[:2]) + terms)

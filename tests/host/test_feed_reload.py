@@ -221,3 +221,12 @@ def test_the_states_are_given_behind_shut_lines() -> None:
     desk.card.next_sequence = 4
     desk.steps(1)
     assert not desk.card.shut
+
+
+@pytest.mark.parametrize(("slot", "state", "begins"), [(0xFFFF, Integrity.SUSPECT, True), (0, Integrity.DEAD, False)])
+def test_a_message_that_may_be_of_any_slot_begins_the_feed_anew(slot: int, state: Integrity, begins: bool) -> None:
+    """One that only its own slot misses is that slot's affair."""
+    desk = Desk(late=False, wanted=False)
+    record = {"kind": events.INTEGRITY.code, "slot": slot, "integrity": state, "cause": IntegrityCause.MALFORMED}
+    desk.anew.take(record, 0)
+    assert desk.anew.busy == begins

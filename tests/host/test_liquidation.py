@@ -190,6 +190,22 @@ def test_nothing_is_sent_where_the_book_cannot_be_trusted() -> None:
     assert run.step() == ("CCC", 5, 1_000_500)
 
 
+def test_a_halt_that_cannot_be_read_is_one() -> None:
+    """Of the symbol whose locate it has, as for the card; until the next word on it. One too short for a locate is of nobody."""
+    run = Run()
+    run.hold(2, -5)
+    run.loader.bind(2, 7)
+    run.schedule.begin(0)
+    for size, locate, halts in ((-1, 7, True), (10, 7, False), (-1, 8, False)):
+        told = itch.STOCK_TRADING_ACTION.pack(
+            stock_locate=locate, tracking_number=0, timestamp=1, stock="CCC", trading_state="T", reserved=" ", reason=""
+        )
+        run.schedule.see(told[:size])
+        assert run.schedule.ending() is not halts
+        run.schedule.see(told)
+        assert run.schedule.ending()
+
+
 def halt(run: Run, kind: str, state: str, **values: str) -> None:
     layout = itch.MESSAGES[kind]
     field = "trading_state" if kind == "H" else "halt_action"

@@ -140,3 +140,18 @@ def test_who_has_stopped_for_good_hears_nothing() -> None:
         desk.reload.stop(hearing=hearing)
         desk.reload.hear(4, [order(0)])
         assert bool(desk.reload._heard) == hearing
+
+
+@pytest.mark.parametrize("raw", [b"D" + bytes([0, 11]) + bytes(8), order(0)[:-1], order(0) + b"!", b"A\0\x0b"])
+def test_a_message_that_cannot_be_read_needs_another_snapshot(raw: bytes) -> None:
+    """The card would refuse it, and what is behind it is worth nothing without it. Another stock's is passed by."""
+    desk = Desk()
+    desk.card.next_sequence = 6
+    desk.join()
+    desk.reload.hear(4, [order(1)[:-1], raw])
+    desk.steps(40)
+    assert not desk.reload.busy and desk.card.detached is None
+    assert desk.card.states[0] == Integrity.DEAD and desk.reload.summary().given_up == 2
+    assert [finding.split(": ")[-1] for finding in desk.reload.findings()] == [
+        "message 5 cannot be read; it stays DEAD", "message 4 cannot be read; it stays DEAD",
+    ]  # fmt: skip

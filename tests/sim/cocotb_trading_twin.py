@@ -269,8 +269,11 @@ class Bench(Stepper):
         self.settings["trading_state"] = state
         self.change("trading_state", state)
 
-    def hear(self, message: bytes, slot: int, **decoded: int) -> None:
-        self.offer("decoded", {"type": message[0], "slot": slot, "watched": 1} | decoded)
+    def hear(self, message: bytes, slot: int, *, code: int = 0, allows: int = 0) -> None:
+        """A message; every other one that forbids something is malformed instead and reads as one that `allows` it."""
+        spoils = code != allows and self.cycle % 2
+        message, code = (message[:-1], allows) if spoils else (message, code)
+        self.offer("decoded", {"type": message[0], "slot": slot, "watched": 1, "code": code, "malformed": int(spoils)})
         self.heard.append(self.cycle)
         self.inputs += self.status.see(message, slot, self.cycle)
 
@@ -390,10 +393,10 @@ async def every_clock(dut):
 
 
 async def drive(bench: Bench, rng: random.Random) -> None:
-    bench.hear(system_event(itch.MARKET_HOURS_BEGIN), 0, code=ord(itch.MARKET_HOURS_BEGIN))
+    bench.hear(system_event("Q"), 0, code=ord("Q"), allows=ord("Q"))
     await bench.clock()
     for slot in range(GEOMETRY.slots):
-        bench.hear(trading_action("X", slot, "T"), slot, code=ord("T"))
+        bench.hear(trading_action("X", slot, "T"), slot, code=ord("T"), allows=ord("T"))
         await bench.clock()
     accept, sequence, due, next_report = 0, 0, (0, 0, 0), 0
     awaited: tuple[int, ...] = ()
@@ -433,16 +436,16 @@ def random_inputs(bench: Bench, rng: random.Random) -> None:
         bench.doubt(slot)
     elif roll < 0.018:
         state = rng.choice("TTTTTTTTTH")
-        bench.hear(trading_action("X", slot, state), slot, code=ord(state))
+        bench.hear(trading_action("X", slot, state), slot, code=ord(state), allows=ord("T"))
     elif roll < 0.02:
         code = rng.choice("QQQQQQQQM")
-        bench.hear(system_event(code), slot, code=ord(code))
+        bench.hear(system_event(code), slot, code=ord(code), allows=ord("Q"))
     elif roll < 0.022:
         code = rng.choice("001")
         message = itch.REG_SHO_SHORT_SALE_PRICE_TEST.pack(
             stock_locate=slot, tracking_number=0, timestamp=0, stock="X", reg_sho_action=code
         )
-        bench.hear(message, slot, code=ord(code))
+        bench.hear(message, slot, code=ord(code), allows=ord("0"))
     elif roll < 0.0222:
         bench.change("session_up", int(rng.random() < 0.8))
     elif roll < 0.0224:

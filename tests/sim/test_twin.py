@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import random
 import struct
 from collections import Counter
 from pathlib import Path
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from itch_book import Session
 
 from hdl.book.order_book import ALL_SLOTS
+from hdl.spec import itch
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Drop, Integrity, IntegrityCause
 from sim.twin import FramingError, Receiver, Transition, Twin
@@ -94,7 +96,7 @@ def test_real_captures_packet_by_packet(folder: str) -> None:
 
 def located(raw: bytes, slot: int) -> bytes:
     """The message with a locate of its slot's own."""
-    return raw[:1] + struct.pack(">H", slot + 1) + raw[3:]
+    return raw[:1] + struct.pack(">H", slot + 1)[: len(raw) - 1] + raw[3:]
 
 
 def on_the_twin(geometry: Geometry, flow: Flow, *, exact_each: bool) -> tuple[Twin, list[Row]]:
@@ -143,6 +145,19 @@ def test_a_dead_slot_goes_on(tmp_path: Path) -> None:
     flow = list(Maker(seed=5, slots=TINY.slots, most=60, faults=True).messages(300))
     causes = agree(TINY, flow, tmp_path, exact_each=False)
     assert causes.total() == 1 + TINY.slots
+
+
+@pytest.mark.parametrize("exact_each", [True, False])
+def test_malformed_messages_end_as_in_the_gateware(exact_each: bool, tmp_path: Path) -> None:
+    """Of every length, among those of a random flow with errors of its own; too short ones are of nobody knows whom."""
+    rng, flow = random.Random(8), []
+    for slot, raw in Maker(seed=12, slots=TINY.slots, most=60, faults=exact_each).messages(150):
+        flow.append((slot, raw))
+        if rng.random() < 0.3:
+            size = rng.choice((*range(1, 16), len(raw) - 1, len(raw) + 1, len(raw) + 20))
+            flow.append((rng.randrange(TINY.slots), (raw + bytes(20))[:size]))
+    causes = agree(TINY, flow, tmp_path, exact_each=exact_each)
+    assert causes["MALFORMED"] > 20 if exact_each else causes == {"RELOADED": 1, "MALFORMED": 1 + TINY.slots}
 
 
 def test_shares_beyond_a_level(tmp_path: Path) -> None:
@@ -212,6 +227,25 @@ def test_types_and_lengths_that_are_not_itch_are_counted() -> None:
     twin.feed(framed([b"\xff", b"A", delete(1) + b"x", add(1, "B", 5, 100), b"Z" * 36]))
     assert twin.drops == {Drop.ITCH_TYPE: 2, Drop.ITCH_LENGTH: 2}
     assert (twin.messages, twin.live_orders, twin.first_odd, twin.sequence) == (1, 1, 0, 5)
+    assert twin.transitions == [
+        Transition(ALL_SLOTS, Integrity.SUSPECT, IntegrityCause.MALFORMED),
+        Transition(0, Integrity.DEAD, IntegrityCause.MALFORMED, 2),
+    ]
+
+
+@pytest.mark.parametrize("kind", sorted(itch.MESSAGES))
+def test_only_what_the_book_looks_at_and_is_watched_can_spoil_it(kind: str) -> None:
+    twin = Twin(PRESETS["versa"], bindings={1: 3})
+    odd = [kind.encode() + struct.pack(">H", locate) + bytes(itch.MESSAGES[kind].size - 4) for locate in (2, 1)]
+    twin.feed(framed(odd))
+    assert twin.drops[Drop.ITCH_LENGTH] == 2
+    assert [(one.slot, one.sequence) for one in twin.transitions] == ([(3, 1)] if kind in "AFECXDUP" else [])
+
+
+def test_a_type_that_is_new_spoils_nothing() -> None:
+    twin = Twin(PRESETS["versa"], bindings={1: 3})
+    twin.feed(framed([b"Z" + struct.pack(">H", 1) + bytes(8), b"z" * 40]))
+    assert twin.drops[Drop.ITCH_TYPE] == 2 and not twin.transitions
 
 
 def test_nothing_behind_the_end_of_session() -> None:

@@ -11,6 +11,7 @@ from scapy.layers.inet import IP, TCP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from hdl.spec.layout import LayoutError
 from sim.tcp import Endpoint
 from sim.venue import Reject, Resting, Venue
 from tests.support import ouch_definitions as judge
@@ -274,3 +275,12 @@ def test_a_good_check_sequence_is_accepted() -> None:
     frame = client.frame(order(1))
     assert client.venue.receive(frame + zlib.crc32(frame).to_bytes(4, "little"), 5)
     assert not client.venue.faults
+
+
+@pytest.mark.parametrize("kind", ["A", "E", "X", "D", "U", "H", "S"])
+def test_a_market_message_of_a_wrong_length_is_refused(kind: str) -> None:
+    """Whoever replays a market passes it over; half of it must not be taken for a whole one."""
+    client = Client()
+    client.venue.observe(add(5, b"B", 100, 10_000))
+    with pytest.raises(LayoutError, match=f"message of type '{kind}' has 20 bytes"):
+        client.venue.observe(itch(kind.encode(), ABC, struct.pack(">QB", 5, 0)))

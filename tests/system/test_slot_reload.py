@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -64,12 +64,18 @@ def unknown(raw: bytes) -> bytes:
     return raw[:11] + bytes(8 * [0xEE]) + raw[19:]
 
 
+def cut(raw: bytes) -> bytes:
+    """The message without its last byte."""
+    return raw[:-1]
+
+
 class Day:
     """The busy day on a card whose DEAD slots are reloaded; `bad` messages reach it spoiled, `lost` ones not at all."""
 
     def __init__(self, card: SimulatedCard, *, first: int = 1, bad: tuple[int, ...] = (), lost: tuple[range, ...] = (),
-                 table: RecoveryTable = TABLE, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
-        self.card, self.bad, self.lost, self.first = card, bad, lost, first
+                 table: RecoveryTable = TABLE, glimpse: GlimpseServer | None = None,
+                 spoil: Callable[[bytes], bytes] = unknown) -> None:  # fmt: skip
+        self.card, self.bad, self.lost, self.first, self._spoil = card, bad, lost, first, spoil
         self.records: list[dict[str, Any]] = []
         feed = replace(FEED, next_sequence=first)
         configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=table)
@@ -99,7 +105,7 @@ class Day:
             for server in self.servers:
                 server.publish(number, [raw])
             self._framer.next_sequence = number
-            frame = self._framer.packet([unknown(raw) if number in self.bad else raw])
+            frame = self._framer.packet([self._spoil(raw) if number in self.bad else raw])
             yield Stimulus(frame, (raw,), number, lost=any(number in each for each in self.lost))
         self._framer.next_sequence = LAST
         yield Stimulus(self._framer.packet([]))
@@ -143,14 +149,17 @@ def spoiled_at(slot: int, part: float) -> int:
     return next(number for number in of(slot, range(int(LAST * part), LAST)) if BUSY[number - 1][:1] == b"D")
 
 
-def test_a_dead_slot_comes_back_and_the_other_never_stops(card: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize(("spoil", "cause"), [(unknown, IntegrityCause.UNKNOWN_ORDER), (cut, IntegrityCause.MALFORMED)])
+def test_a_dead_slot_comes_back_and_the_other_never_stops(
+    card: SimulatedCard, undisturbed: list[tuple[Any, ...]], spoil: Callable[[bytes], bytes], cause: IntegrityCause
+) -> None:
     at = spoiled_at(0, 0.3)
-    day = Day(card, bad=(at,))
+    day = Day(card, bad=(at,), spoil=spoil)
     day.run()
     behind = day.judge(0, undisturbed, at)
     assert at < behind < LAST * 0.7, "it came back while the feed went on"
     assert day.rows(1) == [row for row in undisturbed if row[1] == 1] and not day.changes(1)
-    assert [each[:2] for each in day.changes(0)] == [(Integrity.DEAD, IntegrityCause.UNKNOWN_ORDER), DETACHED, RELOADED]
+    assert [each[:2] for each in day.changes(0)] == [(Integrity.DEAD, cause), DETACHED, RELOADED]
     counts = day.reload.summary()
     assert (counts.begun, counts.reloaded, counts.given_up, counts.snapshots) == (1, 1, 0, 1)
     assert counts.orders > 0

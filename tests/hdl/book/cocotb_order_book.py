@@ -13,7 +13,10 @@ from cocotb.clock import Clock
 from cocotb.simtime import get_sim_time
 from cocotb.triggers import ClockCycles, FallingEdge, RisingEdge, Timer, ValueChange
 
+from hdl.spec.reasons import IntegrityCause
+
 PERIOD = 8
+NAMES = ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private", "unreadable", "states")
 INPUTS = ("message__valid", "message__payload", "clear", "declare_exact", "suspect__valid", "suspect__payload", "now", "detached")
 
 
@@ -22,8 +25,7 @@ async def play(dut: Any) -> None:
     """Inputs change and outputs are read at falling edges, so both belong to one clock. Python runs only at what happens."""
     scenario = json.loads(Path(os.environ["SCENARIO"]).read_text())
     rng = random.Random(9)
-    names = ("bbo", "trades", "events", "drops", "accepts", "sent", "lost_private", "states")
-    seen: dict[str, Any] = {name: [] for name in names}
+    seen: dict[str, Any] = {name: [] for name in NAMES}
     for name in INPUTS:
         getattr(dut, name).value = 0
     Clock(dut.clk, PERIOD, "ns").start()
@@ -47,6 +49,17 @@ async def play(dut: Any) -> None:
                 rows.append((clock(), hex(int(payload.value))))
                 await FallingEdge(dut.clk)
 
+    async def doubt() -> None:
+        """As around the book: what may be of any slot makes all of them SUSPECT."""
+        while True:
+            await RisingEdge(dut.unreadable)
+            await FallingEdge(dut.clk)
+            dut.suspect__valid.value, dut.suspect__payload.value = 1, IntegrityCause.MALFORMED
+            await FallingEdge(dut.clk)
+            dut.suspect__valid.value = 0
+
+    cocotb.start_soon(doubt())
+    cocotb.start_soon(watch(dut.unreadable, dut.unreadable, seen["unreadable"]))
     for port, name in (("bbo", "bbo"), ("trade", "trades"), ("integrity_event", "events"), ("accept", "accepts")):
         cocotb.start_soon(watch(getattr(dut, f"{port}__valid"), getattr(dut, f"{port}__payload"), seen[name]))
 

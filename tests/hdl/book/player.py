@@ -23,7 +23,9 @@ MODULE = "tests.hdl.book.cocotb_order_book"
 
 
 def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: int = 1, mark: Mark = Mark.LINE) -> int:
-    """What the decoder makes of a message, as the bits of its payload."""
+    """What the decoder makes of a message, as the bits of its payload; of one that is malformed all else is ones."""
+    if len(raw) != itch.MESSAGES[chr(raw[0])].size:
+        return _malformed(raw, geometry, slot=slot, number=number)
     fields = itch.MESSAGES[chr(raw[0])].unpack(raw)
     shares = next((fields[name] for name in ("shares", "executed_shares", "cancelled_shares") if name in fields), 0)
     members = {
@@ -44,6 +46,13 @@ def decode(raw: bytes, geometry: Geometry, *, slot: int, number: int, watched: i
         "som": number & 0xFFFFFFFF,
         "eot": (number + 1) & 0xFFFFFFFF,
     }
+    return decoded(geometry).const(members).as_value().value
+
+
+def _malformed(raw: bytes, geometry: Geometry, *, slot: int, number: int) -> int:
+    short = len(raw) < itch.HEADER_BYTES
+    members: dict[str, Any] = dict.fromkeys(decoded(geometry).members, -1) | {"side": Side.SELL, "mark": Mark.LINE}
+    members |= {"type": raw[0], "slot": slot, "sequence": number, "watched": int(not short), "passed": int(short)}
     return decoded(geometry).const(members).as_value().value
 
 
@@ -69,6 +78,7 @@ class Seen:
     lost_private: list[int]
     states: list[tuple[int, list[int]]]
     """Each change of what the slots show, and its clock."""
+    unreadable: list[int]
 
     @property
     def rows(self) -> list[tuple[int, ...]]:
@@ -154,7 +164,8 @@ def play(geometry: Geometry, steps: list[dict[str, Any]], folder: Path, *, settl
     integrity = _states(raw["integrity"], geometry)
     drops = [clock for clock, _ in raw["drops"]]
     states = [(clock, _states(bits, geometry)) for clock, bits in raw["states"]]
-    return Seen(rows, trades, records, drops, accepts, integrity, raw["live"], raw["peak"], sent, raw["lost_private"], states)
+    ends = raw["live"], raw["peak"], sent, raw["lost_private"], states, [clock for clock, _ in raw["unreadable"]]
+    return Seen(rows, trades, records, drops, accepts, integrity, *ends)
 
 
 def _states(bits: int, geometry: Geometry) -> list[int]:

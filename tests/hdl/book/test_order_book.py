@@ -40,10 +40,12 @@ def run(geometry: Geometry, flow: Flow, folder: Path, *, gap: int, exact_each: b
 
 
 def judge(flow: Flow, seen: Seen) -> PlainBook:
-    """The model's outcome is the book's."""
+    """The model's outcome is the book's. It is not told of what is malformed."""
     model = PlainBook(full={number for number, _, cause in seen.faults if cause == "TABLE_FULL"})
     for number, (slot, raw) in enumerate(flow, 1):
-        model.apply(number, slot, itch.MESSAGES[chr(raw[0])].unpack(raw))
+        layout = itch.MESSAGES[chr(raw[0])]
+        if len(raw) == layout.size:
+            model.apply(number, slot, layout.unpack(raw))
     assert seen.rows == model.rows
     assert [row[1:] for row in seen.trades] == model.trades
     assert seen.live == len(model.orders)
@@ -257,6 +259,34 @@ def test_overrun(tmp_path: Path) -> None:
     assert seen.integrity == [Integrity.DEAD, Integrity.DEAD, Integrity.EXACT, Integrity.EXACT]
     assert [cause for *_, cause in seen.faults] == ["OVERRUN", "OVERRUN"]
     assert {number for number, *_ in seen.faults} <= lost
+
+
+def test_a_malformed_message_changes_nothing_and_its_slot_is_dead(tmp_path: Path) -> None:
+    """Of each type the book looks at, whatever its fields: all ones. Those of right length around it are applied as ever."""
+    flow: Flow = [(0, add(1, "B", 100, 1_000_000)), (1, add((1 << 64) - 1, "S", 9, 1_002_000))]
+    for number, kind in enumerate("AFECXDUP", 2):
+        flow += [(1, kind.encode() + bytes(10)), (0, add(number, "B", number, 1_000_000))]
+    seen = run(TINY, flow, tmp_path, gap=9, exact_each=True)
+    spoils = range(3, len(flow), 2)
+    assert seen.faults == [(number, 1, "MALFORMED") for number in spoils]
+    assert {one["order_ref"] for one in seen.events} == {0}
+    judge(flow, seen)
+
+
+def test_a_message_of_nobody_knows_whom_makes_all_doubtful(tmp_path: Path) -> None:
+    """In its turn: behind the error of the message before it. Once it was lost, too; and no slot is DEAD for it."""
+    flow: Flow = [(2, delete(7)), (1, b"D"), (0, add(1, "B", 1, 100))]
+    seen = run(TINY, flow, tmp_path, gap=9)
+    assert [(one["slot"], one["integrity"], IntegrityCause(one["cause"]).name) for one in seen.events[1:]] == [
+        (2, Integrity.DEAD, "UNKNOWN_ORDER"), (ALL_SLOTS, Integrity.SUSPECT, "MALFORMED"),
+    ]  # fmt: skip
+    assert seen.integrity == [Integrity.SUSPECT, Integrity.SUSPECT, Integrity.DEAD, Integrity.SUSPECT]
+    assert len(seen.unreadable) == 1 and not seen.trades and seen.live == 1
+
+    flow = [(0, add(number, "B", 1, 100)) for number in range(1, 21)] + [(1, b"U" * 10)] * 8 + [(3, b"U" * 30)]
+    seen = run(TINY, flow, tmp_path, gap=1)
+    assert [fault for fault in seen.faults if fault[1]] == [(29, 3, "OVERRUN")] and seen.events[-1]["order_ref"] == 0
+    assert len(seen.unreadable) == 8 and seen.integrity[1] == Integrity.SUSPECT
 
 
 def test_level_overflow(tmp_path: Path) -> None:

@@ -206,13 +206,20 @@ def test_what_was_lost_on_the_way_forbids_the_attach(width: int, how: str) -> No
     Bench(width).run(story)
 
 
-def test_a_feed_message_that_cannot_be_read_forbids_nothing() -> None:
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("size", [10, 35, 37])
+def test_a_message_of_the_feed_that_cannot_be_read_is_passed_over(width: int, size: int) -> None:
+    """The host has to have got beyond it. One that does not tell its stock may be the slot's, and is for the others too."""
     async def story(bench: Bench) -> None:
         assert await bench.detach(1)
-        await bench.give(of(1)[:-1], 5)
-        assert await bench.attach(1, 9)
+        raw = (of(1) + b"!")[:size]
+        assert await bench.give(raw, 5) == (size < itch.HEADER_BYTES, True)
+        await bench.give(of(0), 6)
+        assert not await bench.attach(1, 4)
+        assert await bench.attach(1, 5)
+        assert await bench.give(raw, 7) == (True, size < itch.HEADER_BYTES)
 
-    Bench(1).run(story)
+    Bench(width).run(story)
 
 
 def test_a_clear_detaches_nothing_any_more() -> None:

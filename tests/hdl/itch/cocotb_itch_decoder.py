@@ -73,7 +73,7 @@ async def every_type(dut: Any) -> None:
         first, last = await send(bench, raw, rng, sequence=sequence, idle=rng.choice((0, 0, 0.3)))
         expected.append((last + COMPONENT.latency, itch_judge.decode(raw) | {
             "slot": slots.get(locate, 0), "watched": int(locate in slots), "sequence": sequence,
-            "for_book": int(locate in slots and kind in "AFECXDUP"), "passed": 0, "mark": 0,
+            "for_book": int(locate in slots and kind in "AFECXDUP"), "passed": 0, "malformed": 0, "mark": 0,
             "som": (first - DELAY) & 0xFFFFFFFF, "eot": (last - DELAY) & 0xFFFFFFFF,
         }))  # fmt: skip
         seen.append((last + COMPONENT.latency, 1 << list(itch.MESSAGES).index(kind)))
@@ -85,23 +85,49 @@ async def every_type(dut: Any) -> None:
 
 @cocotb.test()
 async def wrong_lengths_and_types(dut: Any) -> None:
+    """Of a known type: malformed, with its slot. Too short for one: of any slot. Of an unknown type: nothing."""
     bench, rng = await started(dut)
-    drops = []
+    await bind(bench, 6, 600)
+    drops, expected = [], []
+
+    async def spoil(raw: bytes, drop: Drop) -> None:
+        sequence = rng.getrandbits(64)
+        _, last = await send(bench, raw, rng, sequence=sequence, idle=rng.choice((0, 0, 0.3)))
+        drops.append((last + 2, 1 << drop))
+        given = {"type": raw[0], "sequence": sequence, "malformed": 1}
+        if len(raw) < 11:
+            # What its slot reads says nothing.
+            expected.append((last + COMPONENT.latency, given | {"watched": 0, "for_book": 1, "passed": 1}))
+        elif drop is Drop.ITCH_LENGTH:
+            mine = int(raw[1:3] == (600).to_bytes(2, "big"))
+            used = int(bool(mine) and chr(raw[0]) in "AFECXDUP")
+            more = {"slot": 6 * mine, "watched": mine, "for_book": used, "passed": 0}
+            expected.append((last + COMPONENT.latency, given | more))
+
     for kind in itch_judge.TYPES:
         right = itch_judge.SIZES[kind]
-        for size in (1, 2, 3, 11, right - 1, right + 1, 64, 65, 128 + right, 256 + right):
-            raw = (message(rng, kind, 1) + rng.randbytes(500))[:size]
+        for size in (1, 2, 3, 5, 10, 11, right - 1, right + 1, 64, 65, 128 + right, 256 + right):
+            locate = rng.choice((600, 601))
             if size != right:
-                await send(bench, raw, rng)
-                drops.append(1 << Drop.ITCH_LENGTH)
+                await spoil((message(rng, kind, locate) + rng.randbytes(500))[:size], Drop.ITCH_LENGTH)
+            if rng.random() < 0.2:
+                # A message of the host, with a mark, is never given as malformed.
+                await bench.step(4)
+                bench.set("mark", rng.randint(1, 3))
+                _, last = await send(bench, message(rng, kind, locate)[: rng.choice((1, right - 1))], rng)
+                drops.append((last + 2, 1 << Drop.ITCH_LENGTH))
+                await bench.step(4)
+                bench.set("mark", 0)
     for code in range(256):
         if chr(code) not in itch_judge.TYPES:
-            for size in (1, rng.randrange(2, 60)):
-                await send(bench, bytes([code]) + rng.randbytes(size - 1), rng)
-                drops.append(1 << Drop.ITCH_TYPE)
+            for size in (rng.randrange(1, 11), rng.randrange(11, 60)):
+                await spoil((bytes([code]) + (600).to_bytes(2, "big") + rng.randbytes(60))[:size], Drop.ITCH_TYPE)
     await bench.step(6)
-    assert not bench.taken("decoded")
-    assert [drop for _, drop in bench.taken("drop")] == drops
+    got = bench.taken("decoded")
+    assert [(clock, {name: fields[name] for name in wanted}) for (clock, fields), (_, wanted) in
+            zip(got, expected, strict=True)] == expected  # fmt: skip
+    assert bench.taken("drop") == drops
+    assert not bench.taken("type_seen")
 
 
 @cocotb.test()

@@ -10,13 +10,14 @@ from tests.support.simulation import put, simulate
 GEOMETRY = Geometry(slots=4)
 
 
-def message(kind, *, slot=0, watched=1, code="", market=""):
+def message(kind, *, slot=0, watched=1, code="", market="", malformed=0):
     return {
         "type": ord(kind),
         "slot": slot,
         "watched": watched,
         "code": ord(code) if code else 0,
         "market": ord(market) if market else 0,
+        "malformed": malformed,
     }
 
 
@@ -26,7 +27,9 @@ class Expected:
     def __init__(self):
         self.said = {}
 
-    def tell(self, kind, slot, watched, code, market):
+    def tell(self, kind, slot, watched, code, market, malformed):
+        if malformed:
+            code, market = None, "Q"
         if kind == "S":
             self.said["hours"] = code
             if code == "O":
@@ -76,6 +79,7 @@ def test_last_word_counts(seed):
                 "watched": int(rng.random() < 0.8),
                 "code": rng.choice(codes),
                 "market": rng.choice("QBX"),
+                "malformed": int(rng.random() < 0.1),
             }
             await put(ctx, dut.decoded, message(kind, **told))
             expected.tell(kind, **told)
