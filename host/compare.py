@@ -14,7 +14,7 @@ from rich.console import Console
 
 from hdl.book.order_book import ALL_SLOTS
 from hdl.spec import events, itch
-from hdl.spec.reasons import Integrity, IntegrityCause
+from hdl.spec.reasons import WINDOW_CAUSES, Integrity, IntegrityCause
 from host import compare_trading
 from host.compare_trading import TradingComparison
 from host.stimulus import Stimulus
@@ -26,8 +26,6 @@ _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 _BEFORE, _BEHIND = 5, 2
 """Messages of the symbol shown around a difference."""
 _LEVELS = 5
-_CLOCKS = (IntegrityCause.WINDOW, IntegrityCause.REFILLED)
-"""What a slot is between two messages, while its window is filled: the twin has it filled at once."""
 _NOT_COMPARED = {"file", "engine", "findings", "drops", "slots"}
 
 
@@ -47,7 +45,8 @@ class Recorder:
         elif record["kind"] == events.INTEGRITY.code:
             cause = IntegrityCause(record["cause"])
             state = Integrity(record["integrity"])
-            if cause is not IntegrityCause.RELOADED and cause not in _CLOCKS:
+            # A window is filled between two messages, where the twin has no clock.
+            if cause is not IntegrityCause.RELOADED and cause not in WINDOW_CAUSES:
                 self.transitions.append(Transition(record["slot"], state, cause, record["sequence"], record["order_ref"]))
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from hdl.spec import injection, itch
 from hdl.spec.injection import Mark
-from hdl.spec.reasons import Integrity, IntegrityCause
+from hdl.spec.reasons import WINDOW_CAUSES, Integrity, IntegrityCause
 from host.config import RecoveryTable, clocks
 from host.glimpse import Snapshot, SnapshotError, SnapshotReader, login
 from host.loader import Loader
@@ -122,7 +122,7 @@ class Reload:
     def take(self, record: Mapping[str, Any]) -> None:
         """Take an integrity record of the card."""
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
-        if self._stopped or cause is IntegrityCause.DETACHED or slot not in self._loader.slots.values():
+        if self._stopped or cause in (IntegrityCause.DETACHED, *WINDOW_CAUSES) or slot not in self._loader.slots.values():
             return
         mine = self._step is not _Step.IDLE and slot == self._slot
         if mine and self._step is _Step.RELEASING:

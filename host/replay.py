@@ -183,7 +183,7 @@ class Replay:
         )
         if feed_reload is not None:
             feed_reload.attend(
-                learn=self._watch.see, integrity=self._tally.state, lost=lambda: self._tally.lost, silence=_SILENCE
+                learn=self._watch.see, integrity=self._tally.beside_windows, lost=lambda: self._tally.lost, silence=_SILENCE
             )
         self.liquidation = (
             Liquidation(

@@ -123,8 +123,11 @@ class Tally:
 
     def state(self, slot: int) -> Integrity:
         """Integrity of a slot."""
-        state = self.integrity.get(slot, self.everywhere)
-        return max(state, Integrity.SUSPECT) if slot in self._filling else state
+        return max(self.beside_windows(slot), Integrity.SUSPECT) if slot in self._filling else self.beside_windows(slot)
+
+    def beside_windows(self, slot: int) -> Integrity:
+        """What a slot is, or will be as soon as no window of it is being filled."""
+        return self.integrity.get(slot, self.everywhere)
 
     @property
     def unknown_references(self) -> int:

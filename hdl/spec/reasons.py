@@ -223,6 +223,10 @@ class IntegrityCause(enum.IntEnum):
     EXACT slot is SUSPECT."""
 
 
+WINDOW_CAUSES = (IntegrityCause.WINDOW, IntegrityCause.REFILLED)
+"""Causes of records that speak of a window alone: what the slot is beside it they leave as it is."""
+
+
 class TradingState(enum.IntEnum):
     """What the gate lets through."""
 

@@ -74,6 +74,10 @@ class Card:
                 self._spoiled = True
                 cause = IntegrityCause.UNKNOWN_ORDER if raw[:1] == b"D" else IntegrityCause.TABLE_FULL
                 self._tell(slot, Integrity.DEAD, cause)
+            elif mark is Mark.PRIVATE and self.detached == slot:
+                # A window of half a book runs empty, and is filled: no error, and no news of the slot.
+                self._tell(slot, Integrity.DEAD, IntegrityCause.WINDOW)
+                self._tell(slot, Integrity.DEAD, IntegrityCause.REFILLED)
             elif mark is Mark.ATTACH and self.detached == slot and number < self.next_sequence:
                 self.refuses -= 1
                 if self.refuses < 0:

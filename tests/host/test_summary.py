@@ -168,6 +168,24 @@ def test_holes_in_the_numbers_are_counted(outputs: tuple[io.StringIO, io.StringI
     assert (tally.lost, tally.missing_messages) == (2, 9)
 
 
+def test_a_window_that_is_filled_is_beside_all_else(outputs: tuple[io.StringIO, io.StringIO, Tally]) -> None:
+    *_, tally = outputs
+
+    def told(number: int, slot: int, state: Integrity, cause: IntegrityCause) -> list[Integrity]:
+        tally.add(record(events.INTEGRITY, number, slot=slot, integrity=state, cause=cause))
+        return [tally.state(1), tally.beside_windows(1)]
+
+    exact, suspect, dead = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
+    assert told(0, 1, suspect, IntegrityCause.WINDOW) == [suspect, exact]
+    assert told(1, 0xFFFF, suspect, IntegrityCause.GAP) == [suspect, suspect]
+    assert told(2, 0xFFFF, exact, IntegrityCause.RECOVERED) == [suspect, exact]
+    assert told(3, 1, exact, IntegrityCause.REFILLED) == [exact, exact]
+    assert told(4, 1, suspect, IntegrityCause.WINDOW) == [suspect, exact]
+    assert told(5, 1, dead, IntegrityCause.OVERRUN) == [dead, dead]
+    assert told(6, 1, exact, IntegrityCause.REFILLED) == [dead, dead]
+    assert tally.lowered_by(1) == {"gap": 1, "overrun": 1}
+
+
 def test_integrity_is_folded_per_slot(outputs: tuple[io.StringIO, io.StringIO, Tally]) -> None:
     *_, tally = outputs
     tally.add(record(events.INTEGRITY, 0, slot=0, integrity=Integrity.DEAD, cause=IntegrityCause.UNKNOWN_ORDER))

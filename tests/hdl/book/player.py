@@ -16,7 +16,7 @@ from hdl.interfaces import Side, bbo, decoded, event
 from hdl.spec import events, itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.injection import Mark
-from hdl.spec.reasons import Drop, Integrity, IntegrityCause
+from hdl.spec.reasons import WINDOW_CAUSES, Drop, Integrity, IntegrityCause
 from tests.support.bench import run_cocotb
 
 MODULE = "tests.hdl.book.cocotb_order_book"
@@ -109,7 +109,7 @@ class Seen:
     @property
     def changes(self) -> list[dict[str, int]]:
         """Records of integrity but for those that windows are filled."""
-        return [one for one in self.events if one["cause"] not in (IntegrityCause.WINDOW, IntegrityCause.REFILLED)]
+        return [one for one in self.events if one["cause"] not in WINDOW_CAUSES]
 
     @property
     def faults(self) -> list[tuple[int, int, str]]:
