@@ -247,7 +247,8 @@ class Replay:
         self._settle()
         for _ in range(_LAST_ROUNDS):
             self._finish()
-            if not self._drain() and not self._wind_down():
+            answered = self._drain()
+            if not self._fill_windows() and not answered and not self._wind_down():
                 return
         self.findings.append("the card was still sending orders long after the market data had ended")
 
@@ -261,6 +262,16 @@ class Replay:
             self._loader.beat()
         backlog = max(0, self._next_at - self._card.cycle)
         self._card.run_until_idle(limit=backlog + _IDLE_LIMIT)
+
+    def _fill_windows(self) -> bool:
+        """A window is filled without a word until it is full, which looks like rest; whether the exchange answered meanwhile."""
+        geometry, answered = self._card.geometry, False
+        end = self._card.cycle + geometry.order_rows + 8 * geometry.order_capacity
+        while self._tally.filling and self._card.cycle < end:
+            self._beat()
+            self._card.run(min(_SLICE, geometry.order_rows))
+            answered |= self._drain()
+        return answered
 
     def _wind_down(self) -> bool:
         """Whether a liquidation under way had something to do, with the touches as they were last."""

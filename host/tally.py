@@ -86,7 +86,7 @@ class Tally:
                 self.position[slot], self.cash[slot] = line.shares, line.cash
         self.integrity: dict[int, Integrity] = {}
         self._detached: set[int] = set()
-        self._filling: set[int] = set()
+        self.filling: set[int] = set()
         """Slots of which a window is being filled."""
         self.everywhere = Integrity.DEAD if late else Integrity.EXACT
         self.lowered: defaultdict[int, Counter[str]] = defaultdict(Counter)
@@ -123,7 +123,7 @@ class Tally:
 
     def state(self, slot: int) -> Integrity:
         """Integrity of a slot."""
-        return max(self.beside_windows(slot), Integrity.SUSPECT) if slot in self._filling else self.beside_windows(slot)
+        return max(self.beside_windows(slot), Integrity.SUSPECT) if slot in self.filling else self.beside_windows(slot)
 
     def beside_windows(self, slot: int) -> Integrity:
         """What a slot is, or will be as soon as no window of it is being filled."""
@@ -258,10 +258,10 @@ class Tally:
     def _on_integrity(self, record: Record) -> None:
         slot, state, cause = record["slot"], Integrity(record["integrity"]), IntegrityCause(record["cause"])
         if cause is IntegrityCause.WINDOW:
-            self._filling.add(slot)
+            self.filling.add(slot)
             return
         if cause is IntegrityCause.REFILLED:
-            self._filling.discard(slot)
+            self.filling.discard(slot)
             return
         if cause is IntegrityCause.RECOVERED:
             self.everywhere = self.everywhere if self.everywhere is Integrity.DEAD else state
