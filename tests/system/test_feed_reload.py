@@ -70,11 +70,12 @@ LAST = len(DAY) + 1
 
 
 class Day:
-    """The day on a card; `lost` numbers reach it not at all, `bad` ones damaged, and who gives them again has `keep` messages."""
+    """The day on a card; `lost` numbers reach it not at all, the `bad` one damaged and the `short` one without what tells its
+    stock, and who gives them again has `keep` messages."""
 
-    def __init__(self, card: SimulatedCard, *, lost: Collection[int] = (), bad: int = 0, keep: int = 20, start: int = 0,
-                 until: int = LAST, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
-        self.card, self._lost, self._bad, self._until = card, lost, bad, until
+    def __init__(self, card: SimulatedCard, *, lost: Collection[int] = (), bad: int = 0, short: int = 0, keep: int = 20,
+                 start: int = 0, until: int = LAST, glimpse: GlimpseServer | None = None) -> None:  # fmt: skip
+        self.card, self._lost, self._bad, self._short, self._until = card, lost, bad, short, until
         self.records: list[dict[str, Any]] = []
         configuration = replace(CONFIGURATION, feed=FeedTable(gap_wait_us=Decimal(10), recover=True), recovery=TABLE,
                                 slots=tuple(Slot(symbol=symbol) for symbol in LOCATES))  # fmt: skip
@@ -105,7 +106,7 @@ class Day:
             raw = DAY[number - 1]
             for server in self._servers:
                 server.publish(number, [raw])
-            frame = framer.packet([raw])
+            frame = framer.packet([raw[: itch.HEADER_BYTES - 1] if number == self._short else raw])
             damaged = frame[:-1] + bytes([frame[-1] ^ 1]) if number == self._bad else frame
             yield Stimulus(damaged, (raw,), number, lost=number in self._lost)
             yield from PAUSE * [Stimulus(other.packet([]))]
@@ -199,10 +200,14 @@ def test_a_late_start(card: SimulatedCard, undisturbed: list[tuple[Any, ...]], u
     assert anew is not None and (anew.begun, anew.ended, anew.snapshots) == (1, 1, 1)
 
 
-def test_a_bad_frame_that_was_used_is_the_books_end(card: SimulatedCard, undisturbed: list[tuple[Any, ...]]) -> None:
+@pytest.mark.parametrize("how", ["bad", "short"])
+def test_a_bad_frame_that_was_used_is_the_books_end(
+    card: SimulatedCard, undisturbed: list[tuple[Any, ...]], how: str
+) -> None:
+    """And so is a message that may be of any of them."""
     bad = next(row[0] for row in undisturbed if row[0] > 200 and DAY[row[0] - 1][:1] == b"A")
-    run = Day(card, bad=bad)
-    assert run.summary.lost_after_use == 1
+    run = Day(card, **{how: bad})
+    assert (run.summary.lost_after_use, run.summary.drops["itch_length"]) == ((1, 0) if how == "bad" else (0, 1))
     assert bad < run.joined_at < exact_again(run, bad + 1, undisturbed) < LAST * 0.9
     assert [row for row in run.rows if row[0] >= run.joined_at] == [row for row in undisturbed if row[0] >= run.joined_at]
     assert {slot.integrity for slot in run.summary.slots} == {"exact"} and not run.summary.findings
