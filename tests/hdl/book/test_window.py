@@ -108,12 +108,15 @@ def test_a_window_is_filled_however_fast_others_come(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("both", [False, True])
 def test_two_windows_at_once(both: bool, tmp_path: Path) -> None:
-    """The second one, of another slot, is filled at once and all wait; then the first one goes on. Of the same slot it waits."""
+    """The second one, of another slot, is filled at once and all wait; then the first one goes on. Of the same slot it waits.
+
+    References this low lie in the row of their number: the second one's orders in rows that the first walk has left behind.
+    """
     second = 1 if both else 2
-    flow = deep(1, 20)
-    flow += [(second, add(500, "S", 3, FAR)), *((second, add(501 + number, "S", 7, NEAR)) for number in range(9))]
+    flow = deep(1, 20, first=20)
+    flow += [(second, add(50, "S", 3, FAR)), *((second, add(number, "S", 7, NEAR)) for number in range(1, 10))]
     first = len(flow) + 1
-    flow += [(1, delete(1)), (second, delete(500)), (0, add(1000, "B", 1, NEAR)), (second, delete(501))]
+    flow += [(1, delete(20)), (second, delete(50)), (0, add(1000, "B", 1, NEAR)), (second, delete(1))]
     seen = played(flow, dict.fromkeys(range(first + 1, first + 4), 21), tmp_path)
     judge(flow, seen)
     (one, _, began, ended), (other, _, began_other, ended_other) = sorted(seen.filled)
