@@ -284,11 +284,11 @@ class Bench(Stepper):
 
     def doubt(self, slot: int) -> None:
         """Of one cause or the other: what a slot is beside a window that is filled goes on meanwhile."""
-        if self.rng.random() < 0.5:
+        if slot in self.filling or self.rng.random() < 0.2:
             self.filling ^= {slot}
             cause = IntegrityCause.WINDOW if slot in self.filling else IntegrityCause.REFILLED
         else:
-            self.integrity[slot] = int(self.rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT)))
+            self.integrity[slot] = int(self.rng.choice((*3 * (Integrity.EXACT,), Integrity.SUSPECT)))
             cause = IntegrityCause.GAP
         shown = [max(state, int(each in self.filling)) for each, state in enumerate(self.integrity)]
         self.set("integrity", shown)
