@@ -195,7 +195,8 @@ def build(
     name : str
         Name of the top module.
     inside : bool
-        Signals inside can be reached. Without, a large component builds sooner and runs twice as fast.
+        Signals inside can be reached, and are in waves. Without, a large component builds in a quarter of the time and runs
+        twice as fast.
     progress : callable
         Told when something is built.
     """
@@ -236,7 +237,9 @@ def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> Non
     surroundings = tools.environment()
     path = os.pathsep.join([str(programs), surroundings["PATH"]])
     # One library serves several simulations one after the other: each has to keep its own time.
-    flags = f"-std=c++20 -DVL_TIME_CONTEXT -I{verilated.HERE / 'compress'}"
+    flags = f"-std=c++17 -DVL_TIME_CONTEXT -I{verilated.HERE / 'compress'}"
+    arguments = ["--vpi", "--output-split", "0", "--public-flat-rw" if inside else str(folder / "waves.vlt")]
+    (folder / "waves.vlt").write_text(f'`verilator_config\ntracing_off -scope "{source.stem}"\n')
     with mock.patch.dict(os.environ, surroundings | {"PATH": path}):
         try:
             pyverilator.PyVerilator.build(
@@ -245,7 +248,7 @@ def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> Non
                 build_dir=str(objects),
                 gen_only=True,
                 dump_fst=True,
-                args=["--vpi", *(["--public-flat-rw"] if inside else [])],
+                args=arguments,
                 cargs=flags,
             )
         except subprocess.CalledProcessError as error:

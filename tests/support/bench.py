@@ -68,6 +68,8 @@ def _model(component: wiring.Component, name: str) -> Path:
             libraries = cocotb_tools.config.libs_dir
             command = [str(tools.verilator_bin() / "verilator"), "--cc", "--exe", "--vpi", "-Mdir", str(objects)]
             command += ["--top-module", name, "--prefix", "Vtop", "-o", name, "-Wno-fatal", "--x-initial", "unique"]
+            # One file: several, with precompiled headers, take the compiler twice as long, and both cores have work anyway.
+            command += ["--output-split", "0"]
             command += ["--timescale", "1ns/1ps", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
             main = cocotb_tools.config.share_dir / "lib/verilator/verilator.cpp"
             tools.run([*command, str(objects / "ports.vlt"), str(main), str(source)], log=folder / "verilator.log")
