@@ -22,5 +22,5 @@ entry = numba.njit(cache=True)
 """A function that Python calls."""
 part = numba.njit(forceinline=True)
 """A function that only compiled ones call; it becomes part of them."""
-apart = numba.njit
-"""One that is called seldom and stays a call."""
+apart = numba.njit(cache=True)
+"""One that is called seldom and stays a call, by compiled ones and by Python."""

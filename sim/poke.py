@@ -15,7 +15,9 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -89,6 +91,7 @@ class Poke:
         self._inside = _inside(loaded, context)
         self._inputs = _signals(simulation, simulation.inputs)
         self._outputs = _signals(simulation, simulation.outputs)
+        self._readers = {name: _reader(simulation, signal) for name, signal in (self._inputs | self._outputs).items()}
         if "rst" in self._inputs:
             self.reset()
 
@@ -118,8 +121,16 @@ class Poke:
         clock = self.simulation.clock
         if clock is None:
             raise PokeError("the component has no clock")
-        for _ in range(cycles):
-            clock.tick()
+        if self.simulation.vcd_trace is None:
+            model, evaluate = self.simulation.model, _typed(self.simulation.lib.eval)
+            drive = _typed(self.simulation.lib[f"set_{clock.verilator_name}"], ctypes.c_uint32)
+            for _ in range(cycles):
+                for level in (1, 0):
+                    drive(model, level)
+                    evaluate(model)
+        else:
+            for _ in range(cycles):
+                clock.tick()
         self.cycle += cycles
 
     def reset(self, cycles: int = 2) -> None:
@@ -140,8 +151,8 @@ class Poke:
         return {path: (place.bits, place.elements) for path, place in self._inside.items()}
 
     def __getitem__(self, name: str | tuple[str, int]) -> int:
-        signal = self._inputs.get(name) or self._outputs.get(name) if isinstance(name, str) else None
-        return int(signal.value) if signal is not None else self._find(name).read()
+        read = self._readers.get(name) if isinstance(name, str) else None
+        return read() if read is not None else self._find(name).read()
 
     def __setitem__(self, name: str | tuple[str, int], value: int) -> None:
         if isinstance(name, str) and name in self._outputs:
@@ -195,10 +206,18 @@ def build(
     name : str
         Name of the top module.
     inside : bool
-        Signals inside can be reached. Without, a large component builds sooner and runs twice as fast.
+        Signals inside can be reached, and are in waves. Without, a large component builds in a quarter of the time and runs
+        twice as fast.
     progress : callable
         Told when something is built.
     """
+    return Poke(library(component, name=name, inside=inside, progress=progress))
+
+
+def library(
+    component: wiring.Component, *, name: str, inside: bool = True, progress: verilated.Progress = verilated.to_stderr
+) -> Path:
+    """What `build` builds, for those who make a `Poke` of it again and again."""
     source = tools.verilog(component, name=name)
     versions = [tools.version("verilator"), tools.version("pyverilator-mm"), verilated.compiler()]
     own = [Path(__file__).read_bytes(), _INSIDE.read_bytes()]
@@ -214,7 +233,7 @@ def build(
             verilated.compile_model(objects, f"V{name}", variables, log=folder / "make.log")
             (objects / f"V{name}").replace(target)
             shutil.rmtree(objects)
-    return Poke(target)
+    return target
 
 
 def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> None:
@@ -229,7 +248,9 @@ def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> Non
     surroundings = tools.environment()
     path = os.pathsep.join([str(programs), surroundings["PATH"]])
     # One library serves several simulations one after the other: each has to keep its own time.
-    flags = f"-std=c++20 -DVL_TIME_CONTEXT -I{verilated.HERE / 'compress'}"
+    flags = f"-std=c++17 -DVL_TIME_CONTEXT -I{verilated.HERE / 'compress'}"
+    arguments = ["--vpi", "--output-split", "0", "--public-flat-rw" if inside else str(folder / "waves.vlt")]
+    (folder / "waves.vlt").write_text(f'`verilator_config\ntracing_off -scope "{source.stem}"\n')
     with mock.patch.dict(os.environ, surroundings | {"PATH": path}):
         try:
             pyverilator.PyVerilator.build(
@@ -238,7 +259,7 @@ def _generate(source: Path, objects: Path, folder: Path, *, inside: bool) -> Non
                 build_dir=str(objects),
                 gen_only=True,
                 dump_fst=True,
-                args=["--vpi", *(["--public-flat-rw"] if inside else [])],
+                args=arguments,
                 cargs=flags,
             )
         except subprocess.CalledProcessError as error:
@@ -260,6 +281,21 @@ def _inside(library: ctypes.CDLL, context: int) -> dict[str, _Place]:
     library.inside_visit.restype = None
     library.inside_visit(context, kind(visit))
     return places
+
+
+def _typed(function: Any, *arguments: type) -> Any:
+    """A function of the library that takes the model."""
+    function.argtypes = [ctypes.c_void_p, *arguments]
+    return function
+
+
+def _reader(simulation: Any, signal: Any) -> Callable[[], int]:
+    """PyVerilator's own finds its function anew each time: most of what a clock took."""
+    if signal.width > 64:
+        return lambda: int(signal.value)
+    function = _typed(simulation.lib[f"get_{signal.verilator_name}"])
+    function.restype = ctypes.c_uint32 if signal.width <= 32 else ctypes.c_uint64
+    return partial(function, simulation.model)
 
 
 def _signals(simulation: Any, ports: list[tuple[str, int]]) -> dict[str, Any]:

@@ -17,6 +17,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="long forms of the tests marked soak: hours, not minutes")
 
 
+def pytest_collection_finish() -> None:
+    """What was imported stays: without it each look for what can be dropped is over in no time, and there are thousands."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def soak(request: pytest.FixtureRequest) -> bool:
     """Whether a test marked ``soak`` runs in its long form."""

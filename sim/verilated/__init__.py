@@ -127,14 +127,17 @@ def compile_model(objects: Path, prefix: str, variables: Mapping[str, str], *, l
     make = ["make", "-C", str(objects), "-f", f"{prefix}.mk", f"-j{os.cpu_count() or 1}", *assignments]
     classes = (objects / f"{prefix}_classes.mk").read_text()
     runtime = [f"{name}.o" for name in re.findall(r"^  (verilated\w*) \\$", classes, re.MULTILINE)]
-    switches = re.findall(r"^VM_\w+ = \d$", classes, re.MULTILINE)
+    # Large models come in several files: no matter to the runtime.
+    switches = [switch for switch in re.findall(r"^VM_\w+ = \d$", classes, re.MULTILINE) if "PARALLEL" not in switch]
     flags = (objects / f"{prefix}.mk").read_text().split("VM_USER_CFLAGS =")[1].split("\n\n")[0]
-    key = tools.digest(*runtime, *switches, flags, *assignments, tools.version("verilator"), compiler())
-    with tools.building("runtime", key) as (store, done):
-        if not done:
-            tools.run([*make, *runtime], log=log)
-            for name in runtime:
-                shutil.copy(objects / name, store)
+    key = tools.digest(*switches, flags, *assignments, tools.version("verilator"), compiler())
+    with tools.building("runtime", key) as (store, _):
+        missing = [name for name in runtime if not (store / name).exists()]
+        if missing:
+            tools.run([*make, *missing], log=log)
+        for name in missing:
+            shutil.copy(objects / name, store / f"{name}.part")
+            (store / f"{name}.part").replace(store / name)
         for name in runtime:
             shutil.copyfile(store / name, objects / name)  # newer than the makefile, so it is taken as it is
     tools.run(make, log=log)

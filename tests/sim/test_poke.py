@@ -11,6 +11,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from sim import poke, tools
+from tests.sim.test_card import hierarchy
 
 
 class Accumulator(wiring.Component):
@@ -101,6 +102,17 @@ def test_a_wave_is_written(tmp_path: Path) -> None:
         dut.bus__add = 5
         dut.step(10)
     assert file.stat().st_size > 500
+
+
+def test_without_what_is_inside_a_wave_has_the_ports(tmp_path: Path) -> None:
+    with poke.build(Accumulator(), name="accumulator", inside=False) as dut:
+        assert "inner.last" not in dut.signals
+        dut.wave(tmp_path / "ports.fst")
+        dut.bus__add = dut.bus__enable = 1
+        dut.step(3)
+        assert (dut.total, dut.inside) == (3, 2)
+    names = hierarchy((tmp_path / "ports.fst").read_bytes())
+    assert b"bus__add" in names and b"inside" in names and b"last" not in names
 
 
 @pytest.mark.usefixtures("library")

@@ -20,6 +20,10 @@ _VARIABLES = {"OPT_FAST": "-Os", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-Os"}
 """Most models run for seconds and are compiled for as long: more optimization costs more than it brings."""
 
 
+_REWRITTEN = {"COCOTB_REWRITE_ASSERTION_FILES": "cocotb_*.py"}
+"""Modules whose assertions tell values: cocotb would rewrite all there are, in each run anew where Python keeps no bytecode."""
+
+
 def run_cocotb(component: wiring.Component, *, module: str, name: str, parameters: Mapping[str, str] | None = None) -> None:
     """Build (kept by digest) and run every cocotb test of `module`; fails when one of them fails.
 
@@ -43,7 +47,7 @@ def run_cocotb(component: wiring.Component, *, module: str, name: str, parameter
             test_module=module,
             build_dir=folder,
             results_xml=str(results),
-            extra_env=dict(parameters or {}),
+            extra_env=_REWRITTEN | dict(parameters or {}),
             test_dir=folder,
         )
     check(results)
@@ -68,6 +72,8 @@ def _model(component: wiring.Component, name: str) -> Path:
             libraries = cocotb_tools.config.libs_dir
             command = [str(tools.verilator_bin() / "verilator"), "--cc", "--exe", "--vpi", "-Mdir", str(objects)]
             command += ["--top-module", name, "--prefix", "Vtop", "-o", name, "-Wno-fatal", "--x-initial", "unique"]
+            # One file: several, with precompiled headers, take the compiler twice as long, and both cores have work anyway.
+            command += ["--output-split", "0"]
             command += ["--timescale", "1ns/1ps", "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"]
             main = cocotb_tools.config.share_dir / "lib/verilator/verilator.cpp"
             tools.run([*command, str(objects / "ports.vlt"), str(main), str(source)], log=folder / "verilator.log")

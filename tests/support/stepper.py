@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from amaranth.hdl import Shape, unsigned
 from amaranth.lib import data, wiring
+from cocotb.handle import _GPISetAction
 from cocotb.triggers import Timer
 
 Payload = int | dict[str, Any] | list[Any]
@@ -51,6 +53,28 @@ class Fields:
         return list(values.values()) if self.is_list else values
 
 
+_NOW = _GPISetAction.NO_DELAY.value
+_WORD = 31
+"""Bits that the simulator gives and takes as a number, without a sign."""
+
+
+def _reader(signal: Any, bits: int) -> Callable[[], int]:
+    """Past `value`, which makes objects of every bit: most of a run's time went there."""
+    if bits <= _WORD:
+        return signal._handle.get_signal_val_long
+    read = signal._handle.get_signal_val_binstr
+    return lambda: int(read(), 2)
+
+
+def _writer(signal: Any, bits: int) -> Callable[[int], None]:
+    """Past `value` too, which waits for a phase of its own: who writes here does so before the model is evaluated anyway."""
+    if bits <= _WORD:
+        write_int = signal._handle.set_signal_val_int
+        return lambda value: write_int(_NOW, value)
+    write = signal._handle.set_signal_val_binstr
+    return lambda value: write(_NOW, f"{value:0{bits}b}")
+
+
 class Stepper:
     """Drives the clock itself: inputs are set, settle, are sampled with the outputs, and only then the clock rises.
 
@@ -81,74 +105,70 @@ class Stepper:
         self.cycle = 0
         self.shapes: dict[str, Fields] = {}
         self.seen: dict[str, list[tuple[int, Any]]] = {name: [] for name in collect + pulses}
-        self._collect, self._pulses, self._levels = collect, pulses, levels
         self._level: dict[str, int] = {}
-        self._offered: list[Any] = []
-        self._inputs: list[str] = []
+        self._offered: list[Callable[[int], None]] = []
+        self._write: dict[str, Callable[[int], None]] = {}
+        read: dict[str, Callable[[], int]] = {}
         for path, member, _ in component.signature.flatten(component):
             name = "__".join(map(str, path))
             if hasattr(dut, name):
-                self.shapes[name] = Fields(member.shape)
+                self.shapes[name] = shape = Fields(member.shape)
+                read[name] = _reader(getattr(dut, name), shape.bits)
                 if member.flow is wiring.In:
-                    self._inputs.append(name)
-        self._handles = {name: getattr(dut, name) for name in self.shapes}
-        # Through `value` each read makes objects of every bit: most of a run's time went there.
-        self._bits = {name: handle._handle.get_signal_val_binstr for name, handle in self._handles.items()}
+                    self._write[name] = _writer(getattr(dut, name), shape.bits)
+        self._clock, self._reset = _writer(dut.clk, 1), _writer(dut.rst, 1)
+        kept = [(read[f"{name}__valid"], name, f"{name}__payload") for name in collect]
+        kept += [(read[name], name, name) for name in pulses]
+        self._kept = [(valid, self.seen[name], self.shapes[port].unpack, read[port]) for valid, name, port in kept]
+        self._levels = [(name, read[name]) for name in levels]
         self._half = Timer(4, "ns")
 
     def set(self, name: str, value: Payload) -> None:
         """Set an input from the next clock on."""
-        self._handles[name].value = self.shapes[name].pack(value)
+        self._write[name](self.shapes[name].pack(value))
 
     def get(self, name: str) -> Any:
         """Value of an output as it stood when the last clock rose."""
         return self.shapes[name].unpack(self._level[name])
 
-    def _read(self, name: str) -> int:
-        return int(self._bits[name](), 2)
-
     def offer(self, stream: str, payload: Payload) -> None:
         """Valid in the next clock only."""
         self.set(f"{stream}__payload", payload)
-        self.set(f"{stream}__valid", 1)
-        self._offered.append(f"{stream}__valid")
+        valid = self._write[f"{stream}__valid"]
+        valid(1)
+        self._offered.append(valid)
 
     async def reset(self) -> None:
         """All inputs 0, two clocks in reset."""
-        for name in self._inputs:
-            self.set(name, 0)
-        self.dut.rst.value = 1
-        self.dut.clk.value = 0
+        for write in self._write.values():
+            write(0)
+        self._reset(1)
+        self._clock(0)
         await self.step(2)
-        self.dut.rst.value = 0
+        self._reset(0)
         self.cycle = 0
         for seen in self.seen.values():
             seen.clear()
 
     async def step(self, clocks: int = 1) -> None:
         """Go on by some clocks."""
+        now = self._write.get("now")
         for _ in range(clocks):
-            if "now" in self._handles:
-                self._handles["now"].value = self.cycle & 0xFFFFFFFF
+            if now is not None:
+                now(self.cycle & 0xFFFFFFFF)
             await self._half
-            for name in self._collect:
-                if self._read(f"{name}__valid"):
-                    self._keep(name, f"{name}__payload")
-            for name in self._pulses:
-                if self._read(name):
-                    self._keep(name, name)
-            for name in self._levels:
-                self._level[name] = self._read(name)
-            self.dut.clk.value = 1
+            for valid, seen, unpack, read in self._kept:
+                if valid():
+                    seen.append((self.cycle, unpack(read())))
+            for name, read in self._levels:
+                self._level[name] = read()
+            self._clock(1)
             await self._half
-            self.dut.clk.value = 0
-            for name in self._offered:
-                self.set(name, 0)
+            self._clock(0)
+            for valid in self._offered:
+                valid(0)
             self._offered.clear()
             self.cycle += 1
-
-    def _keep(self, name: str, port: str) -> None:
-        self.seen[name].append((self.cycle, self.shapes[port].unpack(self._read(port))))
 
     def taken(self, name: str) -> list[tuple[int, Any]]:
         """What was collected since the last call."""

@@ -15,10 +15,11 @@ from hdl import interfaces
 from hdl.spec.reasons import Drop
 from tests.support import ouch_definitions as judge
 from tests.support import ouch_reports
+from tests.support.stepper import Fields
 
 WIDTH = int(os.environ["WIDTH"])
 DEPTH = int(os.environ["DEPTH"])
-BEAT = interfaces.beat(WIDTH)
+BEAT, HEADER = Fields(interfaces.beat(WIDTH)), Fields(interfaces.TcpHeader)
 ACK, PSH, FIN, SYN, RST, URG = 0x10, 0x08, 0x01, 0x02, 0x04, 0x20
 MODULO = 1 << 32
 
@@ -77,8 +78,8 @@ class Bench:
             report = interfaces.OrderReport.from_bits(int(dut.report__payload.value))
             names = ("type", "user_ref_num", "quantity", "price", "match_number", "reason", "order_state")
             self.reports.append((self.cycle, {name: getattr(report, name) for name in names}))
-        pulses = int(dut.drop.value)
-        self.drops.update(reason for reason in Drop if pulses >> reason & 1)
+        if pulses := int(dut.drop.value):
+            self.drops.update(reason for reason in Drop if pulses >> reason & 1)
         if dut.acknowledge.value:
             self.acknowledged.append((self.cycle, int(dut.receive_next.value)))
         self.lost += int(dut.session_lost.value)
@@ -96,7 +97,7 @@ class Bench:
         sequence = self.sequence if sequence is None else sequence
         header = {"sequence": sequence, "acknowledgment": acknowledgment, "flags": flags, "window": rng.getrandbits(16),
                   "payload_length": len(payload)}
-        dut.segment_header.value = interfaces.TcpHeader.const(header).as_value().value
+        dut.segment_header.value = HEADER.pack(header)
         given = payload[: len(payload) - cut]
         for place in range(0, len(given), WIDTH):
             while rng.random() < gaps:
@@ -104,7 +105,7 @@ class Bench:
             lanes = list(given[place : place + WIDTH])
             beat = {"data": lanes + [rng.randrange(256)] * (WIDTH - len(lanes)), "count": len(lanes), "first": place == 0,
                     "last": place + WIDTH >= len(payload)}
-            dut.segment__payload.value = BEAT.const(beat).as_value().value
+            dut.segment__payload.value = BEAT.pack(beat)
             dut.segment__valid.value = 1
             await self.clock()
             dut.segment__valid.value = 0

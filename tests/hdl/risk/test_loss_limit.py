@@ -10,7 +10,7 @@ BITS = LOSS_BITS + 4
 
 @pytest.fixture(scope="module")
 def dut():
-    with poke.build(LossLimit(bits=BITS), name="loss_limit") as model:
+    with poke.build(LossLimit(bits=BITS), name="loss_limit", inside=False) as model:
         yield model
 
 

@@ -10,7 +10,7 @@ from sim import poke
 
 @pytest.fixture(scope="module")
 def dut():
-    with poke.build(ReportRates(), name="report_rates") as model:
+    with poke.build(ReportRates(), name="report_rates", inside=False) as model:
         yield model
 
 
