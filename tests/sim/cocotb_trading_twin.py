@@ -153,6 +153,8 @@ class Bench(Stepper):
         self.set("transmitter_ready", 1)
         self.integrity = [int(Integrity.EXACT)] * GEOMETRY.slots
         self.filling: set[int] = set()
+        # Of their own, so that they take nothing from what a round brings about.
+        self.windows = random.Random(2)
         self.open: dict[int, int] = {}
         self.matches: dict[int, int] = {}
         self.fresh: set[int] = set()
@@ -283,16 +285,16 @@ class Bench(Stepper):
         self.inputs.append((IN_TRADE, self.cycle, slot, price))
 
     def doubt(self, slot: int) -> None:
-        """Of one cause or the other: what a slot is beside a window that is filled goes on meanwhile."""
-        if slot in self.filling or self.rng.random() < 0.2:
-            self.filling ^= {slot}
-            cause = IntegrityCause.WINDOW if slot in self.filling else IntegrityCause.REFILLED
-        else:
-            self.integrity[slot] = int(self.rng.choice((*3 * (Integrity.EXACT,), Integrity.SUSPECT)))
-            cause = IntegrityCause.GAP
-        shown = [max(state, int(each in self.filling)) for each, state in enumerate(self.integrity)]
-        self.set("integrity", shown)
-        self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(cause)))
+        self.integrity[slot] = int(self.rng.choice((Integrity.EXACT, Integrity.EXACT, Integrity.SUSPECT)))
+        self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(IntegrityCause.GAP)))
+        # At times a window is filled: what the slot is beside it goes on meanwhile.
+        if self.filling:
+            slot = self.filling.pop()
+            self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, self.integrity[slot], int(IntegrityCause.REFILLED)))
+        elif self.windows.random() < 0.1:
+            self.filling.add(slot)
+            self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, int(Integrity.SUSPECT), int(IntegrityCause.WINDOW)))
+        self.set("integrity", [max(state, int(each in self.filling)) for each, state in enumerate(self.integrity)])
 
     def touch(self, slot: int, accepted: int, sequence: int) -> None:
         rng = self.rng
