@@ -179,7 +179,7 @@ def test_the_book_is_emptied_behind_the_window(tmp_path: Path) -> None:
     """Whatever clock it is told to: while the walk goes on, while it is held up by another slot's message, and in between."""
     steps, rounds, number = [], range(1, 24), 0
     for later in rounds:
-        flow = deep(1, 10) + [(1, delete(1)), (2, add(900, "S", 1, NEAR))]
+        flow = [*deep(1, 10), (1, delete(1)), (2, add(900, "S", 1, NEAR))]
         steps.append(step(40, declare_exact=1))
         for slot, raw in flow:
             number += 1
