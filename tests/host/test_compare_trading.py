@@ -15,15 +15,15 @@ import pytest
 from typer.testing import CliRunner
 
 from hdl.spec.geometry import PRESETS
-from hdl.spec.reasons import Miss, Mode, Refusal, TradingState
-from host import cli, compare_trading, demo
+from hdl.spec.reasons import IntegrityCause, Miss, Mode, Refusal, TradingState
+from host import cli, compare, compare_trading, demo
 from host.config import Configuration, Pair
 from host.journal import Journal, RecordingCard
 from host.loader import Loader
 from host.summary import Summary
 from sim.market import Market
 from sim.twin.trading import TradingTwin
-from tests.host.records import delete, framed, system_event, trading_action
+from tests.host.records import add, delete, framed, system_event, trading_action
 from tests.support import fickle
 from tests.support.fickle import Act, Moods, traded
 from tests.support.geometries import GEOMETRIES
@@ -410,6 +410,26 @@ located_shares = 100000
 [risk]
 mode = "live"
 """
+
+
+def test_windows_that_run_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bid far above all others comes and goes, in either symbol of a pair that trades: its books are SUSPECT, by the clock."""
+    cards: list[compare.Recorder] = []
+    monkeypatch.setattr(compare, "Recorder", lambda made=compare.Recorder: cards.append(made()) or cards[-1])
+    market = Market(seed=1, messages=4_500)
+    path, config = tmp_path / "day.itch", tmp_path / "pairs.toml"
+    messages = list(market.generate())
+    for number, at in enumerate(range(len(messages), 900, -40)):
+        locate, reference = 1 + number % 2, (1 << 50) + number
+        messages[at:at] = [add(market.names[locate - 1], locate, reference, "B", 1, 9_000_000), delete(locate, reference)]
+    path.write_bytes(framed(messages))
+    config.write_text(CONFIGURATION.format(*market.names[:2]))
+    arguments = ["compare", str(path), "--config", str(config), "--preset", "versa", "--json"]
+    result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.stdout + result.stderr
+    found = json.loads(result.stdout)["trading"]
+    assert found["equal"] and found["records"]["order_sent"]["twin"] > 0 and found["misses"]["size"] > 0
+    assert sum(record.get("cause") == IntegrityCause.WINDOW for record in cards[0].records) > 50
 
 
 def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
