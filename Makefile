@@ -11,6 +11,9 @@ OFFLINE := $(if $(wildcard wheels),--no-index --find-links wheels)
 JOBS ?= auto
 BOARD ?= versa_ecp5_5g
 
+# Hundreds of short processes import the project: what was compiled for the first is kept for the others.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit soak mutate generated generate setup system doctor synth lock wheels clean
 

@@ -44,6 +44,8 @@ class Day:
     """A configuration, as it differs from the demo's, and what happens."""
 
     messages: int = 6_000
+    sample: int = 0
+    """Messages of it where the whole is left to a soak."""
     risk: dict[str, Any] = field(default_factory=dict)
     limits: dict[str, Any] = field(default_factory=dict)
     pairs: dict[str, Any] = field(default_factory=dict)
@@ -233,17 +235,17 @@ DAYS = {
     ),
     "ledger full": Day(
         brings="ledger_full short_sale",
-        messages=20_000, hubs=30, moods=Moods(silent=10), limits=WIDE, pairs={"max_units": 200}, cooldown=USD(0),
+        messages=20_000, sample=12_000, hubs=30, moods=Moods(silent=10), limits=WIDE, pairs={"max_units": 200}, cooldown=USD(0),
     ),
     "adaptive": Day(pairs=ADAPTIVE, preset="large"),
     "orders of the host": Day(
         brings="host_order", hubs=30, orders=400, limits=WIDE, risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
     ),
     "sets": Day(
-        messages=20_000, hubs=30, limits=WIDE, orders=200, changes=SETS * 8, pairs={"max_units": 40}, cooldown=USD(20),
-        risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
+        messages=20_000, sample=11_000, hubs=30, limits=WIDE, orders=200, changes=SETS * 8, pairs={"max_units": 40},
+        cooldown=USD(20), risk={"rate_tokens": 40, "rate_interval_us": USD(40)},
     ),
-    "adaptive sets": Day(messages=12_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
+    "adaptive sets": Day(messages=12_000, sample=8_000, pairs=ADAPTIVE, preset="large", changes=ADAPTIVE_SETS * 8),
     "completed": Day(
         becomes="completed stopped",
         hubs=20, limits=WIDE, cooldown=USD(20), moods=Moods(reject=100, dead=50, part=250), preset="large",
@@ -256,7 +258,7 @@ DAYS = {
     ),
     "policies change": Day(
         becomes="unwound completed stopped",
-        messages=12_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="large", orders=100,
+        messages=12_000, sample=9_000, hubs=20, limits=WIDE, cooldown=USD(40), moods=Moods(part=400), preset="large", orders=100,
         pairs={"policy": "unwind", "leg_tries": 15, "max_units": 40},
         changes=({"pairs": {"policy": "complete"}}, {"pairs": {"leg_tries": 2}, "strategy": {"cooldown_us": USD(5)}}, {}) * 10,
     ),
@@ -282,9 +284,12 @@ AT_EIGHT_BYTES = dict.fromkeys(("killed", "completed"), "versa_10g")
 """Days that come at eight bytes a beat, too: geometries that other tests build."""
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize(("name", "preset"), [*((name, day.preset) for name, day in DAYS.items()), *AT_EIGHT_BYTES.items()])
-def test_equal(name: str, preset: str) -> None:
-    day, market = DAYS[name], Market(seed=1, messages=DAYS[name].messages)
+def test_equal(name: str, preset: str, soak: bool) -> None:
+    day = DAYS[name]
+    day = day if soak or not day.sample else replace(day, messages=day.sample)
+    market = Market(seed=1, messages=day.messages)
     configuration = day.configuration(market)
     acts = day.acts | by_hand(day.orders, market, day.messages) | pushed(day, configuration)
     found, summary = traded(configuration, market, moods=day.moods, acts=acts, preset=preset)

@@ -16,7 +16,7 @@ from host.framing import pack_messages
 from sim.card import SimulatedCard
 from tests.support.desk import DOLLAR, Desk
 
-CLOCKS = {False: 60_000, True: 20_000_000}
+CLOCKS = {False: 30_000, True: 20_000_000}
 """Clocks of line rate, in a sample and in a soak."""
 
 CHUNK = 200

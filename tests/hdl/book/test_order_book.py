@@ -18,6 +18,7 @@ from tests.hdl.book import flows
 from tests.hdl.book.flows import Flow, Maker, add, add_with_mpid, cancel, delete, execute, execute_at, replace, trade
 from tests.hdl.book.model import PlainBook, rows_of
 from tests.hdl.book.player import Seen, decode, play, step
+from tests.host.records import framed
 from tests.support.data import AAPL, records, require
 
 LOBSTER = "lobster/AAPL_2012-06-21_34200000_57600000"
@@ -53,18 +54,20 @@ def judge(flow: Flow, seen: Seen) -> PlainBook:
     return model
 
 
-def test_real_morning_is_the_book_of_itch_book(tmp_path: Path) -> None:
+@pytest.mark.soak
+def test_real_morning_is_the_book_of_itch_book(tmp_path: Path, soak: bool) -> None:
+    """In a soak the whole of it; the whole card plays it all every time (`tests/host/test_replay.py`)."""
     path, slot = require(AAPL), 5
-    flow = [(slot, raw) for raw in records(path)]
-    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
+    messages = list(records(path))[: None if soak else 4_000]
+    seen = run(PRESETS["versa"], [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
     session = Session(["bbo"], 1, [])
-    session.feed(np.fromfile(path, dtype=np.uint8))
+    session.feed(np.frombuffer(framed(messages), dtype=np.uint8))
     rows = session.take_bbo()
     judged = zip(*(rows[name].tolist() for name in ("seq", "bid_px", "bid_sz", "ask_px", "ask_sz")), strict=True)
     expected = [(number, slot, *best) for number, *best in judged]
-    assert len(expected) == 2792
+    assert len(expected) == 2792 if soak else len(expected) > 500
     assert seen.rows == expected
-    assert seen.live == 215 and seen.peak == 216
+    assert (seen.live, seen.peak) == (215, 216) if soak else seen.live > 50
     assert seen.integrity[slot] == Integrity.EXACT and not seen.faults and not seen.drops
     assert [(row["timestamp"], row["som"], row["eot"]) for row in seen.bbo] == [
         (stamp, number, number + 1) for stamp, number in zip(rows["ts"].tolist(), rows["seq"].tolist(), strict=True)
