@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -15,6 +16,24 @@ settings.load_profile("t2t")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="long forms of the tests marked soak: hours, not minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test marked ``soak(one_in=n)`` every n-th case runs; all do in a soak, and where tests were asked for by name."""
+    if config.getoption("--soak") or any("::" in argument for argument in config.args):
+        return
+    seen: Counter[str] = Counter()
+    left_out = []
+    for item in items:
+        marker = item.get_closest_marker("soak")
+        if marker is not None and "one_in" in marker.kwargs:
+            test = item.nodeid.partition("[")[0]
+            if seen[test] % marker.kwargs["one_in"]:
+                left_out.append(item)
+            seen[test] += 1
+    config.hook.pytest_deselected(items=left_out)
+    dropped = set(left_out)
+    items[:] = [item for item in items if item not in dropped]
 
 
 def pytest_collection_finish() -> None:

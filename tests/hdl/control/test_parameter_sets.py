@@ -334,6 +334,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("old", "new"), FAULTS)
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(SetsProof(mutant(ParameterSets, old, new)), depth=PROVED.pairs + PROVED.slots + 10, mode="bmc") == "FAIL"
 
@@ -406,6 +407,7 @@ def test_no_request_is_judged_by_two_sets() -> None:
         ("self.swap.eq(held[-1] & ~self.judging", "self.swap.eq(held[-2] & ~self.judging"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_of_the_switch_finds_a_fault(old: str, new: str) -> None:
     assert judge(SwitchProof(mutant(ParameterSets, old, new)), depth=20, mode="bmc") == "FAIL"
 

@@ -106,5 +106,6 @@ def test_a_message_of_the_host_never_meets_one_of_a_frame(width: int) -> None:
         ("        return rest == 0", "        return rest < 5"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(Harness(mutant(MessageInjector, old, new), 8), depth=45, mode="bmc") == "FAIL"

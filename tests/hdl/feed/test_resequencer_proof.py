@@ -625,6 +625,7 @@ def test_a_message_is_held_and_given(width: int) -> None:
         (1, LOADED, "self.highest.eq(wanted), held.eq(0), pending", "self.highest.eq(wanted), pending"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(width: int, story: Story, old: str, new: str) -> None:
     def change(source: str) -> str:
         assert source.count(old) == 1

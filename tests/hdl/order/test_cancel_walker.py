@@ -184,5 +184,6 @@ def test_a_walk_with_every_place_taken_ends() -> None:
         ("self.show.eq(self.show - 1),", "self.show.eq(self.show - 2),"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(WalkProof(mutant(CancelWalker, old, new)), depth=DEPTH, mode="bmc") == "FAIL"

@@ -112,5 +112,6 @@ def test_what_is_above_a_locked_ceiling_is_told() -> None:
         (".any())", ".all())"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(CeilingsProof(seen(mutant(CardCeilings, old, new))), depth=6, mode="bmc") == "FAIL"

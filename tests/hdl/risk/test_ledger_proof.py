@@ -118,5 +118,6 @@ def test_something_is_reloaded() -> None:
         ("self.changes + self.booked.valid", "self.changes + self.fill_event.valid"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(Harness(mutant(Ledger, old, new), story=True), depth=LAST + 1, mode="bmc", learns=True, flat=True) == "FAIL"

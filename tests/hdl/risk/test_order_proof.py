@@ -225,5 +225,6 @@ def test_shares_of_an_order_end() -> None:
         ("good.eq(known_type & ~unknown & ~overfill & possible)", "good.eq(known_type & ~unknown & possible)"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(old: str, new: str) -> None:
     assert run(mutant(Ledger, old, new), depth=SECOND + 6, mode="bmc", story=True) == "FAIL"

@@ -336,6 +336,7 @@ def test_rules_of_the_portfolio_hold() -> None:
         ("verdicts", "self.request.ready.eq(~busy & ~self.booking & ~self.settling)", "self.request.ready.eq(~self.booking)"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_each_rule_finds_a_fault(rule: str, old: str, new: str) -> None:
     assert run(mutant(RiskGate, old, new), rule, mode="bmc") == "FAIL"
 
@@ -399,6 +400,7 @@ def test_killed_is_left_by_the_keys_only() -> None:
         ("self.kill,\n                TradingState.KILLED", "self.kill,\n                TradingState.HALTED"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_holder_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(HolderProof(mutant(TradingStateHolder, old, new)), depth=6, mode="bmc") == "FAIL"
 
@@ -434,6 +436,7 @@ def test_a_loss_is_latched_until_it_is_rearmed() -> None:
 
 
 @pytest.mark.parametrize(("old", "new"), [("with m.Elif(self.rearm)", "with m.Else()"), ("< 0", "< -1")])
+@pytest.mark.soak(one_in=3)
 def test_the_loss_proof_finds_a_fault(old: str, new: str) -> None:
     assert judge(LossProof(mutant(LossLimit, old, new)), depth=6, mode="bmc") == "FAIL"
 
@@ -500,5 +503,6 @@ def test_the_last_order_of_each_slot_is_known() -> None:
         ("second.eq(self.sent & ~self.single)", "second.eq(self.sent)"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_of_last_orders_finds_a_fault(old: str, new: str) -> None:
     assert judge(RecentProof(mutant(RecentOrders, old, new)), depth=SECOND_ANSWER, mode="bmc") == "FAIL"

@@ -458,5 +458,6 @@ def test_orders_are_offered_one_after_the_other() -> None:
         ("last try", "Mux(again, used_read.data.tries, 0)", "0"),
     ],
 )
+@pytest.mark.soak(one_in=3)
 def test_the_proof_finds_a_fault(story: str, old: str, new: str) -> None:
     assert run(mutant(LegRepair, old, new), mode="bmc", story=STORIES[story]) == "FAIL"
