@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from hdl import interfaces
-from hdl.book.order_book import OrderBook
+from hdl.book.books import book_of
 from hdl.book.slot_gate import SlotGate
 from hdl.control.event_writer import EventWriter
 from hdl.control.register_file import ControlBus, RegisterFile
@@ -103,7 +103,7 @@ class DataPath(wiring.Component):
         m.submodules.injector = injector = MessageInjector(width=width, settle=settle, tail=order.latency)
         m.submodules.itch = itch = ItchDecoder(geometry=geometry, delay=frames.latency + mold.latency + order.latency)
         m.submodules.gate = gate = SlotGate(geometry=geometry)
-        m.submodules.book = book = OrderBook(geometry=geometry)
+        m.submodules.book = book = book_of(geometry)
         m.submodules.trading = trading = TradingCore(geometry=geometry)
         m.submodules.session = session = OrderSession(geometry=geometry)
         m.submodules.trading_state = trading_state = TradingStateHolder()

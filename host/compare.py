@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 
-from hdl.book.order_book import ALL_SLOTS
+from hdl.book.book import ALL_SLOTS
 from hdl.spec import events, itch
 from hdl.spec.reasons import WINDOW_CAUSES, Integrity, IntegrityCause
 from host import compare_trading

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hdl.book.order_book import ALL_SLOTS
+from hdl.book.book import ALL_SLOTS
 from hdl.spec import events
 from hdl.spec.reasons import Integrity, IntegrityCause
 from host.config import RecoveryTable, clocks

@@ -3,99 +3,33 @@
 from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib import data
 
+from hdl.book.book import ADDS, KEPT, SETTLED, TAKES_ORDER, TAKES_SHARES, USED, Book, is_type
 from hdl.book.message_queue import MessageQueue
 from hdl.book.order_table import Change, OrderTable, order, place, rows_of
 from hdl.book.price_ladder import Action, PriceLadder
 from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.tick_of_price import TickOfPrice
-from hdl.interfaces import Integrity, Side, bbo, decoded, event
-from hdl.spec import events, itch
-from hdl.spec.geometry import Geometry
+from hdl.interfaces import Side
+from hdl.spec import itch
 from hdl.spec.injection import Mark
-from hdl.spec.layout import Layout
 from hdl.spec.reasons import Drop, IntegrityCause
 
-ALL_SLOTS = 0xFFFF
-_ON_THE_WAY = 8
-"""Clocks that a message may need from the resequencer to the book."""
-_ADDS = (itch.ADD_ORDER_NO_MPID, itch.ADD_ORDER_WITH_MPID)
-_TAKES_SHARES = (itch.ORDER_EXECUTED, itch.ORDER_EXECUTED_WITH_PRICE, itch.ORDER_CANCEL)
-_TAKES_ORDER = (itch.ORDER_DELETE, itch.ORDER_REPLACE)
-_KEPT = ("type", "slot", "timestamp", "sequence", "som", "eot", "mark")
-"""What its best bid and offer needs of a message whose window is filled while others are at work."""
-_SETTLED = 6
-"""Clocks from a best bid and offer to the one in which everyone who looks at it has it."""
-_USED = (
-    "type", "slot", "timestamp", "order_ref", "new_order_ref", "side", "shares", "price", "code", "sequence", "som", "eot",
-    "mark", "watched", "malformed",
-)  # fmt: skip
 
+class OrderBook(Book):
+    """A book with one message in flight at a time: the soonest best bid and offer.
 
-def _is(code: Value, *layouts: Layout) -> Value:
-    """The type is one of these."""
-    return Cat(code == ord(layout.code) for layout in layouts).any()
-
-
-class OrderBook(wiring.Component):
-    """Order by order book with exact best bid and offer after every message, and the integrity of each slot.
+    Members are those of `Book`.
 
     Parameters
     ----------
     geometry : Geometry
         Sizes of table, ladder and queue.
 
-    Members
-    -------
-    message : In(stream.Signature(decoded(geometry), always_ready=True))
-        Decoded messages; those that are watched and of a book type or a trade are used, and those that are malformed.
-    clear : In(1)
-        Empties the book once the message at work is applied, and makes every slot DEAD. What waits then or comes meanwhile is
-        applied to the empty book; an ATTACH that waits ends DEAD.
-    ready : Out(1)
-        Low from ``clear`` (or reset) until the book is empty.
-    declare_exact : In(1)
-        Every slot becomes EXACT.
-    suspect : In(stream.Signature({cause}, always_ready=True))
-        Every EXACT slot becomes SUSPECT.
-    recovered : In(1)
-        Nothing is missing any more: slots that are SUSPECT by GAP alone become EXACT once all that came before is applied.
-    given_up : In(1)
-        What is missing will not come: no slot that is SUSPECT by now, a `suspect` of this clock counted in, becomes EXACT by
-        `recovered`.
-    detached : In(slots)
-        The slot that is detached, one bit: it is not declared exact.
-    now : In(32)
-        Clock count.
-    accept : Out(stream.Signature({slot}, always_ready=True))
-        A message entered the book, or a window is worked on; `bbo` follows 5 clocks or more later, if it does.
-    bbo : Out(stream.Signature(bbo(geometry), always_ready=True))
-        Best bid and offer of the slot after a message that changed them.
-    trade : Out(stream.Signature({slot, price}, always_ready=True))
-        Last sale: E at the order's price, C where printable and P at their own.
-    integrity : Out(data.ArrayLayout(Integrity, slots))
-        State of each slot. After reset all are DEAD. While a window of a slot is filled an EXACT one shows SUSPECT.
-    integrity_event : Out(stream.Signature(event(events.INTEGRITY), always_ready=True))
-        One record for each lowering of a slot, one with slot 0xFFFF for all lowered or restored at once: with cause RECOVERED
-        these are all that were SUSPECT, with CLEARED all that were not DEAD. With cause RELOADED and a slot: what it is from an
-        ATTACH on. WINDOW and REFILLED, of every slot whose window ran empty, are about that alone: in between the others' records
-        say what the slot is beside it.
-    drop : Out(len(Drop))
-        Pulse BOOK_OVERRUN, a clock after the message: it was lost because the queue was full.
-    lost_private : Out(1)
-        Pulse with BOOK_OVERRUN: it was a message with a mark.
-    unreadable : Out(1)
-        Pulse: a message that may be of any slot had its turn, or was lost because the queue was full. Every slot is doubtful.
-    live_orders : Out(32)
-        Orders in the table.
-    table_peak : Out(32)
-        Most orders the table held since the last clear.
-
     Notes
     -----
-    One message is in flight at a time. Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
+    Clocks from ``message`` (empty queue) to ``bbo``: 6 for A and F; 7 for E, C, X, D and U,
     or 8 where the slot was neither on ``message`` a clock before it nor at work until then; whether or not the best level goes
     and whether or not the window moves. The next message may come in 13 clocks after a U or an ATTACH, 9 after any other.
 
@@ -124,36 +58,6 @@ class OrderBook(wiring.Component):
     Source: TotalView-ITCH 5.0, "what each message does to the book".
     """
 
-    def __init__(self, *, geometry: Geometry) -> None:
-        self._geometry = geometry
-        slot = data.StructLayout({"slot": geometry.slot_bits})
-        cause = data.StructLayout({"cause": range(len(IntegrityCause))})
-        super().__init__(
-            {
-                "message": In(stream.Signature(decoded(geometry), always_ready=True)),
-                "clear": In(1),
-                "ready": Out(1),
-                "declare_exact": In(1),
-                "suspect": In(stream.Signature(cause, always_ready=True)),
-                "recovered": In(1),
-                "given_up": In(1),
-                "detached": In(geometry.slots),
-                "now": In(32),
-                "accept": Out(stream.Signature(slot, always_ready=True)),
-                "bbo": Out(stream.Signature(bbo(geometry), always_ready=True)),
-                "trade": Out(stream.Signature(data.StructLayout({"slot": geometry.slot_bits, "price": 32}), always_ready=True)),
-                "integrity": Out(
-                    data.ArrayLayout(Integrity, geometry.slots), init=[Integrity.DEAD for _ in range(geometry.slots)]
-                ),
-                "integrity_event": Out(stream.Signature(event(events.INTEGRITY), always_ready=True)),
-                "drop": Out(len(Drop)),
-                "lost_private": Out(1),
-                "unreadable": Out(1),
-                "live_orders": Out(32),
-                "table_peak": Out(32),
-            }
-        )
-
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         geometry = self._geometry
@@ -165,7 +69,7 @@ class OrderBook(wiring.Component):
 
         busy, finish, overrun, emptied = (Signal(name=name) for name in ("busy", "finish", "overrun", "emptied"))
         # The message whose window is filled in the clocks that others leave; until there is one, the message at work.
-        refilling, refill = Signal(), Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in _KEPT}))
+        refilling, refill = Signal(), Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in KEPT}))
         turn, others = Signal(), Signal()  # such clocks begin; another slot's message waits for their end
         head, head_rows, take, at_rest = self._queue(m, table, ladder, busy, overrun, emptied, refilling, refill, turn, others)
         message = Signal(head.shape())
@@ -179,7 +83,7 @@ class OrderBook(wiring.Component):
         with m.If(finish):
             m.d.sync += busy.eq(0)
         with m.If(~refilling):
-            m.d.sync += (refill[name].eq(message[name]) for name in _KEPT)
+            m.d.sync += (refill[name].eq(message[name]) for name in KEPT)
         m.d.comb += [self.accept.valid.eq(phase[1] | begun), self.accept.p.slot.eq(message.slot)]
 
         adds, takes_shares, takes_order, replaces, nonzero, long = (
@@ -187,14 +91,14 @@ class OrderBook(wiring.Component):
         )
         malformed, acts = Signal(), ~message.malformed
         m.d.sync += [
-            adds.eq(_is(message.type, *_ADDS) & acts),
-            takes_shares.eq(_is(message.type, *_TAKES_SHARES) & acts),
-            takes_order.eq(_is(message.type, *_TAKES_ORDER) & acts),
-            replaces.eq(_is(message.type, itch.ORDER_REPLACE) & acts),
+            adds.eq(is_type(message.type, *ADDS) & acts),
+            takes_shares.eq(is_type(message.type, *TAKES_SHARES) & acts),
+            takes_order.eq(is_type(message.type, *TAKES_ORDER) & acts),
+            replaces.eq(is_type(message.type, itch.ORDER_REPLACE) & acts),
             malformed.eq(message.malformed),
             nonzero.eq(message.shares != 0),
             # An ATTACH is long so that its touch has come to everyone who looks at touches before the slot is EXACT.
-            long.eq((_is(message.type, itch.ORDER_REPLACE) & acts) | (message.mark == Mark.ATTACH)),
+            long.eq((is_type(message.type, itch.ORDER_REPLACE) & acts) | (message.mark == Mark.ATTACH)),
             # What stands in `message` once this one has ended may be any half-read type.
             phase.eq(Cat(0, take, phase[1:8], phase[8] & long, phase[9:12])),
         ]
@@ -379,10 +283,10 @@ class OrderBook(wiring.Component):
         While a window is filled, messages come through the queue alone, where there is time to see whose they are.
         """
         shape = self.message.payload.shape()
-        waiting_layout = data.StructLayout({name: shape[name].shape for name in _USED})
+        waiting_layout = data.StructLayout({name: shape[name].shape for name in USED})
         m.submodules.queue = queue = MessageQueue(shape=waiting_layout, depth=self._geometry.book_queue)
         come, head = Signal(waiting_layout), Signal(waiting_layout)
-        for name in _USED:
+        for name in USED:
             m.d.comb += Value.cast(come[name]).eq(Value.cast(self.message.p[name]))
         wanted, take, direct, clearing, idle = (Signal(name=name) for name in ("wanted", "take", "direct", "clearing", "idle"))
         # Registered: what is ready must not lead back to what begins to clear, and every message waits for it.
@@ -419,7 +323,7 @@ class OrderBook(wiring.Component):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(emptied), ladder.clear.eq(emptied)]
         with m.If(turn):
-            m.d.comb += (head[name].eq(refill[name]) for name in _KEPT)
+            m.d.comb += (head[name].eq(refill[name]) for name in KEPT)
         rows = (rows_of(self._geometry, one.order_ref) for one in (queue.head.payload, come))
         return head, [Mux(queue.head.valid, waits, comes) for waits, comes in zip(*rows, strict=True)], take, direct & ~wanted
 
@@ -485,7 +389,7 @@ class OrderBook(wiring.Component):
         with m.If(ladder.settle.valid):
             m.d.sync += due.eq(ladder.rebuild)
         m.d.sync += opened.eq(ladder.settle.valid & ladder.rebuild)
-        resting, telling = Signal(ladder.latency - 1), Signal(_SETTLED)
+        resting, telling = Signal(ladder.latency - 1), Signal(SETTLED)
         side, refill_side, row = Signal(Side), Signal(Side), Signal(table.row.shape())
         with m.If(ladder.weigh.valid):
             m.d.sync += side.eq(ladder.weigh.p.side)
@@ -566,170 +470,11 @@ class OrderBook(wiring.Component):
         self, m: Module, prices: PriceOfTick, message: data.View, phase: Signal, named: data.View, known: Signal, command: Value
     ) -> None:
         """Clock 6: the order's price is known."""
-        executed = _is(message.type, itch.ORDER_EXECUTED)
-        printed = _is(message.type, itch.ORDER_EXECUTED_WITH_PRICE) & (message.code == ord(itch.PRINTABLE))
-        sale = _is(message.type, itch.TRADE) | (known & (executed | printed))
+        executed = is_type(message.type, itch.ORDER_EXECUTED)
+        printed = is_type(message.type, itch.ORDER_EXECUTED_WITH_PRICE) & (message.code == ord(itch.PRINTABLE))
+        sale = is_type(message.type, itch.TRADE) | (known & (executed | printed))
         m.d.sync += [
             self.trade.valid.eq(phase[6] & sale & ~command),
             self.trade.p.slot.eq(message.slot),
             self.trade.p.price.eq(Mux(executed, Mux(named.on_tick, prices.price, named.tick), message.price)),
         ]
-
-    def _restore(self, m: Module, at_rest: Value) -> Value:
-        """When what was `recovered` is applied. A message given a clock before that needs as long as the decoder to get here."""
-        waits, passing, rested = Signal(), Signal(_ON_THE_WAY), Signal()
-        # A message that begins in this very clock comes behind all that was recovered.
-        now, doubt = Signal(), self.suspect.valid | self.given_up
-        m.d.comb += now.eq(waits & ~passing.any() & rested)
-        m.d.sync += rested.eq(at_rest)
-        m.d.sync += passing.eq(Cat(self.recovered, passing))
-        with m.If(doubt | self.declare_exact | self.clear | now):
-            m.d.sync += waits.eq(0)
-        with m.Elif(self.recovered):
-            m.d.sync += waits.eq(1)
-        # A clock later: every slot looks at it.
-        applied = Signal()
-        m.d.sync += applied.eq(now & ~doubt)
-        return applied & ~doubt
-
-    def _keep_integrity(
-        self,
-        m: Module,
-        message: data.View,
-        fault: Value,
-        cause: Signal,
-        order_ref: Value,
-        overrun: Value,
-        restore: Value,
-        command: tuple[Value, Value],
-        window: tuple[Signal, Signal],
-        lossy: Signal,
-        emptied: Signal,
-    ) -> None:
-        """States, and the records of their changes: a lost message's at once, the others when none of a higher rank is left."""
-        record = self.integrity_event.payload.shape()
-        names = ("slot", "sequence", "order_ref", "mark")
-        (detach, attach), (opened, closed) = command, window
-        states = Signal(self.integrity.shape(), init=[Integrity.DEAD] * self._geometry.slots, name="states")
-        filling = Signal(self._geometry.slots)
-        lost = Signal(data.StructLayout({name: self.message.p.shape()[name].shape for name in names}), name="lost")
-        m.d.sync += [lost[name].eq(self.message.p[name]) for name in names]
-        with m.If(self.message.p.malformed):
-            m.d.sync += lost.order_ref.eq(0)
-        m.d.comb += self.lost_private.eq(overrun & lost.mark.any())
-        exact = Cat(one == Integrity.EXACT for one in states)
-        # Nothing but gaps being filled has made slots SUSPECT. As all fall together and rise together, they share the bit.
-        mendable, doubted, in_doubt = Signal(), Signal(), Signal()
-        by_gap = self.suspect.valid & (self.suspect.p.cause == IntegrityCause.GAP)
-        # What is missing for the others is missing for a slot that is attached meanwhile too.
-        m.d.comb += in_doubt.eq(self.suspect.valid | (doubted & ~self.declare_exact & ~emptied & ~(restore & mendable)))
-        m.d.sync += doubted.eq(in_doubt)
-        anew, spoiled = Signal.like(message.slot), Signal()  # the slot detached last, and whether a message was in error since
-        with m.If(detach):
-            m.d.sync += [anew.eq(message.slot), spoiled.eq(0)]
-        with m.Elif(emptied | (fault & (message.slot == anew))):
-            m.d.sync += spoiled.eq(1)
-        attached = Signal(Integrity)
-        m.d.comb += attached.eq(Mux(spoiled | lossy | overrun, Integrity.DEAD, Mux(in_doubt, Integrity.SUSPECT, Integrity.EXACT)))
-        for number in range(self._geometry.slots):
-            state, declares = states[number], self.declare_exact & ~self.detached[number]
-            m.d.comb += self.integrity[number].eq(Mux(filling[number] & exact[number], Integrity.SUSPECT, state))
-            with m.If((opened | closed) & (message.slot == number)):
-                m.d.sync += filling[number].eq(opened)
-            with m.If(emptied | (overrun & (lost.slot == number)) | ((fault | detach) & (message.slot == number))):
-                m.d.sync += state.eq(Integrity.DEAD)
-            with m.Elif(attach & (message.slot == number)):
-                m.d.sync += state.eq(attached)
-            with m.Elif(self.suspect.valid & (exact[number] | declares)):
-                m.d.sync += state.eq(Integrity.SUSPECT)
-            with m.Elif(declares):
-                m.d.sync += state.eq(Integrity.EXACT)
-            with m.Elif(restore & mendable & (state == Integrity.SUSPECT)):
-                m.d.sync += state.eq(Integrity.EXACT)
-        with m.If(self.suspect.valid & (~doubted | self.declare_exact | emptied)):
-            m.d.sync += mendable.eq(by_gap & ~self.given_up)
-        with m.Elif(self.declare_exact | self.given_up | restore | (self.suspect.valid & ~by_gap)):
-            m.d.sync += mendable.eq(0)
-
-        names_of_records = ("declared", "mended", "doubted", "lowered", "cleared", "windowed")
-        declared, mended, doubted, lowered, cleared, windowed = (Signal(record, name=name) for name in names_of_records)
-        wait = Signal(6)  # records that wait, in the order of their names
-        given = self.integrity_event
-        m.d.sync += given.valid.eq(0)
-        with m.If(overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)):
-            m.d.sync += [
-                given.valid.eq(1),
-                given.p.sequence.eq(lost.sequence),
-                given.p.order_ref.eq(lost.order_ref),
-                given.p.cycle.eq(self.now),
-                given.p.slot.eq(lost.slot),
-                given.p.integrity.eq(Integrity.DEAD),
-                given.p.cause.eq(IntegrityCause.OVERRUN),
-            ]
-        with m.Else():
-            for number, one in reversed(list(enumerate((declared, mended, doubted, lowered, cleared, windowed)))):
-                with m.If(wait[number] & ~wait[:number].any() if number else wait[0]):
-                    m.d.sync += [given.valid.eq(1), given.p.eq(one), wait[number].eq(0)]
-
-        with m.If(self.declare_exact):
-            m.d.sync += [
-                wait[0].eq(1),
-                declared.cycle.eq(self.now),
-                declared.slot.eq(ALL_SLOTS),
-                declared.integrity.eq(Integrity.EXACT),
-                declared.cause.eq(IntegrityCause.RELOADED),
-            ]
-        with m.If(restore & mendable & Cat(one == Integrity.SUSPECT for one in states).any()):
-            m.d.sync += [
-                wait[1].eq(1),
-                mended.cycle.eq(self.now),
-                mended.slot.eq(ALL_SLOTS),
-                mended.integrity.eq(Integrity.EXACT),
-                mended.cause.eq(IntegrityCause.RECOVERED),
-            ]
-        with m.If(self.suspect.valid & (exact.any() | self.declare_exact)):
-            m.d.sync += [
-                wait[2].eq(1),
-                doubted.cycle.eq(self.now),
-                doubted.slot.eq(ALL_SLOTS),
-                doubted.integrity.eq(Integrity.SUSPECT),
-                doubted.cause.eq(self.suspect.p.cause),
-            ]
-        with m.If(emptied & (self.declare_exact | Cat(one != Integrity.DEAD for one in states).any())):
-            m.d.sync += [
-                wait[4].eq(1),
-                cleared.cycle.eq(self.now),
-                cleared.slot.eq(ALL_SLOTS),
-                cleared.integrity.eq(Integrity.DEAD),
-                cleared.cause.eq(IntegrityCause.CLEARED),
-            ]
-        # Which slot a message is of is known long before its fault is, so what its slot was is looked up a clock ahead.
-        was_dead, was_declared = Signal(), Signal()
-        m.d.sync += [
-            was_dead.eq((states[message.slot] == Integrity.DEAD) | (overrun & (lost.slot == message.slot))),
-            was_declared.eq(self.declare_exact),
-        ]
-        # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
-        spoils = (message.slot == anew) & message.mark.any() & ~spoiled
-        tells = fault & (~was_dead | self.declare_exact | was_declared | spoils)
-        with m.If(tells | detach | attach):
-            m.d.sync += [
-                wait[3].eq(1),
-                lowered.sequence.eq(message.sequence),
-                lowered.order_ref.eq(order_ref),
-                lowered.cycle.eq(self.now),
-                lowered.slot.eq(message.slot),
-                lowered.integrity.eq(Mux(attach, attached, Integrity.DEAD)),
-                lowered.cause.eq(Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause))),
-            ]
-        was = Signal(Integrity)
-        m.d.sync += was.eq(states[message.slot])
-        with m.If(opened | closed):
-            m.d.sync += [
-                wait[5].eq(1),
-                windowed.sequence.eq(message.sequence),
-                windowed.cycle.eq(self.now),
-                windowed.slot.eq(message.slot),
-                windowed.integrity.eq(Mux(opened & (was == Integrity.EXACT), Integrity.SUSPECT, was)),
-                windowed.cause.eq(Mux(opened, IntegrityCause.WINDOW, IntegrityCause.REFILLED)),
-            ]

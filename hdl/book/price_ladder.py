@@ -10,6 +10,7 @@ from hdl.book.price_of_tick import PriceOfTick
 from hdl.book.priority_encoder import PriorityEncoder
 from hdl.book.quiet_read import quiet_read
 from hdl.book.ticks import TICK_BITS
+from hdl.book.window import Window
 from hdl.interfaces import Side, touch
 from hdl.spec.geometry import Geometry
 
@@ -121,17 +122,13 @@ class PriceLadder(wiring.Component):
 
     def __init__(self, *, geometry: Geometry) -> None:
         self._slots, self._slot_bits = geometry.slots, geometry.slot_bits
-        self._ticks_bits = (geometry.ladder_ticks - 1).bit_length()
-        self._bit_bits = max(4, -(-self._ticks_bits // 2))
-        self._word_bits = self._ticks_bits - self._bit_bits
-        self._words = 1 << self._word_bits
-        self._number_bits = TICK_BITS - self._bit_bits
+        self._window = Window.of(geometry)
         self._best = data.StructLayout({"key": TICK_BITS, "price": 32, "shares": 32})
         self._state = data.StructLayout(
             {
                 "live": geometry.order_capacity.bit_length(),
-                "base": self._number_bits,
-                "summary": self._words,
+                "base": self._window.number_bits,
+                "summary": self._window.words,
                 "best": self._best,
             }
         )
@@ -157,20 +154,6 @@ class PriceLadder(wiring.Component):
             }
         )
 
-    @staticmethod
-    def _key(tick: Value, side: Value) -> Value:
-        """Key of a tick."""
-        return tick ^ Value.cast(side).replicate(TICK_BITS)
-
-    # parts of a key
-    def _number(self, key: Value) -> Value:
-        """Number of the word a key lies in."""
-        return key[self._bit_bits :]
-
-    def _bit(self, key: Value) -> Value:
-        """Bit of a key in its word."""
-        return key[: self._bit_bits]
-
     def elaborate(self, _platform: object) -> Module:
         m = Module()
         slot = Signal(self._slot_bits)
@@ -195,7 +178,7 @@ class PriceLadder(wiring.Component):
         with m.Elif(self.operation.valid & self.operation.p.replay):
             m.d.sync += side.eq(self.operation.p.side)
         key = Signal(TICK_BITS)
-        m.d.comb += key.eq(self._key(self.operation.p.tick, self.operation.p.side))
+        m.d.comb += key.eq(Window.key(self.operation.p.tick, self.operation.p.side))
 
         words, levels = self._words_memory(m), self._levels_memory(m)
         second = self._second_best(m, slot, state, steps, late, side, key, words, levels)
@@ -238,13 +221,13 @@ class PriceLadder(wiring.Component):
         return stored
 
     def _words_memory(self, m: Module) -> list[Ports]:
-        return self._memories(m, "words", 1 << self._bit_bits, self._word_bits)
+        return self._memories(m, "words", self._window.word_size, self._window.word_bits)
 
     def _levels_memory(self, m: Module) -> list[LevelPorts]:
         """Two reads at once, as nothing is read in a clock with a write: the memory needs no third port for it."""
         ports = []
         for side in SIDES:
-            ram = memory.Memory(shape=unsigned(32), depth=self._slots << self._ticks_bits, init=[])
+            ram = memory.Memory(shape=unsigned(32), depth=self._slots << self._window.ticks_bits, init=[])
             m.submodules[f"levels_{side.name}"] = ram
             write = ram.write_port()
             one, two, written = (Signal.like(write.addr, name=f"levels_{name}_{side.name}") for name in ("one", "two", "written"))
@@ -285,39 +268,41 @@ class PriceLadder(wiring.Component):
         and read the next word; 2 take the best out of its word; 3 highest bit of what is left, or of the next word; 4 read the
         level (the side is known); 6 all known. Step 0 is made anew until work begins.
         """
-        word_size = 1 << self._bit_bits
+        word_size = self._window.word_size
         candidates = []
         for number, one in enumerate(state):
             name = SIDES[number].name
             best = one.best.key
-            place = Signal(self._word_bits, name=f"place_{name}")  # of the best's word in the window
-            others = Signal(self._words, name=f"others_{name}")
+            place = Signal(self._window.word_bits, name=f"place_{name}")  # of the best's word in the window
+            others = Signal(self._window.words, name=f"others_{name}")
             m.d.comb += [
-                place.eq(self._number(best) - one.base),
-                others.eq(one.summary & ~(Const(1, self._words) << place)[: self._words]),
+                place.eq(self._window.number(best) - one.base),
+                others.eq(one.summary & ~(Const(1, self._window.words) << place)[: self._window.words]),
             ]
             next_place, next_some = self._next_word(m, others, name)
-            next_number = Signal(self._number_bits, name=f"next_number_{name}")
+            next_number = Signal(self._window.number_bits, name=f"next_number_{name}")
             m.d.comb += next_number.eq(one.base + next_place)
 
             address, content, _ = words[number]
-            within = Signal(self._word_bits, name=f"word_address_{name}")
+            within = Signal(self._window.word_bits, name=f"word_address_{name}")
             with m.If(self.load.valid | late):
-                m.d.comb += within.eq(self._number(best))
+                m.d.comb += within.eq(self._window.number(best))
             with m.Elif(steps[1]):
                 m.d.comb += within.eq(next_number)
             with m.Else():
-                m.d.comb += within.eq(self._number(key))
+                m.d.comb += within.eq(self._window.number(key))
             m.d.comb += address.eq(Cat(within, slot))
 
             best_word, in_word, in_next = (
                 Signal(word_size, name=f"{word}_{name}") for word in ("best_word", "in_word", "in_next")
             )
             in_some, in_some_before = (Signal(name=f"in_some_{which}_{name}") for which in ("now", "before"))
-            other_number, other_before = (Signal(self._number_bits, name=f"number_{which}_{name}") for which in ("now", "before"))
+            other_number, other_before = (
+                Signal(self._window.number_bits, name=f"number_{which}_{name}") for which in ("now", "before")
+            )
             m.d.sync += [
                 best_word.eq(content),
-                in_word.eq(best_word & ~(Const(1, word_size) << self._bit(best))[:word_size]),
+                in_word.eq(best_word & ~(Const(1, word_size) << self._window.bit(best))[:word_size]),
                 in_next.eq(content),
                 in_some_before.eq(next_some),
                 in_some.eq(in_some_before),
@@ -330,12 +315,15 @@ class PriceLadder(wiring.Component):
             rest_key, rest_some = Signal(TICK_BITS, name=f"rest_key_{name}"), Signal(name=f"rest_some_{name}")
             with m.If(steps[3]):
                 m.d.sync += [
-                    rest_key.eq(Mux(first.some, Cat(first.index, self._number(best)), Cat(other.index, other_number))),
+                    rest_key.eq(Mux(first.some, Cat(first.index, self._window.number(best)), Cat(other.index, other_number))),
                     rest_some.eq(first.some | in_some),
                 ]
             candidates.append((rest_key, rest_some))
             one, _, two, _, _, _ = levels[number]
-            m.d.comb += [one.eq(Cat(key[: self._ticks_bits], slot)), two.eq(Cat(rest_key[: self._ticks_bits], slot))]
+            m.d.comb += [
+                one.eq(Cat(key[: self._window.ticks_bits], slot)),
+                two.eq(Cat(rest_key[: self._window.ticks_bits], slot)),
+            ]
 
         # its shares and price
         (bid_key, bid_some), (ask_key, ask_some) = candidates
@@ -343,7 +331,7 @@ class PriceLadder(wiring.Component):
         m.submodules.price = price = PriceOfTick()
         m.d.comb += [
             side_now.eq(Mux(self.weigh.valid, self.weigh.p.side, side)),
-            price.tick.eq(self._key(Mux(side_now == Side.SELL, ask_key, bid_key), side_now)),
+            price.tick.eq(Window.key(Mux(side_now == Side.SELL, ask_key, bid_key), side_now)),
         ]
         sell = side == Side.SELL
         second_shares = Signal(32)
@@ -361,9 +349,9 @@ class PriceLadder(wiring.Component):
     def _next_word(self, m: Module, others: Signal, name: str) -> tuple[Value, Value]:
         """Place of the highest of these words, and whether there is one, a clock later: the highest of each group, then of the
         groups."""
-        group = 1 << (self._word_bits // 2)
+        group = 1 << (self._window.word_bits // 2)
         places, somes = [], []
-        for at in range(0, self._words, group):
+        for at in range(0, self._window.words, group):
             m.submodules[f"in_group_{at}_{name}"] = inside = PriorityEncoder(width=group)
             place, some = Signal(range(group), name=f"place_{at}_{name}"), Signal(name=f"some_{at}_{name}")
             m.d.comb += inside.bits.eq(others[at : at + group])
@@ -385,15 +373,15 @@ class PriceLadder(wiring.Component):
         levels: list[LevelPorts],
     ) -> None:
         """An operation's stages: 0 read level and word, 1 and 2 place it in the window, 2 new level, 3 write."""
-        word_size = 1 << self._bit_bits
-        high = 3 * self._words // 4  # place of the word of a key that moved the window
+        word_size = self._window.word_size
+        high = self._window.high
         active = Signal(4)  # bit n: an operation is in stage n + 1
         m.d.sync += active.eq(Cat(self.operation.valid, active))
         given = self.operation.p
         common = {"action": Action, "replay": 1, "key": TICK_BITS, "better": 1, "equal": 1}
 
         # 0: where it lies against window and best
-        one = Signal(data.StructLayout(common | {"distance": signed(self._number_bits + 1)}))
+        one = Signal(data.StructLayout(common | {"distance": signed(self._window.number_bits + 1)}))
         sell = given.side == Side.SELL
         best_key = Mux(sell, state[1].best.key, state[0].best.key)
         m.d.sync += [
@@ -402,20 +390,25 @@ class PriceLadder(wiring.Component):
             one.key.eq(key),
             one.better.eq(key > best_key),
             one.equal.eq(key == best_key),
-            one.distance.eq(self._number(key) - Mux(sell, state[1].base, state[0].base)),
+            one.distance.eq(self._window.number(key) - Mux(sell, state[1].base, state[0].base)),
         ]
 
         # 1: where it would lie in a moved window
-        window = {"inside": 1, "above": 1, "place": self._word_bits}
-        moved = {"new_base": self._number_bits, "new_place": self._word_bits, "shift": self._word_bits, "shift_all": 1}
+        window = {"inside": 1, "above": 1, "place": self._window.word_bits}
+        moved = {
+            "new_base": self._window.number_bits,
+            "new_place": self._window.word_bits,
+            "shift": self._window.word_bits,
+            "shift_all": 1,
+        }
         two = Signal(
             data.StructLayout(common | window | moved | {"word_counts": 1, "mask": word_size, "level": 32, "word": word_size})
         )
         summary = Mux(side == Side.SELL, state[1].summary, state[0].summary)
-        low = one.distance[: self._word_bits]
-        above = one.distance >= self._words
+        low = one.distance[: self._window.word_bits]
+        above = one.distance >= self._window.words
         inside = (one.distance >= 0) & ~above
-        at_bottom = self._number(one.key) < high
+        at_bottom = self._window.number(one.key) < high
         m.d.sync += [
             two.action.eq(one.action),
             two.replay.eq(one.replay),
@@ -425,12 +418,12 @@ class PriceLadder(wiring.Component):
             two.inside.eq(inside),
             two.above.eq(above),
             two.place.eq(low),
-            two.new_base.eq(Mux(at_bottom, 0, self._number(one.key) - high)),
-            two.new_place.eq(Mux(at_bottom, self._number(one.key), high)),
+            two.new_base.eq(Mux(at_bottom, 0, self._window.number(one.key) - high)),
+            two.new_place.eq(Mux(at_bottom, self._window.number(one.key), high)),
             two.shift.eq(low - high),
-            two.shift_all.eq(one.distance >= self._words + high),
+            two.shift_all.eq(one.distance >= self._window.words + high),
             two.word_counts.eq(inside & summary.bit_select(low, 1)),
-            two.mask.eq(Const(1, word_size) << self._bit(one.key)),
+            two.mask.eq(Const(1, word_size) << self._window.bit(one.key)),
             two.level.eq(Mux(side == Side.SELL, levels[1][1], levels[0][1])),
             two.word.eq(Mux(side == Side.SELL, words[1][1], words[0][1])),
         ]
@@ -475,8 +468,8 @@ class PriceLadder(wiring.Component):
         # 3: write
         adds, removes = (Signal(name=name) for name in ("adds", "removes"))
         fresh, takes, overflow = (Signal(name=name) for name in ("fresh", "takes", "overflow"))
-        now, moved_up, cleared = (Signal(self._words, name=name) for name in ("summary_now", "moved_up", "cleared"))
-        place = Signal(self._word_bits)
+        now, moved_up, cleared = (Signal(self._window.words, name=name) for name in ("summary_now", "moved_up", "cleared"))
+        place = Signal(self._window.word_bits)
         stays = ~three.vacant & (three.inside | three.above)
         m.d.comb += [
             adds.eq(active[2] & (three.action == Action.ADD)),
@@ -487,9 +480,10 @@ class PriceLadder(wiring.Component):
             word_after.eq(three.rest | Mux((three.action == Action.ADD) | ~three.emptied, three.mask, 0)),
             moved_up.eq(Mux(fresh | three.shift_all, 0, summary >> three.shift)),
             place.eq(Mux(adds & (fresh | three.above), three.new_place, three.place)),
-            cleared.eq(Mux(removes & three.emptied & ~three.rest_some, Const(1, self._words) << place, 0)),
+            cleared.eq(Mux(removes & three.emptied & ~three.rest_some, Const(1, self._window.words) << place, 0)),
             now.eq(
-                (Mux(adds & (fresh | three.above), moved_up, summary) | Mux(adds, Const(1, self._words) << place, 0)) & ~cleared
+                (Mux(adds & (fresh | three.above), moved_up, summary) | Mux(adds, Const(1, self._window.words) << place, 0))
+                & ~cleared
             ),
         ]
         for number, kept in enumerate(state):
@@ -497,8 +491,8 @@ class PriceLadder(wiring.Component):
             _, _, word_write = words[number]
             *_, level_place, level_write = levels[number]
             m.d.comb += [
-                word_write.addr.eq(Cat(three.key[self._bit_bits : self._ticks_bits], slot)),
-                level_place.eq(Cat(three.key[: self._ticks_bits], slot)),
+                word_write.addr.eq(Cat(three.key[self._window.bit_bits : self._window.ticks_bits], slot)),
+                level_place.eq(Cat(three.key[: self._window.ticks_bits], slot)),
                 word_write.data.eq(word_after),
                 level_write.data.eq(three.shares),
                 word_write.en.eq(takes & here),
@@ -529,7 +523,7 @@ class PriceLadder(wiring.Component):
         sell_given = given.side == Side.SELL
         best = self._best(Mux(sell_given, state[1].best, state[0].best))
         summary = Mux(sell_given, state[1].summary, state[0].summary)
-        old, new = self._key(given.old_tick, given.side), self._key(given.new_tick, given.side)
+        old, new = Window.key(given.old_tick, given.side), Window.key(given.new_tick, given.side)
         same, above, equal, unchanged = (Signal(name=name) for name in ("same", "above", "equal", "unchanged"))
         whole_left, part_left, joined = Signal(32), Signal(32), Signal(33)
         with m.If(self.weigh.valid):
@@ -546,7 +540,7 @@ class PriceLadder(wiring.Component):
         # a clock later: what is left of the best; then against the second best
         left, emptied, lessened, rejoined = Signal(32), Signal(), Signal(), Signal(33)
         above_second, equal_second, alone = Signal(), Signal(), Signal()
-        newest = self._key(given.new_tick, side)
+        newest = Window.key(given.new_tick, side)
         m.d.sync += [
             left.eq(Mux(self.part, part_left, whole_left)),
             emptied.eq(~self.part & (whole_left == 0)),

@@ -38,6 +38,9 @@ class Geometry:
         Pairs may have thresholds that follow mean and variance; without, all are static.
     repair : bool
         Pairs whose orders were filled unequally are completed or unwound, as they want it; without, all of them stop.
+    line_rate : bool
+        The book begins a message every second clock and keeps up with 10 Gbit/s (`LineRateBook`); without, it has one at a time
+        and answers 7 clocks sooner (`OrderBook`).
     """
 
     width: int = 1
@@ -51,6 +54,7 @@ class Geometry:
     ring_messages: int = 128
     adaptive: bool = True
     repair: bool = True
+    line_rate: bool = False
 
     def __post_init__(self) -> None:
         if self.width not in (1, 8):
@@ -104,6 +108,6 @@ PRESETS: Mapping[str, Geometry] = {
     # capacity is reached: with generated traffic of 1,000 symbols the first order without room came at 78,000.
     "large": _LARGE,
     # The same at 10 Gbit/s.
-    "large_10g": replace(_LARGE, width=8),
+    "large_10g": replace(_LARGE, width=8, line_rate=True),
 }
 """Builds that have a name."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hdl.book.order_book import ALL_SLOTS
+from hdl.book.book import ALL_SLOTS
 from hdl.book.ticks import CENT, DOLLAR, OFFSET
 from hdl.spec import itch
 from hdl.spec.geometry import Geometry

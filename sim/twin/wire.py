@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from hdl.book.order_book import ALL_SLOTS as _ALL_SLOTS
+from hdl.book.book import ALL_SLOTS as _ALL_SLOTS
 from hdl.book.ticks import CENT, DOLLAR, OFFSET, TICK_BITS
 from hdl.itch.itch_decoder import OF_BOOK, source
 from hdl.spec import itch

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from itch_book import Session
 
-from hdl.book.order_book import ALL_SLOTS
+from hdl.book.book import ALL_SLOTS
 from hdl.spec import itch
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Drop, Integrity, IntegrityCause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hdl.book.order_book import ALL_SLOTS
+from hdl.book.book import ALL_SLOTS
 from hdl.spec.reasons import Integrity, IntegrityCause
 from sim.compiled import apart, entry, part
 from sim.twin.kernel import ROW as _ROW

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from itch_book import Session
 
-from hdl.book.order_book import ALL_SLOTS, OrderBook
+from hdl.book.book import ALL_SLOTS
+from hdl.book.order_book import OrderBook
 from hdl.spec import itch
 from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
@@ -351,6 +352,7 @@ def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
 
 def test_a_fault_around_a_declaration_is_told_where_it_counts(tmp_path: Path) -> None:
     """A slot that was DEAD is declared EXACT in every clock from a faulty message to long behind its fault."""
+
     def sent(gap: int, number: int) -> dict:
         return step(gap, decode(delete(number), TINY, slot=3, number=number))
 
@@ -367,6 +369,7 @@ def test_a_fault_around_a_declaration_is_told_where_it_counts(tmp_path: Path) ->
 
 def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
     """Only where nothing but gaps being filled lowered the slots, and only when all that came before is applied."""
+
     def sent(number: int, raw: bytes, **controls: int) -> dict:
         return step(1, decode(raw, TINY, slot=1, number=number), **controls)
 
@@ -379,8 +382,10 @@ def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
         step(5, suspect=gap),  # a second one while the first is open
         step(5, recovered=1),
         # What was given in the clock before `recovered` is still on its way, and others wait in the queue.
-        *(sent(10 + number, add(number, "B", 5, 1_000_000 + 100 * number), **({"recovered": 1} if number == 2 else {}))
-          for number in range(1, 8)),
+        *(
+            sent(10 + number, add(number, "B", 5, 1_000_000 + 100 * number), **({"recovered": 1} if number == 2 else {}))
+            for number in range(1, 8)
+        ),
         step(200, suspect=gap),
         step(5, suspect=lost),  # now more than a gap
         step(5, recovered=1),
