@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value, unsigned
 from amaranth.lib import data
+from amaranth.lib.fifo import SyncFIFOBuffered
 from amaranth.lib.memory import Memory
 
 from hdl.book.book import ADDS, KEPT, SETTLED, TAKES_ORDER, TAKES_SHARES, USED, Book, is_type
 from hdl.book.ladder_pipeline import LadderPipeline
-from hdl.book.message_queue import MessageQueue
 from hdl.book.order_table import BANKS, Change, OrderTable, order, place, rows_of
 from hdl.book.price_ladder import Action
 from hdl.book.price_of_tick import PriceOfTick
@@ -99,7 +99,7 @@ class LineRateBook(Book):
             Signal(), Signal(self._fill_layout), Signal(), Signal(self._fill_layout)
         )  # fmt: skip
         self._may_fill, self._working, self._spilt = Signal(), Signal(self._fill_layout), Signal(2)
-        self._replay, self._tell, self._told, self._closed = (Signal() for _ in range(4))
+        self._replay, self._tell, self._closed = (Signal() for _ in range(3))
 
         overrun, emptied, at_rest = self._begin(m)
         self._look_up(m)
@@ -143,7 +143,8 @@ class LineRateBook(Book):
         comes. Gives: a message was lost; table and ladder begin to forget all; there is nothing to do."""
         geometry, table, ladder = self._geometry, self._table, self._ladder
         (first, second_stage, third), step, flush = self._early, self._step, self._flush
-        m.submodules.queue = queue = MessageQueue(shape=self._message_layout, depth=geometry.book_queue)
+        # Block RAM, and one at its output.
+        m.submodules.queue = queue = SyncFIFOBuffered(width=self._message_layout.size, depth=geometry.book_queue + 1)
         m.submodules.begun = begun = Memory(shape=unsigned(self._message_layout.size), depth=_BEGUN, init=[])
         kept, keep = begun.read_port(domain="comb"), begun.write_port()
         came, begins = Signal(range(_BEGUN)), Signal(range(_BEGUN))  # those from `begins` to before `came` begin anew
@@ -162,8 +163,8 @@ class LineRateBook(Book):
         again, waits, free = Signal(), Signal(), Signal()
         m.d.comb += [
             again.eq(came != begins),
-            waits.eq(again | queue.head.valid),
-            head.eq(Mux(again, kept.data, Mux(queue.head.valid, queue.head.payload, come))),
+            waits.eq(again | queue.r_rdy),
+            head.eq(Mux(again, kept.data, Mux(queue.r_rdy, queue.r_data, come))),
             kept.addr.eq(begins),
             free.eq(usable & (beat | self._idle) & ~second & ~self._solo & ~self._held),
         ]
@@ -174,35 +175,39 @@ class LineRateBook(Book):
         pairs = ((stage, mine, row) for stage in self._early for mine, row in zip(stage.rows, rows, strict=True))
         meets = Cat(stage.valid & (mine == row) for stage, mine, row in pairs).any()
 
-        own, alone, take, take_next, direct, wanted, replaces = (
-            Signal(name=name) for name in ("own", "alone", "take", "take_next", "direct", "wanted", "replaces")
+        changes = Cat(stage.valid for stage in (*self._early, self._late[0])).any()
+
+        own, alone, begins_now, take, take_next, direct, wanted, replaces = (
+            Signal(name=name) for name in ("own", "alone", "begins_now", "take", "take_next", "direct", "wanted", "replaces")
         )
         m.d.comb += [
             wanted.eq(self.message.valid & self.message.p.for_book),
             own.eq(self._refilling & (head.slot == self._refill.slot)),
             alone.eq((head.mark == Mark.DETACH) | (head.mark == Mark.ATTACH)),
             replaces.eq(is_type(head.type, itch.ORDER_REPLACE) & ~head.malformed),
-            # Only an idle book takes a message as it comes: there is nothing it could meet.
-            direct.eq(free & self._idle & ~waits & queue.empty & ~self._refilling),
-            take.eq((free & waits & ~own & ~(meets & is_type(head.type, *ADDS)) & (~alone | self._idle)) | (direct & wanted)),
+            # One that comes does not wait, if nothing else does.
+            direct.eq(free & ~waits & (queue.level == 0) & ~self._refilling),
+            begins_now.eq(~(meets & is_type(head.type, *ADDS)) & (~alone | self._idle)),
+            take.eq(begins_now & ((free & waits & ~own) | (direct & wanted))),
             take_next.eq(second & (beat | self._idle) & ~meets),
             step.eq(beat | take | take_next),
-            queue.head.ready.eq(take & ~again),
-            queue.write.payload.eq(come),
-            queue.write.valid.eq(wanted & ~direct),
+            queue.r_en.eq(take & ~again),
+            queue.w_data.eq(come),
+            queue.w_en.eq(wanted & ~(direct & begins_now)),
             table.lookup.valid.eq(take | take_next),
             table.lookup.p.order_ref.eq(order_ref),
             table.lookup.p.rows.eq(rows),
             keep.addr.eq(came),
             keep.data.eq(head.as_value()),
             keep.en.eq(take & ~again),
-            self._may_fill.eq(~at_work & ~second & ~self._solo),
+            # Nobody looks at the table, nor will anybody change it.
+            self._may_fill.eq(~(changes | second | at_work | self._solo)),
             self._others.eq(waits & ~own & ~clearing),
-            self._quiet.eq(Mux(waits, own, queue.empty) | clearing),
+            self._quiet.eq(Mux(waits, own, queue.level == 0) | clearing),
             self.drop[Drop.BOOK_OVERRUN].eq(overrun),
             self.ready.eq(usable),
         ]
-        m.d.sync += [beat.eq(~step), overrun.eq(wanted & ~queue.write.ready)]
+        m.d.sync += [beat.eq(~step), overrun.eq(queue.w_en & ~queue.w_rdy)]
         with m.If(take):
             m.d.sync += [current.eq(head), second.eq(replaces), begins.eq(begins + 1), self._solo.eq(alone)]
             with m.If(~again):
@@ -232,7 +237,7 @@ class LineRateBook(Book):
             m.d.sync += clearing.eq(0)
         m.d.comb += [table.clear.eq(emptied), ladder.clear.eq(emptied)]
         self._current = current
-        return overrun, emptied, direct & ~wanted
+        return overrun, emptied, direct & self._idle & ~wanted
 
     def _look_up(self, m: Module) -> None:
         """Clocks 1 to 4: the order named, as the steps before leave it; room for the one that comes; the ladder's step."""
@@ -444,7 +449,7 @@ class LineRateBook(Book):
                 with m.If(self._idle & self._solo & (self._current.mark == Mark.DETACH)):
                     m.d.comb += [table.scan.valid.eq(1), table.scan.p.removes.eq(1), ladder.forget.valid.eq(1)]
                     m.next = "FORGET"
-                with m.Elif(self._idle & (self._nested | (self._refilling & self._quiet)) & self._may_fill):
+                with m.Elif(self._may_fill & (self._nested | (self._refilling & self._quiet))):
                     m.next = "SCAN"
             with m.State("FORGET"):
                 with m.If(table.scan.ready):
@@ -469,7 +474,7 @@ class LineRateBook(Book):
                 with m.If(self._step):
                     m.next = "TOLD"
             with m.State("TOLD"):
-                m.d.comb += [self._held.eq(1), self._told.eq(1)]
+                m.d.comb += self._held.eq(1)
                 with m.If(self._closed):
                     m.next = "MESSAGES"
                     with m.If(self._nested):
@@ -502,9 +507,7 @@ class LineRateBook(Book):
         """Clock 12: errors and commands; the windows' records."""
         stage, view = self._late[2], Signal(data.StructLayout({name: self._late_layout[name].shape for name in KEPT}))
         for name in view.shape().members:
-            m.d.comb += Value.cast(view[name]).eq(
-                Mux(self._solo | self._told, Value.cast(self._working[name]), Value.cast(stage[name]))
-            )
+            m.d.comb += Value.cast(view[name]).eq(Mux(stage.valid, Value.cast(stage[name]), Value.cast(self._working[name])))
         now = stage.valid & self._step
         lower, detach, attach, opened, closed = (Signal(name=name) for name in ("lower", "detach", "attach", "opened", "closed"))
         m.d.comb += [

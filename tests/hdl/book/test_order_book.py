@@ -13,9 +13,10 @@ from itch_book import Session
 from hdl.book.book import ALL_SLOTS
 from hdl.book.order_book import OrderBook
 from hdl.spec import itch
-from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.geometry import Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
 from tests.hdl.book import flows
+from tests.hdl.book.conftest import TINY
 from tests.hdl.book.flows import Flow, Maker, add, add_with_mpid, cancel, delete, execute, execute_at, replace, trade
 from tests.hdl.book.model import PlainBook, rows_of
 from tests.hdl.book.player import Seen, decode, play, step
@@ -23,12 +24,10 @@ from tests.host.records import framed
 from tests.support.data import AAPL, records, require
 
 LOBSTER = "lobster/AAPL_2012-06-21_34200000_57600000"
-TINY = Geometry(slots=4, order_rows=64, order_ways=4, ladder_ticks=64, book_queue=16)
-SCARCE = Geometry(slots=2, order_rows=16, order_ways=1, ladder_ticks=128, book_queue=16)
 DELETE_GAP = 21
 """Clocks from one book message to the next at least: the smallest one, its block length, one byte a clock."""
 REBUILD = 64 + 10 * 60 + 50
-"""Clocks the longest rebuild of `TINY` takes with 60 orders."""
+"""Clocks the longest rebuild of the small book takes with 60 orders."""
 
 
 def run(geometry: Geometry, flow: Flow, folder: Path, *, gap: int, exact_each: bool = False, settle: int = 3000) -> Seen:
@@ -56,11 +55,11 @@ def judge(flow: Flow, seen: Seen) -> PlainBook:
 
 
 @pytest.mark.soak
-def test_real_morning_is_the_book_of_itch_book(tmp_path: Path, soak: bool) -> None:
+def test_real_morning_is_the_book_of_itch_book(versa: Geometry, tmp_path: Path, soak: bool) -> None:
     """In a soak the whole of it; the whole card plays it all every time (`tests/host/test_replay.py`)."""
     path, slot = require(AAPL), 5
     messages = list(records(path))[: None if soak else 4_000]
-    seen = run(PRESETS["versa"], [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
+    seen = run(versa, [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
     session = Session(["bbo"], 1, [])
     session.feed(np.frombuffer(framed(messages), dtype=np.uint8))
     rows = session.take_bbo()
@@ -141,9 +140,9 @@ def lobster_flow() -> tuple[Flow, list[tuple[int, tuple[int, ...]]]]:
     return flow, states
 
 
-def test_lobster_book_after_every_event(tmp_path: Path) -> None:
+def test_lobster_book_after_every_event(versa: Geometry, tmp_path: Path) -> None:
     flow, states = lobster_flow()
-    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
+    seen = run(versa, flow, tmp_path, gap=DELETE_GAP)
     assert not seen.faults
     rows = {number: tuple(best) for number, _, *best in seen.rows}
     best: tuple[int, ...] = ()
@@ -157,72 +156,74 @@ def test_lobster_book_after_every_event(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_flow(seed: int, tmp_path: Path) -> None:
+def test_random_flow(tiny: Geometry, seed: int, tmp_path: Path) -> None:
     flow = list(Maker(seed, slots=4, most=60).messages(1500))
-    seen = run(TINY, flow, tmp_path, gap=120)
+    seen = run(tiny, flow, tmp_path, gap=120)
     model = judge(flow, seen)
     assert not seen.faults and not model.faults
     assert any(row["clock"] - seen.sent[row["sequence"]] > 20 for row in seen.bbo), "no rebuild was met"
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_flow_with_every_fault(seed: int, tmp_path: Path) -> None:
+def test_random_flow_with_every_fault(tiny: Geometry, seed: int, tmp_path: Path) -> None:
     flow = list(Maker(100 + seed, slots=4, most=60, faults=True).messages(1500))
-    seen = run(TINY, flow, tmp_path, gap=180, exact_each=True)
+    seen = run(tiny, flow, tmp_path, gap=180, exact_each=True)
     model = judge(flow, seen)
     assert seen.faults == model.faults
     causes = {cause for *_, cause in seen.faults}
     assert causes >= {"UNKNOWN_ORDER", "DUPLICATE_ORDER", "OVERFILL", "OFF_TICK", "ZERO_SHARES"}
 
 
-def test_table_without_room(tmp_path: Path) -> None:
+def test_table_without_room(scarce: Geometry, tmp_path: Path) -> None:
     flow = list(Maker(7, slots=2, most=40).messages(1500))
-    seen = run(SCARCE, flow, tmp_path, gap=120, exact_each=True)
+    seen = run(scarce, flow, tmp_path, gap=120, exact_each=True)
     model = judge(flow, seen)
     assert seen.faults == model.faults
     assert Counter(cause for *_, cause in seen.faults)["TABLE_FULL"] > 20
-    assert 20 < seen.peak <= SCARCE.order_capacity
+    assert 20 < seen.peak <= scarce.order_capacity
 
 
-def test_replace_storm_at_the_smallest_distance(tmp_path: Path) -> None:
+def test_replace_storm_at_the_smallest_distance(tiny: Geometry, tmp_path: Path) -> None:
     """One symbol, one order after the other replaced, up and down through the window: nothing waits for long, nothing is lost."""
     flow: Flow = [(1, add(1, "B", 10, 1_000_000)), (1, add(2, "S", 10, 1_010_000)), (1, add(3, "B", 5, 999_900))]
     for number in range(400):
         price = 1_000_000 + 100 * ((number * 37) % 90 - 45)
         flow.append((1, replace(10 + number - 1 if number else 1, 10 + number, number % 7 + 1, price)))
-    seen = run(TINY, flow, tmp_path, gap=37)
+    seen = run(tiny, flow, tmp_path, gap=37)
     judge(flow, seen)
     assert not seen.faults
 
 
-def test_latency_of_each_type(tmp_path: Path) -> None:
-    """Clocks from the message to the best bid and offer; 24 clocks before the next message."""
+def test_latency_of_each_type(versa: Geometry, tmp_path: Path) -> None:
+    """Clocks from the message to the best bid and offer, of both books; 24 clocks before the next message."""
     steps = [
-        ("A", add(1, "B", 100, 1_000_000), 6),
-        ("A better", add(2, "B", 100, 1_000_100), 6),
-        ("A same level", add(3, "B", 100, 1_000_100), 6),
-        ("F", add_with_mpid(4, "S", 100, 1_002_000), 6),
-        ("A beyond the window", add(5, "B", 70, 1_001_900), 6),
-        ("X", cancel(5, 10), 7),
-        ("E", execute(5, 10), 7),
-        ("C", execute_at(5, 10, 1_001_000), 7),
-        ("E of the best level, next in an other word", execute(5, 40), 7),
-        ("D at the best", delete(3), 7),
-        ("U worse, best level goes", replace(2, 6, 5, 999_000), 7),
-        ("U better", replace(1, 7, 5, 1_000_500), 7),
-        ("U in its place", replace(7, 8, 6, 1_000_500), 7),
-        ("D of the best level", delete(8), 7),
+        ("A", add(1, "B", 100, 1_000_000), 6, 13),
+        ("A better", add(2, "B", 100, 1_000_100), 6, 13),
+        ("A same level", add(3, "B", 100, 1_000_100), 6, 13),
+        ("F", add_with_mpid(4, "S", 100, 1_002_000), 6, 13),
+        ("A beyond the window", add(5, "B", 70, 1_001_900), 6, 13),
+        ("X", cancel(5, 10), 7, 13),
+        ("E", execute(5, 10), 7, 13),
+        ("C", execute_at(5, 10, 1_001_000), 7, 13),
+        ("E of the best level, next in an other word", execute(5, 40), 7, 13),
+        ("D at the best", delete(3), 7, 13),
+        ("U worse, best level goes", replace(2, 6, 5, 999_000), 7, 15),
+        ("U better", replace(1, 7, 5, 1_000_500), 7, 15),
+        ("U in its place", replace(7, 8, 6, 1_000_500), 7, 15),
+        ("D of the best level", delete(8), 7, 13),
     ]
-    flow: Flow = [(2, raw) for _, raw, _ in steps]
-    seen = run(PRESETS["versa"], flow, tmp_path, gap=24)
+    flow: Flow = [(2, raw) for _, raw, *_ in steps]
+    seen = run(versa, flow, tmp_path, gap=24)
     judge(flow, seen)
     found = {name: seen.latency(number) for number, (name, *_) in enumerate(steps, 1)}
-    assert found == {name: clocks for name, _, clocks in steps}
-    assert [(clock, slot) for clock, slot in seen.accepts] == [(seen.sent[number] + 1, 2) for number in range(1, len(steps) + 1)]
+    wanted = {name: clocks[versa.line_rate] for name, _, *clocks in steps}
+    assert found == wanted
+    ahead = [clocks - 5 if versa.line_rate else 1 for clocks in wanted.values()]
+    assert [(clock, slot) for clock, slot in seen.accepts] == [(seen.sent[at] + clocks, 2) for at, clocks in enumerate(ahead, 1)]
 
 
 def test_latency_where_the_slot_comes_with_the_message(tmp_path: Path) -> None:
-    """An add does not wait for the slot's state, all else a clock longer."""
+    """Where one message is at work at a time, an add does not wait for the slot's state, all else a clock longer."""
     adds: Flow = [(0, add(1, "B", 9, 100)), (1, add(2, "B", 9, 100))]
     flow: Flow = [*adds, (0, cancel(1, 1)), (1, replace(2, 3, 9, 101)), (0, delete(1))]
     seen = run(TINY, flow, tmp_path, gap=24)
@@ -231,7 +232,7 @@ def test_latency_where_the_slot_comes_with_the_message(tmp_path: Path) -> None:
 
 
 def test_interval_between_messages(tmp_path: Path) -> None:
-    """Replaces every 13 clocks and everything else every 9 go through as fast as alone."""
+    """One message at work at a time: replaces every 13 clocks and everything else every 9 go through as fast as alone."""
     for name, gap, latencies, flow in (
         ("adds", 9, {6}, [(0, add(number, "B", 1, 100 + number)) for number in range(40)]),
         ("adds and deletes", 9, {6, 7}, [(0, (add(n, "B", 1, 100), delete(n))[way]) for n in range(1, 21) for way in range(2)]),
@@ -242,19 +243,19 @@ def test_interval_between_messages(tmp_path: Path) -> None:
         assert {seen.latency(number) for number in range(2, 41)} == latencies, name
 
 
-def test_burst_waits_in_the_queue(tmp_path: Path) -> None:
+def test_burst_waits_in_the_queue(tiny: Geometry, tmp_path: Path) -> None:
     """As many messages as fit come clock by clock; all are applied in order."""
-    flow: Flow = [(0, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, TINY.book_queue + 2)]
-    seen = run(TINY, flow, tmp_path, gap=1)
+    flow: Flow = [(0, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, tiny.book_queue + 2)]
+    seen = run(tiny, flow, tmp_path, gap=1)
     judge(flow, seen)
 
 
-def test_overrun(tmp_path: Path) -> None:
+def test_overrun(tiny: Geometry, tmp_path: Path) -> None:
     """Messages beyond the queue are dropped and counted, their slots are DEAD, the others are not."""
     flow: Flow = [(number % 2, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, 61)]
-    seen = run(TINY, flow, tmp_path, gap=1)
+    seen = run(tiny, flow, tmp_path, gap=1)
     lost = {number for number, clock in seen.sent.items() if clock in seen.drops}
-    assert 0 < len(lost) == len(seen.drops) < 60 - TINY.book_queue
+    assert 0 < len(lost) == len(seen.drops) < 60 - tiny.book_queue
     kept = PlainBook()
     for number, (slot, raw) in enumerate(flow, 1):
         if number not in lost:
@@ -265,35 +266,36 @@ def test_overrun(tmp_path: Path) -> None:
     assert {number for number, *_ in seen.faults} <= lost
 
 
-def test_a_malformed_message_changes_nothing_and_its_slot_is_dead(tmp_path: Path) -> None:
+def test_a_malformed_message_changes_nothing_and_its_slot_is_dead(tiny: Geometry, tmp_path: Path) -> None:
     """Of each type the book looks at, whatever its fields: all ones. Those of right length around it are applied as ever."""
     flow: Flow = [(0, add(1, "B", 100, 1_000_000)), (1, add((1 << 64) - 1, "S", 9, 1_002_000))]
     for number, kind in enumerate("AFECXDUP", 2):
         flow += [(1, kind.encode() + bytes(10)), (0, add(number, "B", number, 1_000_000))]
-    seen = run(TINY, flow, tmp_path, gap=9, exact_each=True)
+    seen = run(tiny, flow, tmp_path, gap=9, exact_each=True)
     spoils = range(3, len(flow), 2)
     assert seen.faults == [(number, 1, "MALFORMED") for number in spoils]
     assert {one["order_ref"] for one in seen.events} == {0}
     judge(flow, seen)
 
 
-def test_a_message_of_nobody_knows_whom_makes_all_doubtful(tmp_path: Path) -> None:
+def test_a_message_of_nobody_knows_whom_makes_all_doubtful(tiny: Geometry, tmp_path: Path) -> None:
     """In its turn: behind the error of the message before it. Once it was lost, too; and no slot is DEAD for it."""
     flow: Flow = [(2, delete(7)), (1, b"D"), (0, add(1, "B", 1, 100))]
-    seen = run(TINY, flow, tmp_path, gap=9)
+    seen = run(tiny, flow, tmp_path, gap=9)
     assert [(one["slot"], one["integrity"], IntegrityCause(one["cause"]).name) for one in seen.events[1:]] == [
         (2, Integrity.DEAD, "UNKNOWN_ORDER"), (ALL_SLOTS, Integrity.SUSPECT, "MALFORMED"),
     ]  # fmt: skip
     assert seen.integrity == [Integrity.SUSPECT, Integrity.SUSPECT, Integrity.DEAD, Integrity.SUSPECT]
     assert len(seen.unreadable) == 1 and not seen.trades and seen.live == 1
 
-    flow = [(0, add(number, "B", 1, 100)) for number in range(1, 21)] + [(1, b"U" * 10)] * 8 + [(3, b"U" * 30)]
-    seen = run(TINY, flow, tmp_path, gap=1)
-    assert [fault for fault in seen.faults if fault[1]] == [(29, 3, "OVERRUN")] and seen.events[-1]["order_ref"] == 0
+    # More than the queue holds come clock by clock, however fast the book is.
+    flow = [(0, add(number, "B", 1, 100)) for number in range(1, 61)] + [(1, b"U" * 10)] * 8 + [(3, b"U" * 30)]
+    seen = run(tiny, flow, tmp_path, gap=1)
+    assert [fault for fault in seen.faults if fault[1]] == [(69, 3, "OVERRUN")] and seen.events[-1]["order_ref"] == 0
     assert len(seen.unreadable) == 8 and seen.integrity[1] == Integrity.SUSPECT
 
 
-def test_level_overflow(tmp_path: Path) -> None:
+def test_level_overflow(tiny: Geometry, tmp_path: Path) -> None:
     """The order that would overflow a level is not taken, alone or as a replacement; just below it is."""
     flow: Flow = [
         (1, add(1, "S", 0xFFFFFFF0, 500_000)),
@@ -303,7 +305,7 @@ def test_level_overflow(tmp_path: Path) -> None:
         (1, replace(4, 5, 1, 500_000)),
         (1, replace(1, 6, 0xFFFFFFF0, 500_000)),
     ]
-    seen = run(TINY, flow, tmp_path, gap=24, exact_each=True)
+    seen = run(tiny, flow, tmp_path, gap=24, exact_each=True)
     assert seen.faults == [(2, 1, "LEVEL_OVERFLOW"), (5, 1, "LEVEL_OVERFLOW")]
     assert seen.rows == [
         (1, 1, 0, 0, 500_000, 0xFFFFFFF0),
@@ -314,9 +316,9 @@ def test_level_overflow(tmp_path: Path) -> None:
     assert refs == [2, 5], "a replacement's record names the new order"
 
 
-def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
+def test_integrity_only_falls_until_declared(tiny: Geometry, tmp_path: Path) -> None:
     def sent(number: int, raw: bytes, **controls: int) -> dict:
-        return step(24, decode(raw, TINY, slot=3, number=number), **controls)
+        return step(24, decode(raw, tiny, slot=3, number=number), **controls)
 
     gap, lost = IntegrityCause.GAP, IntegrityCause.LOST_AFTER_USE
     steps = [
@@ -333,7 +335,7 @@ def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
         sent(4, delete(96), suspect=gap),  # at the same time
         step(24, declare_exact=1),
     ]
-    seen = play(TINY, steps, tmp_path)
+    seen = play(tiny, steps, tmp_path)
     exact, suspect, dead = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
     assert [(one["slot"], one["integrity"], one["cause"], one["sequence"], one["order_ref"]) for one in seen.events] == [
         (ALL_SLOTS, exact, IntegrityCause.RELOADED, 0, 0),
@@ -350,28 +352,28 @@ def test_integrity_only_falls_until_declared(tmp_path: Path) -> None:
     assert seen.integrity == [exact] * 4
 
 
-def test_a_fault_around_a_declaration_is_told_where_it_counts(tmp_path: Path) -> None:
+def test_a_fault_around_a_declaration_is_told_where_it_counts(tiny: Geometry, tmp_path: Path) -> None:
     """A slot that was DEAD is declared EXACT in every clock from a faulty message to long behind its fault."""
 
     def sent(gap: int, number: int) -> dict:
-        return step(gap, decode(delete(number), TINY, slot=3, number=number))
+        return step(gap, decode(delete(number), tiny, slot=3, number=number))
 
     steps, delays = [], range(1, 16)
     for delay in delays:
         steps += [step(24, declare_exact=1), sent(24, 100 + delay), sent(24, 200 + delay), step(delay, declare_exact=1)]
         steps.append(sent(40, 300 + delay))  # shows what the slot is: of one that is DEAD nothing is told
-    told = {one["sequence"] for one in play(TINY, steps, tmp_path).events if one["cause"] == IntegrityCause.UNKNOWN_ORDER}
+    told = {one["sequence"] for one in play(tiny, steps, tmp_path).events if one["cause"] == IntegrityCause.UNKNOWN_ORDER}
     assert {100 + delay for delay in delays} <= told
     counted = [200 + delay in told for delay in delays]
     assert counted == [300 + delay not in told for delay in delays]
     assert counted == sorted(counted, reverse=True) and set(counted) == {False, True}, counted
 
 
-def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
+def test_a_gap_that_was_filled_is_mended(tiny: Geometry, tmp_path: Path) -> None:
     """Only where nothing but gaps being filled lowered the slots, and only when all that came before is applied."""
 
     def sent(number: int, raw: bytes, **controls: int) -> dict:
-        return step(1, decode(raw, TINY, slot=1, number=number), **controls)
+        return step(1, decode(raw, tiny, slot=1, number=number), **controls)
 
     gap, lost = IntegrityCause.GAP, IntegrityCause.LOST_AFTER_USE
     steps = [
@@ -405,7 +407,7 @@ def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
         step(5, recovered=1),
         step(60),
     ]
-    seen = play(TINY, steps, tmp_path)
+    seen = play(tiny, steps, tmp_path)
     exact, suspect, dead = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
     reloaded, recovered = (exact, IntegrityCause.RELOADED), (exact, IntegrityCause.RECOVERED)
     assert [(one["integrity"], one["cause"]) for one in seen.events] == [
@@ -419,17 +421,17 @@ def test_a_gap_that_was_filled_is_mended(tmp_path: Path) -> None:
     assert seen.integrity == [exact] * 4
 
 
-def test_clear_empties_the_book(tmp_path: Path) -> None:
+def test_clear_empties_the_book(tiny: Geometry, tmp_path: Path) -> None:
     """Old orders are unknown after it, levels start from nothing, messages that come meanwhile wait; every slot is DEAD."""
     before: Flow = [(0, add(n, "BS"[n % 2], 5, 1_000_000 + 100 * n)) for n in range(1, 20)]
     after: Flow = [(0, add(50, "B", 7, 1_000_500)), (0, add(51, "S", 3, 1_000_900))]
     steps = [step(1, declare_exact=1)]
-    steps += [step(24, decode(raw, TINY, slot=slot, number=number)) for number, (slot, raw) in enumerate(before, 1)]
+    steps += [step(24, decode(raw, tiny, slot=slot, number=number)) for number, (slot, raw) in enumerate(before, 1)]
     steps.append(step(1, clear=1))
-    steps += [step(3, decode(raw, TINY, slot=slot, number=100 + number)) for number, (slot, raw) in enumerate(after)]
+    steps += [step(3, decode(raw, tiny, slot=slot, number=100 + number)) for number, (slot, raw) in enumerate(after)]
     steps.append(step(100, declare_exact=1))
-    steps.append(step(24, decode(delete(3), TINY, slot=0, number=102)))
-    seen = play(TINY, steps, tmp_path)
+    steps.append(step(24, decode(delete(3), tiny, slot=0, number=102)))
+    seen = play(tiny, steps, tmp_path)
     assert [row for row in seen.rows if row[0] >= 100] == [
         (100, 0, 1_000_500, 7, 0, 0),
         (101, 0, 1_000_500, 7, 1_000_900, 3),
@@ -441,36 +443,36 @@ def test_clear_empties_the_book(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("exact", [False, True])
 @pytest.mark.parametrize("later", range(5))
-def test_a_declaration_around_the_emptying_counts_only_behind_it(later: int, exact: bool, tmp_path: Path) -> None:
+def test_a_declaration_around_the_emptying_counts_only_behind_it(tiny: Geometry, later: int, exact: bool, tmp_path: Path) -> None:
     """The records say in the end what the slots are, whatever they were before."""
     steps = [step(1, declare_exact=1)] if exact else []
-    seen = play(TINY, [*steps, step(20, clear=1), step(1 + later, declare_exact=1)], tmp_path)
+    seen = play(tiny, [*steps, step(20, clear=1), step(1 + later, declare_exact=1)], tmp_path)
     assert seen.integrity == [Integrity(seen.events[-1]["integrity"])] * 4
     told = [(one["integrity"], one["cause"]) for one in seen.events]
     assert ((Integrity.DEAD, IntegrityCause.CLEARED) in told) >= exact
 
 
-def test_messages_that_are_not_for_the_book(tmp_path: Path) -> None:
+def test_messages_that_are_not_for_the_book(tiny: Geometry, tmp_path: Path) -> None:
     """Unwatched symbols and types without orders leave no trace."""
     head = flows.HEAD
-    steps = [step(1, declare_exact=1), step(24, decode(add(1, "B", 5, 100), TINY, slot=0, number=1, watched=0))]
+    steps = [step(1, declare_exact=1), step(24, decode(add(1, "B", 5, 100), tiny, slot=0, number=1, watched=0))]
     others = [itch.SYSTEM_EVENT.pack(**head, event_code="O"), itch.BROKEN_TRADE.pack(**head, match_number=1)]
-    steps += [step(24, decode(raw, TINY, slot=0, number=2)) for raw in others]
-    seen = play(TINY, steps, tmp_path)
+    steps += [step(24, decode(raw, tiny, slot=0, number=2)) for raw in others]
+    seen = play(tiny, steps, tmp_path)
     assert not seen.bbo and not seen.accepts and not seen.faults and not seen.trades and seen.live == 0
 
 
-def test_a_replaced_order_leaves_room_for_its_successor(tmp_path: Path) -> None:
+def test_a_replaced_order_leaves_room_for_its_successor(scarce: Geometry, tmp_path: Path) -> None:
     """With both rows full, a replacement that hashes into them still finds the place of the order it replaces."""
     # row 0 of the first bank and of the second: references whose low bits alone are set share no row unless equal
-    fills = [reference for reference in range(1 << 16) if rows_of(reference, SCARCE) == (0, 0)][:3]
+    fills = [reference for reference in range(1 << 16) if rows_of(reference, scarce) == (0, 0)][:3]
     flow: Flow = [
         (0, add(fills[0], "B", 1, 100)),
         (0, add(fills[1], "B", 2, 101)),
         (0, replace(fills[0], fills[2], 3, 102)),
         (0, add(fills[0], "B", 1, 103)),
     ]
-    seen = run(SCARCE, flow, tmp_path, gap=24, exact_each=True)
+    seen = run(scarce, flow, tmp_path, gap=24, exact_each=True)
     assert seen.faults == [(4, 0, "TABLE_FULL")]
     judge(flow, seen)
 

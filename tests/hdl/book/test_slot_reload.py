@@ -13,10 +13,10 @@ from hdl.spec import injection, itch
 from hdl.spec.geometry import Geometry
 from hdl.spec.injection import Mark
 from hdl.spec.reasons import Integrity, IntegrityCause
+from tests.hdl.book.conftest import ADDED, NAMED
 from tests.hdl.book.flows import Maker, add, delete, execute, replace, trade
 from tests.hdl.book.model import Order, PlainBook, Row, rows_of
 from tests.hdl.book.player import Seen, decode, play, step
-from tests.hdl.book.test_order_book import SCARCE, TINY
 
 EXACT, SUSPECT, DEAD = Integrity.EXACT, Integrity.SUSPECT, Integrity.DEAD
 RELOADED, DETACHED, GAP = IntegrityCause.RELOADED, IntegrityCause.DETACHED, IntegrityCause.GAP
@@ -111,9 +111,9 @@ def of_slot(slot: int, pairs: list[tuple[int, int]]) -> list[int]:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_reloads_under_live_traffic(seed: int, tmp_path: Path) -> None:
+def test_reloads_under_live_traffic(tiny: Geometry, seed: int, tmp_path: Path) -> None:
     """At any time, in a rebuild and right behind a replace too, one slot after the other, whose own messages go on as well."""
-    host, pick = Host(TINY, seed), random.Random(1000 + seed)
+    host, pick = Host(tiny, seed), random.Random(1000 + seed)
     waits, given = 0, False
     for slot, raw in Maker(200 + seed, slots=4, most=60).messages(1500):
         host.live(slot, raw, pick.choice((100, 120, 160)))
@@ -147,9 +147,9 @@ def test_reloads_under_live_traffic(seed: int, tmp_path: Path) -> None:
     assert seen.integrity == [EXACT] * 4
 
 
-def filled(orders: int, others: int) -> Host:
+def filled(geometry: Geometry, orders: int, others: int) -> Host:
     """Slot 1 with orders on both sides, slot 0 with others."""
-    host = Host(TINY)
+    host = Host(geometry)
     for number in range(1, orders + 1):
         host.live(1, add(number, "BS"[number % 2], number, 1_000_000 + 100 * number if number % 2 else 900_000), 24)
     for number in range(1, others + 1):
@@ -158,21 +158,21 @@ def filled(orders: int, others: int) -> Host:
 
 
 @pytest.mark.parametrize("orders", [0, 1, 30])
-def test_what_a_detach_takes(orders: int, tmp_path: Path) -> None:
-    """Its followers wait for a clock a row, one an order, one a row that holds some, and 20 less their own 6."""
-    host = filled(orders, 10)
+def test_what_a_detach_takes(tiny: Geometry, orders: int, tmp_path: Path) -> None:
+    """Its followers wait for a clock a row, one an order, one a row that holds some, and what lies before and behind."""
+    host = filled(tiny, orders, 10)
     host.detach(1, 24)
     host.live(0, add(1 << 41, "B", 7, 600_000), 1)
     seen = host.play(tmp_path)
-    places = {rows_of(reference, TINY) for reference in range(1, orders + 1)}
+    places = {rows_of(reference, tiny) for reference in range(1, orders + 1)}
     assert all(one == other for one, other in places), "references this low lie in the same row of either bank"
-    assert seen.latency(host.number) + 1 == TINY.order_rows + orders + len(places) + 20
+    assert seen.latency(host.number) + 1 == tiny.order_rows + orders + len(places) + (33 if tiny.line_rate else 20)
     assert seen.rows == host.rows and seen.live == 11
 
 
-def test_what_waits_meanwhile_is_not_lost(tmp_path: Path) -> None:
+def test_what_waits_meanwhile_is_not_lost(tiny: Geometry, tmp_path: Path) -> None:
     """Messages of the others at the smallest distance of the wire, longer than the walk of the table lasts."""
-    host = filled(40, 5)
+    host = filled(tiny, 40, 5)
     host.detach(1, 24)
     for number in range(40):
         host.live(number % 2 * 2, add(1 << 20 | number, "B", 9, 700_000 + 100 * number), 21)
@@ -181,12 +181,12 @@ def test_what_waits_meanwhile_is_not_lost(tmp_path: Path) -> None:
     seen = host.play(tmp_path)
     host.judge(seen)
     late = [seen.latency(number) for number in range(46, 86)]
-    assert max(late) > 100 and late[-1] == 6
+    assert max(late) > 100 and late[-1] == ADDED[tiny.line_rate]
 
 
-def test_an_attach_gives_its_best_as_fast_as_a_sale(tmp_path: Path) -> None:
-    """7 clocks, as what names an order; an empty book is told too."""
-    host = filled(4, 1)
+def test_an_attach_gives_its_best_as_fast_as_a_sale(tiny: Geometry, tmp_path: Path) -> None:
+    """As what names an order; an empty book is told too."""
+    host = filled(tiny, 4, 1)
     for whole in (False, True):
         host.detach(1, 300)
         if whole:
@@ -194,14 +194,14 @@ def test_an_attach_gives_its_best_as_fast_as_a_sale(tmp_path: Path) -> None:
         host.attach(300, row=False)
     seen = host.play(tmp_path)
     assert [row[2:] for row in seen.rows[-2:]] == [(0, 0, 0, 0), host.model.best(1)]
-    assert [row["clock"] - seen.sent[row["sequence"]] for row in seen.bbo[-2:]] == [7, 7]
+    assert [row["clock"] - seen.sent[row["sequence"]] for row in seen.bbo[-2:]] == 2 * [NAMED[tiny.line_rate]]
 
 
 @pytest.mark.parametrize("before", [0, 1])
-def test_a_slot_is_exact_behind_its_touch(before: int, tmp_path: Path) -> None:
+def test_a_slot_is_exact_behind_its_touch(tiny: Geometry, before: int, tmp_path: Path) -> None:
     """Not in the clock before: who goes by an older touch, or has a price made from one on the way, must find the slot DEAD. Its
     record comes a clock behind."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     host.detach(1, 300)
     host.give_snapshot(300)
     host.live(before, add(1 << 41, "B", 7, 600_000), 300)
@@ -212,12 +212,12 @@ def test_a_slot_is_exact_behind_its_touch(before: int, tmp_path: Path) -> None:
     host.judge(seen)
     [exact] = [one["clock"] for one in seen.events if one["slot"] == 1 and one["integrity"] == EXACT]
     [touch] = [row["clock"] for row in seen.bbo if row["sequence"] == host.private]
-    assert exact - 1 == touch + (7 if before else 6)
+    assert exact - 1 == touch + (7 if before and not tiny.line_rate else 6)
 
 
-def test_a_loss_behind_an_attach_that_waits_leaves_the_slot_dead(tmp_path: Path) -> None:
+def test_a_loss_behind_an_attach_that_waits_leaves_the_slot_dead(tiny: Geometry, tmp_path: Path) -> None:
     """The queue runs full while the ATTACH is in it: what is lost came behind what it counts on. The next one is taken."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     host.detach(1, 24)
     host.give_snapshot(300)
     host.steps.append(step(300))
@@ -247,9 +247,9 @@ def test_a_loss_behind_an_attach_that_waits_leaves_the_slot_dead(tmp_path: Path)
         (replace(3, 4, 5, 800_000), IntegrityCause.DUPLICATE_ORDER),
     ],
 )
-def test_a_slot_with_an_error_on_the_way_stays_dead(fault: bytes, cause: IntegrityCause, tmp_path: Path) -> None:
+def test_a_slot_with_an_error_on_the_way_stays_dead(tiny: Geometry, fault: bytes, cause: IntegrityCause, tmp_path: Path) -> None:
     """Until it was given its orders anew without one. The error is told once, the one behind it not."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     host.detach(1, 24)
     host.give_snapshot(300)
     host.give(fault, 24)
@@ -267,9 +267,9 @@ def test_a_slot_with_an_error_on_the_way_stays_dead(fault: bytes, cause: Integri
     assert seen.rows[-1] == host.rows[-1]
 
 
-def test_no_room_in_the_table(tmp_path: Path) -> None:
+def test_no_room_in_the_table(scarce: Geometry, tmp_path: Path) -> None:
     """A slot that finds none for its orders stays DEAD; what it has left is free for the others."""
-    host, number = Host(SCARCE), 0
+    host, number = Host(scarce), 0
     for number in range(1, 30):
         host.live(number % 2, add(number, "B", 9, 500_000), 24, declare_exact=1)
     host.detach(1, 24)
@@ -303,10 +303,10 @@ def test_no_room_in_the_table(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize("all_dead", [False, True])
 def test_what_is_missing_for_the_others_is_missing_for_it(
-    controls: tuple[dict[str, int], ...], state: Integrity, all_dead: bool, tmp_path: Path
+    tiny: Geometry, controls: tuple[dict[str, int], ...], state: Integrity, all_dead: bool, tmp_path: Path
 ) -> None:
     """A gap, its end, a declaration while the slot is detached, where another slot is there to be lowered and where none is."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     if all_dead:
         for slot in (0, 2, 3):
             host.live(slot, delete(1 << 50), 24)
@@ -326,9 +326,9 @@ def test_what_is_missing_for_the_others_is_missing_for_it(
 
 @pytest.mark.parametrize("all_dead", [False, True])
 @pytest.mark.parametrize("late", [False, True])
-def test_a_gap_that_ends_later_mends_it_with_the_others(all_dead: bool, late: bool, tmp_path: Path) -> None:
+def test_a_gap_that_ends_later_mends_it_with_the_others(tiny: Geometry, all_dead: bool, late: bool, tmp_path: Path) -> None:
     """Attached while messages are missing, or before they were: one record for all that were SUSPECT."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     if all_dead:
         for slot in (0, 2, 3):
             host.live(slot, delete(1 << 50), 24)
@@ -346,8 +346,8 @@ def test_a_gap_that_ends_later_mends_it_with_the_others(all_dead: bool, late: bo
     assert seen.integrity[0] == (DEAD if all_dead else EXACT)
 
 
-def test_private_messages_that_find_no_room_are_told(tmp_path: Path) -> None:
-    host = filled(2, 1)
+def test_private_messages_that_find_no_room_are_told(tiny: Geometry, tmp_path: Path) -> None:
+    host = filled(tiny, 2, 1)
     host.detach(1, 24)
     for _ in range(40):
         host.give(trade(5), 1)
@@ -359,18 +359,18 @@ def test_private_messages_that_find_no_room_are_told(tmp_path: Path) -> None:
     assert (1, DEAD, DETACHED) in told(seen)
 
 
-def test_a_declaration_leaves_the_detached_slot_dead(tmp_path: Path) -> None:
+def test_a_declaration_leaves_the_detached_slot_dead(tiny: Geometry, tmp_path: Path) -> None:
     """And one that comes together with a gap does not make it SUSPECT."""
-    host = filled(2, 1)
+    host = filled(tiny, 2, 1)
     host.detach(1, 24)
     host.steps += [step(150, declare_exact=1), step(50, declare_exact=1, suspect=GAP)]
     seen = host.play(tmp_path)
     assert seen.integrity == [SUSPECT, DEAD, SUSPECT, SUSPECT]
 
 
-def test_an_attach_that_waits_while_the_book_is_emptied_leaves_its_slot_dead(tmp_path: Path) -> None:
+def test_an_attach_that_waits_while_the_book_is_emptied_leaves_its_slot_dead(tiny: Geometry, tmp_path: Path) -> None:
     """And says so: what it was to stand for is gone."""
-    host = filled(2, 1)
+    host = filled(tiny, 2, 1)
     host.detach(1, 24)
     for _ in range(6):
         host.give(trade(5), 1)
@@ -382,9 +382,9 @@ def test_an_attach_that_waits_while_the_book_is_emptied_leaves_its_slot_dead(tmp
 
 
 @pytest.mark.parametrize("doubt", [{"suspect": IntegrityCause.LOST_AFTER_USE}, {"suspect": GAP, "given_up": 1}])
-def test_doubt_ends_where_the_book_is_emptied(doubt: dict[str, int], tmp_path: Path) -> None:
+def test_doubt_ends_where_the_book_is_emptied(tiny: Geometry, doubt: dict[str, int], tmp_path: Path) -> None:
     """What was missing before is nothing to a slot that is given its orders after it; what is missing since is."""
-    host = filled(4, 1)
+    host = filled(tiny, 4, 1)
     host.steps += [step(50, **doubt), step(50, clear=1)]
     host.model.orders.clear()
     host.model.levels.clear()
