@@ -93,7 +93,7 @@ class DataPath(wiring.Component):
         geometry, width = self._geometry, self._geometry.width
         m = Module()
         m.submodules.registers = registers = RegisterFile(geometry=geometry)
-        m.submodules.events = writer = EventWriter()
+        m.submodules.events = writer = EventWriter(bbo_behind=geometry.bbo_records)
         m.submodules.filter = frames = FrameFilter(width=width)
         m.submodules.hold = hold = PacketHold(width=width)
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)

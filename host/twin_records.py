@@ -22,16 +22,51 @@ _OUT = 3
 Record = dict[str, Any]
 
 
+class _Behind:
+    """Records of a kind that wait behind the one that is kept: the gateware's queue with an output register.
+
+    Parameters
+    ----------
+    depth : int
+        How many may.
+    """
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._inside: deque[Record] = deque()
+        self._front: Record | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._inside) or self._front is not None
+
+    def step(self, record: Record | None, taken: bool) -> tuple[Record | None, bool]:
+        """One clock in which a record comes or not, and the one in front is taken if there is one. Gives that, and whether there
+        was room."""
+        front, room = self._front, record is None or len(self._inside) < self._depth - 1
+        if self._inside and (front is None or taken):
+            self._front = self._inside.popleft()
+        elif taken:
+            self._front = None
+        if record is not None and room:
+            self._inside.append(record)
+        return front if taken else None, room
+
+
 class RecordQueue:
     """Each kind keeps one record until its turn to enter a queue, from which they are written word by word.
+
+    Parameters
+    ----------
+    bbo_behind : int
+        BBO records that may wait behind the one that is kept.
 
     Attributes
     ----------
     lost : int
-        Records that found the one before them of their kind still there.
+        Records that found no room behind those before them of their kind.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bbo_behind: int = 0) -> None:
         self.lost = 0
         self._clock = 0
         self._given: list[tuple[int, int, int, Record]] = []
@@ -40,6 +75,7 @@ class RecordQueue:
         self._kept: dict[int, Record] = {}
         """By rank."""
         self._missed = [0] * len(_KINDS)
+        self._behind = {_KINDS.index(events.BBO): _Behind(bbo_behind)} if bbo_behind else {}
         self._moves: int | None = None
         """Rank of what enters the queue in this clock."""
         self._queue: deque[Record] = deque()
@@ -63,7 +99,7 @@ class RecordQueue:
         """Records that are out before a clock, in order, with the clocks of their last words."""
         while self._clock < until:
             rest = min(until, self._given[0][0] if self._given else until) - self._clock
-            still = rest > 0 and not self._kept and self._moves is None
+            still = rest > 0 and not self._kept and self._moves is None and not any(self._behind.values())
             if still and self._left > 1:
                 # Nothing but words.
                 skipped = min(rest, self._left - 1)
@@ -88,13 +124,16 @@ class RecordQueue:
         self._moves = min(waiting) if waiting and room else None
         wrote, self._wrote = self._wrote, self._left > 0
         entering = None if moves is None else self._kept.pop(moves)
-        for rank, record in given.items():
-            if rank in self._kept:
-                self.lost += 1
-                self._missed[rank] += 1
-            else:
-                self._kept[rank] = record | {"lost": self._missed[rank]}
-                self._missed[rank] = 0
+        for rank in {*given, *self._behind}:
+            record, free = given.get(rank), rank not in self._kept
+            if record is not None:
+                record["lost"] = self._missed[rank]
+            front, room = self._behind[rank].step(record, free) if rank in self._behind else (record if free else None, free)
+            if front is not None:
+                self._kept[rank] = front
+            if record is not None:
+                self.lost += not room
+                self._missed[rank] = 0 if room else self._missed[rank] + 1
         self._write(wrote)
         if entering is not None:
             self._queue.append(entering)

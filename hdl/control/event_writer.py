@@ -37,7 +37,7 @@ def body(layout: Layout, event: data.View) -> Value:
 
 
 class RecordSource(wiring.Component):
-    """Keeps one event of a kind until it is moved on. One that finds another kept is lost and counted.
+    """Keeps one event of a kind until it is moved on. One that finds no room is lost and counted.
 
     Parameters
     ----------
@@ -45,6 +45,8 @@ class RecordSource(wiring.Component):
         Record to be made of it.
     eager : bool
         `waiting` is high in the clock of the event already, so that one a clock can be moved.
+    behind : int
+        Events that may wait behind the one kept, in block RAM; where there are any, each comes two clocks later.
 
     Members
     -------
@@ -62,8 +64,10 @@ class RecordSource(wiring.Component):
         An event was lost this clock.
     """
 
-    def __init__(self, *, layout: Layout, eager: bool = False):
-        self._eager = eager
+    def __init__(self, *, layout: Layout, eager: bool = False, behind: int = 0):
+        if eager and behind:
+            raise ValueError(f"behind: {behind} was given, allowed is 0 for events that are moved at once")
+        self._eager, self._behind = eager, behind
         super().__init__(
             {
                 "event": In(stream.Signature(interfaces.event(layout), always_ready=True)),
@@ -78,17 +82,32 @@ class RecordSource(wiring.Component):
     def elaborate(self, platform) -> Module:
         m = Module()
         full, put = Signal(), Signal()
-        missed = Signal(16)
+        missed, taken = Signal(16), Signal()
+        entry = Cat(self.event.payload, missed)
         m.d.comb += [
-            put.eq(self.event.valid & (~full | self.move)),
-            self.dropped.eq(self.event.valid & ~put),
+            taken.eq(put),
+            self.dropped.eq(self.event.valid & ~taken),
             self.waiting.eq(full & ~self.move),
         ]
+        if self._behind:
+            m.submodules.behind = behind = SyncFIFOBuffered(width=len(entry), depth=self._behind)
+            m.d.comb += [
+                behind.w_data.eq(entry),
+                behind.w_en.eq(self.event.valid),
+                taken.eq(self.event.valid & behind.w_rdy),
+                put.eq(behind.r_rdy & (~full | self.move)),
+                behind.r_en.eq(put),
+            ]
+            entry = behind.r_data
+        else:
+            m.d.comb += put.eq(self.event.valid & (~full | self.move))
         if self._eager:
             m.d.comb += self.waiting.eq((full & ~self.move) | put)
         m.d.sync += full.eq(put | (full & ~self.move))
         with m.If(put):
-            m.d.sync += [self.kept.eq(self.event.payload), self.lost.eq(missed), missed.eq(0)]
+            m.d.sync += Cat(self.kept, self.lost).eq(entry)
+        with m.If(taken):
+            m.d.sync += missed.eq(0)
         with m.Elif(self.dropped & ~missed.all()):
             m.d.sync += missed.eq(missed + 1)
         return m
@@ -98,15 +117,17 @@ class EventWriter(wiring.Component):
     """Writes event records, numbered, as one stream of 32-bit words.
 
     Every kind keeps one event until its turn to enter the common queue; one enters each clock, so an event waits for no more
-    clocks than there are kinds, and only verdicts, two in a row, come closer than that. They are first; of the others the order
-    of `events.RECORDS` decides. A record is begun only when the output queue has room for the whole of it, so that a slow reader
-    never sees half a record. Numbers leave a hole for every record that was lost: one whose kind still keeps another because both
-    queues are full.
+    clocks than there are kinds, and only verdicts, two in a row, and at line rate touches, come closer than that. Verdicts are
+    first; of the others the order of `events.RECORDS` decides. A record is begun only when the output queue has room for all of
+    it, so that a slow reader never sees half a record. Numbers leave a hole for every record that was lost: one whose kind keeps
+    another still, because both queues are full.
 
     Parameters
     ----------
     depth : int
         Words the output queue holds.
+    bbo_behind : int
+        BBO events that may wait behind the one that is kept, where they come faster than records can be written.
 
     Members
     -------
@@ -117,15 +138,16 @@ class EventWriter(wiring.Component):
     lost : Out(range(kinds + 1))
         Events lost this clock.
 
-    Latency: an event that finds the writer idle stands at the output `LATENCY` clocks later, a verdict one clock earlier.
+    Latency: an event that finds the writer idle stands at the output `LATENCY` clocks later, a verdict one clock earlier, a BBO
+    two later where some may wait behind it.
     """
 
     LATENCY = 7
 
-    def __init__(self, *, depth: int = 1024):
+    def __init__(self, *, depth: int = 1024, bbo_behind: int = 0):
         if depth < 2 * LONGEST:
             raise ValueError(f"depth: {depth} was given, allowed is {2 * LONGEST} and more")
-        self._depth = depth
+        self._depth, self._behind = depth, {events.BBO: bbo_behind}
         super().__init__(
             {
                 layout.name: In(stream.Signature(interfaces.event(layout), always_ready=True))
@@ -155,7 +177,9 @@ class EventWriter(wiring.Component):
 
     def _collect(self, m: Module, layouts: list[Layout], write, level: Signal) -> None:
         """Move what the sources keep into the queue, one a clock."""
-        sources = [RecordSource(layout=layout, eager=layout is events.VERDICT) for layout in layouts]
+        sources = [
+            RecordSource(layout=layout, eager=layout is events.VERDICT, behind=self._behind.get(layout, 0)) for layout in layouts
+        ]
         entry: Value = Const(0, len(Value.cast(write.data)))
         # One that is on its way does not count in `level` yet.
         free: Value = level < QUEUE_DEPTH - 1

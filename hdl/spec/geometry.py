@@ -89,6 +89,12 @@ class Geometry:
         return 2 * self.order_rows * self.order_ways
 
     @property
+    def bbo_records(self) -> int:
+        """BBO changes that may wait for their records to be written behind the one whose turn is next: as many as come of a burst
+        that the book's queue can hold, where the book is faster than the records."""
+        return self.book_queue if self.line_rate else 0
+
+    @property
     def clock_hz(self) -> int:
         """Clock of the data path."""
         return 125_000_000 if self.width == 1 else 156_250_000

@@ -15,10 +15,10 @@ from tests.support.simulation import simulate
 CLOCKS, LAST = 1_200, 800
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_same_records_at_the_same_clocks(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "behind"), [(1, 0), (2, 0), (1, 8), (2, 8)])
+def test_the_same_records_at_the_same_clocks(seed: int, behind: int) -> None:
     rng = random.Random(seed)
-    writer, queue = EventWriter(), RecordQueue()
+    writer, queue = EventWriter(bbo_behind=behind), RecordQueue(bbo_behind=behind)
     often = rng.choice((0.02, 0.1))
     told: list[tuple[int, str, int, int]] = []
     dropped: list[int] = []

@@ -78,27 +78,26 @@ def test_nothing_is_dropped_at_line_rate(
     card: SimulatedCard, flow: Callable[[Desk, random.Random], Flow], full: bool, soak: bool
 ) -> None:
     desk = Desk(card)
-    width, queue = card.geometry.width, card.geometry.book_queue
+    width = card.geometry.width
     messages = flow(desk, random.Random(flow.__name__))
     sent, live, clocks = 0, 0, 0
     while clocks < CLOCKS[soak]:
-        # At eight bytes a clock messages can come faster than the book takes them; bursts as long as its queue it must bear.
-        burst = list(islice(messages, CHUNK * 40 if width == 1 else queue))
+        burst = list(islice(messages, CHUNK * 40))
         packets = list(pack_messages((message for message, _ in burst), most=1_000 if full else 1))
         wire = 0
         for packet in packets:
             frame = desk.framer.packet(packet)
             card.send(frame)
             wire += max(60, len(frame)) + WIRE
-        # The wire does not rest between bursts at one byte a clock: the next one is queued before this one is out.
-        card.run(wire if width == 1 else wire // width + 13 * queue)
+        # The wire does not rest between bursts: the next one is queued before this one is out.
+        card.run(wire // width)
         card.events_raw()
         card.received_at()
         sent += len(burst)
         live += sum(change for _, change in burst)
         clocks += wire // width
     card.run_until_idle(limit=100_000)
-    card.run(20 * queue)
+    card.run(20 * card.geometry.book_queue)
 
     assert not {cause: count for cause, count in card.read_rows("status", "drop").items() if count}
     assert card.read("status", "messages") == sent
