@@ -65,8 +65,8 @@ CONFIGURATION = Configuration(
 class Market:
     """Makes the messages of two stocks, AAA near 100 dollars and BBB near 50, and the packets they come in."""
 
-    def __init__(self) -> None:
-        self.feed = Feed()
+    def __init__(self, feed: Feed | None = None) -> None:
+        self.feed = feed or Feed()
         self.framer = Framer(self.feed)
         self._time = 34_200_000_000_000
         self._reference = 0
@@ -116,12 +116,19 @@ class Desk(Market):
         What to load; the pair, LIVE, where left out.
     hold_until_fcs : bool
         Packets are used only after their check sequence was good.
+    feed : Feed, optional
+        Its addresses; one line where left out.
     """
 
     def __init__(
-        self, card: SimulatedCard, configuration: Configuration | None = None, *, hold_until_fcs: bool = False
+        self,
+        card: SimulatedCard,
+        configuration: Configuration | None = None,
+        *,
+        hold_until_fcs: bool = False,
+        feed: Feed | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(feed)
         self.card = card
         self.session = OrderSession()
         self.configuration = configuration or CONFIGURATION

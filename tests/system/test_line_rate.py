@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Address
 from itertools import islice
 
 import pytest
 
 from hdl.spec import events
-from host.framing import pack_messages
+from host.framing import Feed, Framer, pack_messages
 from sim.card import SimulatedCard
 from tests.support.desk import DOLLAR, Desk
 
 CLOCKS = {False: 30_000, True: 20_000_000}
 """Clocks of line rate, in a sample and in a soak."""
+
+FEED = Feed(address_b=int(IPv4Address("233.54.12.112")), port_b=26478)
 
 CHUNK = 200
 """Packets queued at once."""
@@ -72,36 +75,44 @@ FLOWS: tuple[Callable[[Desk, random.Random], Flow], ...] = (deletes, replaces, e
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("full", [True, False], ids=["full", "short"])
+@pytest.mark.parametrize("frames", ["full", "short", "both_lines"])
 @pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
 def test_nothing_is_dropped_at_line_rate(
-    card: SimulatedCard, flow: Callable[[Desk, random.Random], Flow], full: bool, soak: bool
+    card: SimulatedCard, flow: Callable[[Desk, random.Random], Flow], frames: str, soak: bool
 ) -> None:
-    desk = Desk(card)
+    """In frames as full as can be, in frames of one message, and in full ones that come on line B right behind line A."""
+    desk = Desk(card, feed=FEED)
+    framers = [desk.framer]
+    if frames == "both_lines":
+        framers.append(Framer(Feed(address=FEED.address_b, port=FEED.port_b)))
     width = card.geometry.width
     messages = flow(desk, random.Random(flow.__name__))
-    sent, live, clocks = 0, 0, 0
+    sent, live, clocks, copies = 0, 0, 0, 0
     while clocks < CLOCKS[soak]:
         burst = list(islice(messages, CHUNK * 40))
-        packets = list(pack_messages((message for message, _ in burst), most=1_000 if full else 1))
+        packets = list(pack_messages((message for message, _ in burst), most=1 if frames == "short" else 1_000))
         wire = 0
         for packet in packets:
-            frame = desk.framer.packet(packet)
-            card.send(frame)
-            wire += max(60, len(frame)) + WIRE
+            for framer in framers:
+                frame = framer.packet(packet)
+                card.send(frame)
+                wire += max(60, len(frame)) + WIRE
         # The wire does not rest between bursts: the next one is queued before this one is out.
         card.run(wire // width)
         card.events_raw()
         card.received_at()
         sent += len(burst)
+        copies += len(packets) * (len(framers) - 1)
         live += sum(change for _, change in burst)
         clocks += wire // width
     card.run_until_idle(limit=100_000)
     card.run(20 * card.geometry.book_queue)
 
-    assert not {cause: count for cause, count in card.read_rows("status", "drop").items() if count}
+    drops = {cause: count for cause, count in card.read_rows("status", "drop").items() if count}
+    assert drops == ({"duplicate": copies} if copies else {})
     assert card.read("status", "messages") == sent
     assert card.read("book", "live_orders") == live
+    assert card.read("status", "duplicates_b") == copies
     assert card.read("status", "gaps") == card.read("status", "lost_after_use") == 0
     # The book never left EXACT and knows its touch: the pair trades.
     assert not card.frames()
