@@ -17,7 +17,7 @@ SOM_TO_SOF = {"A": 53, "F": 57, "E": 49, "C": 54, "X": 41, "D": 37, "U": 53}
 """The same from the first byte of the message, at one byte a clock: longer messages take longer to arrive."""
 
 LIMIT = {1: 20, 8: 41}
-"""DESIGN wants 20 and 16; the second is not met: bytes are rotated into place on the way, and the book that keeps up with the line
+"""DESIGN wants 20 and 16; the second is not met: bytes are rotated into place on the way, and the book that keeps up with it all
 takes 13 clocks where the other one takes 6."""
 
 
