@@ -93,7 +93,8 @@ class DataPath(wiring.Component):
         geometry, width = self._geometry, self._geometry.width
         m = Module()
         m.submodules.registers = registers = RegisterFile(geometry=geometry)
-        m.submodules.events = writer = EventWriter(bbo_behind=geometry.bbo_records)
+        waiting = {"bbo_behind": geometry.bbo_records, "integrity_behind": geometry.integrity_records}
+        m.submodules.events = writer = EventWriter(**waiting)
         m.submodules.filter = frames = FrameFilter(width=width)
         m.submodules.hold = hold = PacketHold(width=width)
         m.submodules.moldudp64 = mold = MoldUdp64Receiver(width=width)

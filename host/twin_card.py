@@ -115,7 +115,7 @@ class TwinCard:
         self._fetch = 0
         """Clock in which bytes of the exchange may be fetched next."""
         self._out: deque[OutFrame] = deque()
-        self._records = RecordQueue(bbo_behind=geometry.bbo_records)
+        self._records = RecordQueue(bbo_behind=geometry.bbo_records, integrity_behind=geometry.integrity_records)
         self._changes = 0
         self._alarms: Counter[str] = Counter()
         self._events: list[dict[str, Any]] = []

@@ -7,13 +7,10 @@ from collections.abc import Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Any
 
-from hdl.control.event_writer import QUEUE_DEPTH
+from hdl.control.event_writer import QUEUE_DEPTH, ROOM, by_rank
 from hdl.spec import events
 from hdl.spec.layout import Layout
 
-_KINDS = sorted(events.RECORDS.values(), key=lambda layout: layout is not events.VERDICT)
-"""By rank: of those that wait the first one goes."""
-_EAGER = _KINDS.index(events.VERDICT)
 LATE = {events.TRIGGER.code: 1, events.ORDER_SENT.code: 1}
 """Clocks from the one a record bears to the one in which it is given, where they are not the same."""
 _OUT = 3
@@ -57,8 +54,8 @@ class RecordQueue:
 
     Parameters
     ----------
-    bbo_behind : int
-        BBO records that may wait behind the one that is kept.
+    bbo_behind, integrity_behind : int
+        BBO and INTEGRITY records that may wait behind the one that is kept.
 
     Attributes
     ----------
@@ -66,16 +63,20 @@ class RecordQueue:
         Records that found no room behind those before them of their kind.
     """
 
-    def __init__(self, *, bbo_behind: int = 0) -> None:
+    def __init__(self, *, bbo_behind: int = 0, integrity_behind: int = 0) -> None:
         self.lost = 0
+        self._kinds = by_rank(bbo_behind=bbo_behind)
+        """Of those that wait the first one goes."""
+        self._eager, self._bbo = self._kinds.index(events.VERDICT), self._kinds.index(events.BBO)
+        depths = {events.BBO: bbo_behind, events.INTEGRITY: integrity_behind}
+        self._behind = {self._kinds.index(layout): _Behind(depth) for layout, depth in depths.items() if depth}
         self._clock = 0
         self._given: list[tuple[int, int, int, Record]] = []
         self._count = self._number = 0
         self._verdict_at = -1
         self._kept: dict[int, Record] = {}
         """By rank."""
-        self._missed = [0] * len(_KINDS)
-        self._behind = {_KINDS.index(events.BBO): _Behind(bbo_behind)} if bbo_behind else {}
+        self._missed = [0] * len(self._kinds)
         self._moves: int | None = None
         """Rank of what enters the queue in this clock."""
         self._queue: deque[Record] = deque()
@@ -92,7 +93,7 @@ class RecordQueue:
             # That of the second order comes a clock behind that of the first.
             given, self._verdict_at = clock + (clock == self._verdict_at), clock
         record = {"kind": layout.code, "words": layout.size // 4, "lost": 0, "cycle": clock & 0xFFFFFFFF, **values}
-        heappush(self._given, (given, _KINDS.index(layout), self._count, record))
+        heappush(self._given, (given, self._kinds.index(layout), self._count, record))
         self._count += 1
 
     def out(self, until: int) -> Iterator[tuple[int, Record]]:
@@ -119,8 +120,10 @@ class RecordQueue:
             given[rank] = record
         moves, room = self._moves, len(self._queue) < QUEUE_DEPTH - 1
         waiting = [rank for rank in self._kept if rank != moves]
-        if _EAGER in given and (_EAGER not in self._kept or moves == _EAGER):
-            waiting.append(_EAGER)
+        if self._bbo in self._behind and len(self._queue) >= ROOM:
+            waiting = [rank for rank in waiting if rank != self._bbo]
+        if self._eager in given and (self._eager not in self._kept or moves == self._eager):
+            waiting.append(self._eager)
         self._moves = min(waiting) if waiting and room else None
         wrote, self._wrote = self._wrote, self._left > 0
         entering = None if moves is None else self._kept.pop(moves)

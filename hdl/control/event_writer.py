@@ -19,6 +19,17 @@ QUEUE_DEPTH = 16
 """Records that may wait behind the sources: the rows of a LUT RAM of ECP5."""
 
 
+ROOM = QUEUE_DEPTH // 2
+"""Places in it that touches leave to the others, where some may wait behind them."""
+
+
+def by_rank(*, bbo_behind: int) -> list[Layout]:
+    """Kinds of records, those first that go first: verdicts, and touches last where they can wait, as all others are rarer and
+    say more."""
+    last = events.BBO if bbo_behind else None
+    return sorted(events.RECORDS.values(), key=lambda layout: (layout is not events.VERDICT, layout is last))
+
+
 def word() -> data.StructLayout:
     """One word of a record; ``last`` with its final one."""
     return data.StructLayout({"data": WORD, "last": 1})
@@ -116,18 +127,18 @@ class RecordSource(wiring.Component):
 class EventWriter(wiring.Component):
     """Writes event records, numbered, as one stream of 32-bit words.
 
-    Every kind keeps one event until its turn to enter the common queue; one enters each clock, so an event waits for no more
-    clocks than there are kinds, and only verdicts, two in a row, and at line rate touches, come closer than that. Verdicts are
-    first; of the others the order of `events.RECORDS` decides. A record is begun only when the output queue has room for all of
-    it, so that a slow reader never sees half a record. Numbers leave a hole for every record that was lost: one whose kind keeps
-    another still, because both queues are full.
+    Every kind keeps one event until its turn to enter the common queue (`by_rank`); one enters each clock, so an event waits for
+    no more clocks than there are kinds, and only verdicts, two in a row, and at line rate touches, come closer than that. A record
+    is begun only when the output queue has room for all of it, so that a slow reader never sees half a record. Numbers leave a
+    hole for every record that was lost: one whose kind keeps another still, because both queues are full.
 
     Parameters
     ----------
     depth : int
         Words the output queue holds.
-    bbo_behind : int
-        BBO events that may wait behind the one that is kept, where they come faster than records can be written.
+    bbo_behind, integrity_behind : int
+        BBO and INTEGRITY events that may wait behind the one that is kept, where they come faster than records can be written.
+        Touches that may wait go last and leave `ROOM` of the queue's places to the others.
 
     Members
     -------
@@ -138,16 +149,16 @@ class EventWriter(wiring.Component):
     lost : Out(range(kinds + 1))
         Events lost this clock.
 
-    Latency: an event that finds the writer idle stands at the output `LATENCY` clocks later, a verdict one clock earlier, a BBO
-    two later where some may wait behind it.
+    Latency: an event that finds the writer idle stands at the output `LATENCY` clocks later, a verdict one clock earlier, what
+    may wait behind another of its kind two later.
     """
 
     LATENCY = 7
 
-    def __init__(self, *, depth: int = 1024, bbo_behind: int = 0):
+    def __init__(self, *, depth: int = 1024, bbo_behind: int = 0, integrity_behind: int = 0):
         if depth < 2 * LONGEST:
             raise ValueError(f"depth: {depth} was given, allowed is {2 * LONGEST} and more")
-        self._depth, self._behind = depth, {events.BBO: bbo_behind}
+        self._depth, self._behind = depth, {events.BBO: bbo_behind, events.INTEGRITY: integrity_behind}
         super().__init__(
             {
                 layout.name: In(stream.Signature(interfaces.event(layout), always_ready=True))
@@ -158,8 +169,7 @@ class EventWriter(wiring.Component):
 
     def elaborate(self, platform) -> Module:
         m = Module()
-        # A stable sort: verdicts first, all else as it was.
-        layouts = sorted(events.RECORDS.values(), key=lambda layout: layout is not events.VERDICT)
+        layouts = by_rank(bbo_behind=self._behind[events.BBO])
         entry = data.StructLayout(
             {"kind": range(len(layouts)), "lost": 16, "words": data.ArrayLayout(WORD, LONGEST - HEADER_WORDS)}
         )
@@ -183,10 +193,12 @@ class EventWriter(wiring.Component):
         entry: Value = Const(0, len(Value.cast(write.data)))
         # One that is on its way does not count in `level` yet.
         free: Value = level < QUEUE_DEPTH - 1
+        room = level < ROOM
         for index, (layout, source) in enumerate(zip(layouts, sources, strict=True)):
             m.submodules[layout.name] = source
             wiring.connect(m, wiring.flipped(getattr(self, layout.name)), source.event)
-            m.d.sync += source.move.eq(free & source.waiting)
+            asks = source.waiting & room if layout is events.BBO and self._behind[layout] else source.waiting
+            m.d.sync += source.move.eq(free & asks)
             free = free & ~source.waiting
             row = Signal(write.data.shape(), name=f"row_{layout.name}")
             m.d.comb += [row.kind.eq(index), row.lost.eq(source.lost), Value.cast(row.words).eq(body(layout, source.kept))]

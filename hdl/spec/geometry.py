@@ -95,6 +95,11 @@ class Geometry:
         return self.book_queue if self.line_rate else 0
 
     @property
+    def integrity_records(self) -> int:
+        """Changes of integrity that may wait likewise: every slot may fall, one right after the other."""
+        return max(16, self.slots) if self.line_rate else 0
+
+    @property
     def clock_hz(self) -> int:
         """Clock of the data path."""
         return 125_000_000 if self.width == 1 else 156_250_000

@@ -18,7 +18,8 @@ CLOCKS, LAST = 1_200, 800
 @pytest.mark.parametrize(("seed", "behind"), [(1, 0), (2, 0), (1, 8), (2, 8)])
 def test_the_same_records_at_the_same_clocks(seed: int, behind: int) -> None:
     rng = random.Random(seed)
-    writer, queue = EventWriter(bbo_behind=behind), RecordQueue(bbo_behind=behind)
+    waiting = {"bbo_behind": behind, "integrity_behind": behind}
+    writer, queue = EventWriter(**waiting), RecordQueue(**waiting)
     often = rng.choice((0.02, 0.1))
     told: list[tuple[int, str, int, int]] = []
     dropped: list[int] = []
