@@ -386,6 +386,7 @@ class DataPath(wiring.Component):
             identity.ring_messages.eq(geometry.ring_messages),
             identity.adaptive.eq(geometry.adaptive),
             identity.repair.eq(geometry.repair),
+            identity.line_rate.eq(geometry.line_rate),
         ]
 
     def _status(self, m, status, writer, frames, hold, mold, injector, order, itch, gate, book, trading, session) -> None:

@@ -64,7 +64,7 @@ class TradingCore(wiring.Component):
     staged : In(interfaces.card_limits())
         Of these, what `CardCeilings` looks at, as they are to be in the next set.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
-        A single order of the host, offered to the gate in this clock only: a trigger goes first, and what the gate does not take
+        A single order of the host, offered to the gate in the next clock only: a trigger goes first, and what the gate does not take
         is dropped, Miss.HOST_ORDER. Orders that repair a pair come last.
     cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours, stale_after
         Registers of the host.
@@ -407,23 +407,24 @@ class TradingCore(wiring.Component):
 
         Which one it is hangs on registers alone, for the gate's first clock is a full one. The trigger keeps to `hold` itself: no
         request may meet sets that change."""
-        host, dropped, held, kept_out = self.host_order, Signal(), Signal(), Signal()
+        host, asked, dropped, held, kept_out = Signal(self.host_order.payload.shape()), Signal(), Signal(), Signal(), Signal()
+        m.d.sync += [host.eq(self.host_order.payload), asked.eq(self.host_order.valid)]
         # In the first clock of a new set `MarketStatus` still judges by the old one.
         m.d.sync += held.eq(hold)
         m.d.comb += [
-            kept_out.eq(hold | held | (host.payload.row.slot >= self._geometry.slots)),
-            gate.valid.eq(trigger.valid | (host.valid & ~kept_out)),
+            kept_out.eq(hold | held | (host.row.slot >= self._geometry.slots)),
+            gate.valid.eq(trigger.valid | (asked & ~kept_out)),
             trigger.ready.eq(gate.ready),
             gate.payload.eq(trigger.payload),
-            dropped.eq(host.valid & (trigger.valid | kept_out | ~gate.ready)),
+            dropped.eq(asked & (trigger.valid | kept_out | ~gate.ready)),
         ]
         with m.If(~trigger.valid):
             m.d.comb += [
                 gate.payload.single.eq(1),
-                *(gate.payload.legs[0][name].eq(host.payload.row[name]) for name in ("slot", "side", "quantity", "price")),
+                *(gate.payload.legs[0][name].eq(host.row[name]) for name in ("slot", "side", "quantity", "price")),
             ]
         if repair is not None:
-            free = ~trigger.valid & ~host.valid
+            free = ~trigger.valid & ~asked
             with m.If(free & repair.request.valid & ~hold & ~held):
                 m.d.comb += [gate.valid.eq(1), repair.request.ready.eq(gate.ready)]
             with m.If(free):

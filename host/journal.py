@@ -103,7 +103,7 @@ class Writings:
             self._rows[table][row] = columns
         if (block, table) == ("risk", "order"):
             given = (columns[name] for name in ("slot", "side", "quantity", "price"))
-            self.settings.append((IN_ORDER, cycle + WRITTEN, *given))
+            self.settings.append((IN_ORDER, cycle + WRITTEN + 1, *given))
         if (block, table) == ("risk", "reload"):
             # The ledger tells of it a clock later.
             self.settings.append((IN_RELOAD, cycle + WRITTEN + 1, row, *columns.values()))

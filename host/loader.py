@@ -196,6 +196,7 @@ class Loader:
             "ring_messages": geometry.ring_messages,
             "adaptive": int(geometry.adaptive),
             "repair": int(geometry.repair),
+            "line_rate": int(geometry.line_rate),
         }
         wrong = [
             f"{name} is {value:#x}, expected was {wanted:#x}"

@@ -115,6 +115,7 @@ def _sizes(preset: str, geometry: Geometry) -> Row:
         "ring_messages": geometry.ring_messages,
         "adaptive": int(geometry.adaptive),
         "repair": int(geometry.repair),
+        "line_rate": int(geometry.line_rate),
     }
 
 

@@ -438,6 +438,7 @@ def geometry_of(geometry: Geometry) -> dict[str, int]:
         "ring_messages": geometry.ring_messages,
         "adaptive": int(geometry.adaptive),
         "repair": int(geometry.repair),
+        "line_rate": int(geometry.line_rate),
     }
 
 

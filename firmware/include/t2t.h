@@ -18,17 +18,18 @@
 #define T2T_IDENTITY_RING_MESSAGES 0x0000Au /* ro, 32 bits */
 #define T2T_IDENTITY_ADAPTIVE 0x0000Bu /* ro, 1 bits */
 #define T2T_IDENTITY_REPAIR 0x0000Cu /* ro, 1 bits */
-#define T2T_FEED_ADDRESS 0x0000Du /* rw, 32 bits */
-#define T2T_FEED_PORT 0x0000Eu /* rw, 16 bits */
-#define T2T_FEED_ADDRESS_B 0x0000Fu /* rw, 32 bits */
-#define T2T_FEED_PORT_B 0x00010u /* rw, 16 bits */
-#define T2T_FEED_SESSION 0x00011u /* rw, 80 bits */
-#define T2T_FEED_NEXT_SEQUENCE 0x00014u /* load, 64 bits */
-#define T2T_FEED_HIGHEST 0x00016u /* ro, 64 bits */
-#define T2T_FEED_GAP_WAIT 0x00018u /* rw, 32 bits */
-#define T2T_FEED_RECOVER 0x00019u /* rw, 1 bits */
-#define T2T_FEED_HOLD_UNTIL_FCS 0x0001Au /* rw, 1 bits */
-#define T2T_FEED_INJECT 0x0001Bu /* load, 32 bits */
+#define T2T_IDENTITY_LINE_RATE 0x0000Du /* ro, 1 bits */
+#define T2T_FEED_ADDRESS 0x0000Eu /* rw, 32 bits */
+#define T2T_FEED_PORT 0x0000Fu /* rw, 16 bits */
+#define T2T_FEED_ADDRESS_B 0x00010u /* rw, 32 bits */
+#define T2T_FEED_PORT_B 0x00011u /* rw, 16 bits */
+#define T2T_FEED_SESSION 0x00012u /* rw, 80 bits */
+#define T2T_FEED_NEXT_SEQUENCE 0x00015u /* load, 64 bits */
+#define T2T_FEED_HIGHEST 0x00017u /* ro, 64 bits */
+#define T2T_FEED_GAP_WAIT 0x00019u /* rw, 32 bits */
+#define T2T_FEED_RECOVER 0x0001Au /* rw, 1 bits */
+#define T2T_FEED_HOLD_UNTIL_FCS 0x0001Bu /* rw, 1 bits */
+#define T2T_FEED_INJECT 0x0001Cu /* load, 32 bits */
 #define T2T_FEED_BINDINGS 0x00020u /* rw, table */
 #define T2T_FEED_BINDINGS_ROWS 16u
 #define T2T_FEED_BINDINGS_STRIDE 1u /* words */

@@ -128,9 +128,9 @@ class EventWriter(wiring.Component):
     """Writes event records, numbered, as one stream of 32-bit words.
 
     Every kind keeps one event until its turn to enter the common queue (`by_rank`); one enters each clock, so an event waits for
-    no more clocks than there are kinds, and only verdicts, two in a row, and at line rate touches, come closer than that. A record
-    is begun only when the output queue has room for all of it, so that a slow reader never sees half a record. Numbers leave a
-    hole for every record that was lost: one whose kind keeps another still, because both queues are full.
+    no more clocks than there are kinds, and only verdicts, two in a row, and at line rate touches, come closer than that. A
+    record is begun only when the output queue has room for all of it, so that a slow reader never sees half a record. Numbers
+    leave a hole for every record that was lost: one whose kind keeps another still, because both queues are full.
 
     Parameters
     ----------

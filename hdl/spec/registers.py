@@ -258,6 +258,7 @@ IDENTITY = Block(
         Register("ring_messages", 32, Access.RO, "messages that can wait for one before them"),
         Register("adaptive", 1, Access.RO, "pairs may have adaptive thresholds"),
         Register("repair", 1, Access.RO, "pairs that are legged may be completed or unwound"),
+        Register("line_rate", 1, Access.RO, "the book begins a message every second clock"),
     ),
 )
 

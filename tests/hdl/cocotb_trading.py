@@ -310,7 +310,7 @@ async def an_order_of_the_host_passes_the_same_gate(dut):
         await bench.step(SETTLED)
         [(cycle, order)] = bench.book_sent()
         [(_, verdict)] = bench.taken("verdict_event")
-        assert cycle - at == 5 and order["legs"][0]["user_ref_num"] == number == bench.number - 1
+        assert cycle - at == 6 and order["legs"][0]["user_ref_num"] == number == bench.number - 1
         expected = {"slot": slot, "quantity": quantity, "price": price, "refusals": 0, "user_ref_num": number}
         expected |= {"pair": NO_PAIR, "sequence": 0}
         assert {name: verdict[name] for name in expected} == expected
@@ -351,7 +351,7 @@ async def a_trigger_goes_before_an_order_of_the_host(dut):
             if clock == 0:
                 at = bench.cycle
                 bench.offer("bbo", {"slot": 0, "touch": HIGH._asdict(), "sequence": 9, "type": 65})
-            if clock == 4 - early:
+            if clock == 3 - early:
                 bench.offer("host_order", by_hand(1, 0, 5, 1_000_100))
                 sent_at = bench.cycle
             await bench.step()
@@ -363,12 +363,12 @@ async def a_trigger_goes_before_an_order_of_the_host(dut):
         pairs = [cycle for cycle, order in sent if not order["single"]]
         if misses == [1 << Miss.GATE_BUSY]:
             # The gate was at work on the order before the trigger came, which is armed and comes again.
-            assert pairs == [] and singles == [sent_at + 5] and early > 0
+            assert pairs == [] and singles == [sent_at + 6] and early > 0
             found.append("first")
         else:
             assert pairs == [at + LATENCY]
             assert misses == ([] if singles else [1 << Miss.HOST_ORDER])
-            assert singles in ([], [sent_at + 5])
+            assert singles in ([], [sent_at + 6])
             found.append("taken" if singles else "dropped")
             assert early != 0 or not singles
         assert len(bench.taken("verdict_event")) == 2 * len(pairs) + len(singles)

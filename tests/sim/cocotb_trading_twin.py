@@ -258,7 +258,7 @@ class Bench(Stepper):
         slot, side, quantity = rng.randrange(GEOMETRY.slots), rng.randrange(2), rng.choice((0, 50, 200))
         price = 1_000_000 + 100 * rng.randrange(-4, 5) + (rng.random() < 0.1)
         self.offer("host_order", {"index": 0, "row": {"slot": slot, "side": side, "quantity": quantity, "price": price}})
-        self.inputs.append((IN_ORDER, self.cycle, slot, side, quantity, price))
+        self.inputs.append((IN_ORDER, self.cycle + 1, slot, side, quantity, price))
 
     def change(self, name: str, value: int) -> None:
         """A register reads so in the next clock."""

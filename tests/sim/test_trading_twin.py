@@ -12,11 +12,11 @@ BRINGS = {
     3: "integrity off_tick long_limit",
 }
 """By seed, some of the reasons its round brings about."""
-BRINGS_WITH_SETS = {4: "host_order canary cancel_rate reject_rate rejects cooldown", 9: "host_order reject_rate stale"}
+BRINGS_WITH_SETS = {4: "host_order canary cancel_rate reject_rate rejects", 9: "host_order reject_rate stale"}
 """The same of rounds in which sets change and the host gives orders."""
 
 
-BRINGS_WITH_LEGS = {6: "canary duplicate cancel_rate integrity pending", 8: "host_order open_orders rate pending"}
+BRINGS_WITH_LEGS = {6: "canary duplicate cancel_rate integrity pending cooldown", 8: "host_order open_orders rate pending"}
 """The same of rounds in which pairs are completed and unwound, the first one without other sets and orders of the host."""
 AT_EIGHT_BYTES = {9}
 """Rounds whose frames leave as they do at eight bytes a beat."""
