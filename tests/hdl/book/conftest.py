@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from hdl.spec.geometry import PRESETS, Geometry
+from hdl.spec.geometry import Geometry
 
 TINY = Geometry(slots=4, order_rows=64, order_ways=4, ladder_ticks=64, book_queue=16)
 SCARCE = Geometry(slots=2, order_rows=16, order_ways=1, ladder_ticks=128, book_queue=16)
 
+PATIENT, FULL = (replace(one, line_rate=True, book_queue=4096) for one in (TINY, SCARCE))
+"""At line rate, losing nothing while windows are filled, however close messages come."""
 ADDED = {False: 6, True: 13}
 """Clocks from an add that finds the book idle to its touch, of the soonest book and of the one at line rate."""
 NAMED = {False: 7, True: 13}
@@ -32,10 +34,4 @@ def tiny(line_rate: bool) -> Geometry:
 @pytest.fixture
 def scarce(line_rate: bool) -> Geometry:
     """With a table that is soon full."""
-    return replace(SCARCE, line_rate=line_rate)
-
-
-@pytest.fixture
-def versa(line_rate: bool) -> Geometry:
-    """As on the board."""
-    return replace(PRESETS["versa"], line_rate=line_rate)
+    return FULL if line_rate else SCARCE

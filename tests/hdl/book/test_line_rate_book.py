@@ -10,14 +10,11 @@ import pytest
 
 from hdl.spec.geometry import Geometry
 from sim.twin import Twin
-from tests.hdl.book.conftest import SCARCE, TINY
+from tests.hdl.book.conftest import FULL, PATIENT, TINY
 from tests.hdl.book.flows import Flow, Maker, add, cancel, delete, execute, replace, trade
 from tests.hdl.book.player import Seen, decode, play, step
 from tests.hdl.book.test_order_book import judge
 
-PATIENT = altered(TINY, line_rate=True, book_queue=4096)
-"""Loses nothing while windows are filled, however close messages come."""
-FULL = altered(SCARCE, line_rate=True, book_queue=4096)
 NEAR, FAR = 5_000_000, 1_000_000
 """Prices further apart than a window is wide."""
 FAR_ENOUGH = range(1, 19)

@@ -13,7 +13,7 @@ from itch_book import Session
 from hdl.book.book import ALL_SLOTS
 from hdl.book.order_book import OrderBook
 from hdl.spec import itch
-from hdl.spec.geometry import Geometry
+from hdl.spec.geometry import PRESETS, Geometry
 from hdl.spec.reasons import Integrity, IntegrityCause
 from tests.hdl.book import flows
 from tests.hdl.book.conftest import TINY
@@ -55,11 +55,11 @@ def judge(flow: Flow, seen: Seen) -> PlainBook:
 
 
 @pytest.mark.soak
-def test_real_morning_is_the_book_of_itch_book(versa: Geometry, tmp_path: Path, soak: bool) -> None:
+def test_real_morning_is_the_book_of_itch_book(tmp_path: Path, soak: bool) -> None:
     """In a soak the whole of it; the whole card plays it all every time (`tests/host/test_replay.py`)."""
     path, slot = require(AAPL), 5
     messages = list(records(path))[: None if soak else 4_000]
-    seen = run(versa, [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
+    seen = run(PRESETS["versa"], [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
     session = Session(["bbo"], 1, [])
     session.feed(np.frombuffer(framed(messages), dtype=np.uint8))
     rows = session.take_bbo()
@@ -140,9 +140,9 @@ def lobster_flow() -> tuple[Flow, list[tuple[int, tuple[int, ...]]]]:
     return flow, states
 
 
-def test_lobster_book_after_every_event(versa: Geometry, tmp_path: Path) -> None:
+def test_lobster_book_after_every_event(tmp_path: Path) -> None:
     flow, states = lobster_flow()
-    seen = run(versa, flow, tmp_path, gap=DELETE_GAP)
+    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
     assert not seen.faults
     rows = {number: tuple(best) for number, _, *best in seen.rows}
     best: tuple[int, ...] = ()
@@ -194,7 +194,7 @@ def test_replace_storm_at_the_smallest_distance(tiny: Geometry, tmp_path: Path) 
     assert not seen.faults
 
 
-def test_latency_of_each_type(versa: Geometry, tmp_path: Path) -> None:
+def test_latency_of_each_type(tiny: Geometry, tmp_path: Path) -> None:
     """Clocks from the message to the best bid and offer, of both books; 24 clocks before the next message."""
     steps = [
         ("A", add(1, "B", 100, 1_000_000), 6, 13),
@@ -213,12 +213,12 @@ def test_latency_of_each_type(versa: Geometry, tmp_path: Path) -> None:
         ("D of the best level", delete(8), 7, 13),
     ]
     flow: Flow = [(2, raw) for _, raw, *_ in steps]
-    seen = run(versa, flow, tmp_path, gap=24)
+    seen = run(tiny, flow, tmp_path, gap=24)
     judge(flow, seen)
     found = {name: seen.latency(number) for number, (name, *_) in enumerate(steps, 1)}
-    wanted = {name: clocks[versa.line_rate] for name, _, *clocks in steps}
+    wanted = {name: clocks[tiny.line_rate] for name, _, *clocks in steps}
     assert found == wanted
-    ahead = [clocks - 5 if versa.line_rate else 1 for clocks in wanted.values()]
+    ahead = [clocks - 5 if tiny.line_rate else 1 for clocks in wanted.values()]
     assert [(clock, slot) for clock, slot in seen.accepts] == [(seen.sent[at] + clocks, 2) for at, clocks in enumerate(ahead, 1)]
 
 
@@ -252,7 +252,7 @@ def test_burst_waits_in_the_queue(tiny: Geometry, tmp_path: Path) -> None:
 
 def test_overrun(tiny: Geometry, tmp_path: Path) -> None:
     """Messages beyond the queue are dropped and counted, their slots are DEAD, the others are not."""
-    flow: Flow = [(number % 2, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, 61)]
+    flow: Flow = [(number // 3 % 2, add(number, "B", number, 10_000 + 100 * number)) for number in range(1, 61)]
     seen = run(tiny, flow, tmp_path, gap=1)
     lost = {number for number, clock in seen.sent.items() if clock in seen.drops}
     assert 0 < len(lost) == len(seen.drops) < 60 - tiny.book_queue
