@@ -120,8 +120,8 @@ def test_line_rate(seed: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_one_message_at_a_time(seed: int, tmp_path: Path) -> None:
-    """Of one slot, as no decoder is here to show that of a message that is still coming; a byte a clock, so that no two come within
-    the clocks in which the queue's memory is read.
+    """Of one slot, as no decoder is here to show that of a message that is still coming; as far apart as a byte a clock brings
+    them, so that none comes in the clock in which the queue's memory is read.
     """
     pick = random.Random(seed)
     flow = flow_of(pick, 300, slots=1)
