@@ -178,6 +178,8 @@ class LineRateBookClocks(BookClocks):
 
     BEAT = 2
     """From a step to the next one."""
+    QUEUED = 2
+    """Clocks in its queue, at least."""
     PASSED = LineRateBook.latency + BEAT
     """From a step to the clock in which nothing of it is on the way any more."""
     MEETS = 3 * BEAT
@@ -193,26 +195,15 @@ class LineRateBookClocks(BookClocks):
         self._sizes = sizes_of(geometry)
         self._steps = [_Step(_LONG_AGO, None)]
         """The last ones."""
-        self._taken = self._moved = self._moves = _LONG_AGO
-        """Clocks in which the queue's head was taken and became the head, of the last one and of the one that waits."""
         self._settled = [_LONG_AGO]
         """Of the last steps of messages."""
         self._accepted = (_LONG_AGO, -1)
         """Clock and slot of the last `accept`."""
 
     def _begin(self, one: Heard) -> int:
-        last = self._steps[-1].clock
-        if one.clock >= last + self.PASSED:
-            self._moves = _LONG_AGO
-            return one.clock
-        # It is read from the queue's memory in a clock in which none is written there.
-        read = max(one.clock, self._moved) + 1
-        for other in self._waiting:
-            if other.clock > read:
-                break
-            read += other.used and other.clock == read
-        self._moves = max(read, self._taken) + 1
-        return self._beat(self._moves + 1, self._reference(one, self._ORDER) if chr(one.message[0]) in ADDS else None)
+        added = self._reference(one, self._ORDER) if chr(one.message[0]) in ADDS else None
+        # It begins as it comes, or goes through the queue.
+        return one.clock if self._beat(one.clock, added) == one.clock else self._beat(one.clock + self.QUEUED, added)
 
     def _beat(self, earliest: int, added: np.uint64 | None) -> int:
         """The first clock in which a step may begin that adds an order, or none."""
@@ -243,8 +234,6 @@ class LineRateBookClocks(BookClocks):
                 self._steps.append(step._replace(clock=step.clock + late))
         self._steps = self._steps[-(self.MEETS // self.BEAT) :]
         begin, end = begin + late, last.clock + late
-        if self._moves > _LONG_AGO:
-            self._moved, self._taken = self._moves, begin
         self._accept(one.slot or 0, end)
         settled = end + LineRateBook.latency
         clock, slot = self._accepted

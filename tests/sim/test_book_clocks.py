@@ -12,10 +12,10 @@ import pytest
 from hdl.spec.reasons import Integrity
 from sim.twin.book_clocks import Entry, Heard, book_clocks
 from sim.twin.trade.state import FAR
+from tests.hdl.book.conftest import TINY
 from tests.hdl.book.flows import Flow, add, cancel, delete, execute, replace, trade
 from tests.hdl.book.model import rows_of
 from tests.hdl.book.player import Seen, decode, play, step
-from tests.hdl.book.test_order_book import TINY
 
 MIDDLE, REACH = 5_000_000, 1_000
 """Prices, so near that no window runs empty."""
