@@ -35,7 +35,9 @@ def walk(numbers, lists, misses, clock, slot, sequence, time, lead):
     if window < _ONCE and (time ^ numbers[s.LAST_TIME]) >> window:
         numbers[s.WINDOW_NUMBER] += 1
     numbers[s.LAST_TIME] = time
-    if numbers[s.WALK_CLOCK] < s.FAR:
+    # That a list is empty is seen two clocks behind its touch.
+    empty = numbers[s.WALK_FIRST] == numbers[s.WALK_STOP]
+    if numbers[s.WALK_CLOCK] < s.FAR or (empty and numbers[s.WALK_END] == clock + 1):
         misses[_OVERRUN] += 1
     numbers[s.EVALUATED] += numbers[s.WALK_NEXT] - numbers[s.WALK_FIRST]
     # The list was fetched when the slot was announced, or as soon as the last one had ended. One that is fetched ahead goes with
