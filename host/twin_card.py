@@ -27,7 +27,7 @@ from host.stimulus import wire_cycles
 from host.twin_records import RecordQueue
 from sim.card import OutFrame
 from sim.tcp import Connection, Endpoint
-from sim.twin import ROW, Receiver, Twin
+from sim.twin import ROW, Receiver, Transition, Twin
 from sim.twin.book_clocks import Heard, book_clocks
 from sim.twin.status import MarketStatus
 from sim.twin.timing import Timing
@@ -39,7 +39,7 @@ from sim.twin.trading import SUMS, TradingTwin
 _READ, _SEEN = 13, 4
 """Clocks of a word that is read; what is read is what stood there so many clocks before the end."""
 _INTEGRITY = 8
-"""From a message's decoding to the record of a book that it broke."""
+"""From a frame's first beat to the record of the books that a gap before it makes doubtful."""
 _FETCHED, _TAKEN_UP = 3, 4
 """From the clock in which bytes of a report are fetched to the first of them, and from its last one to the clock in which the
 ledger could take it up."""
@@ -97,7 +97,8 @@ class TwinCard:
         self._frames: deque[tuple[int, bytes]] = deque()
         """Feed frames that come in, with the clock of their first byte."""
         self._changes_of: dict[int, Any] = {}
-        """BBO changes by message, until the book begins with it."""
+        """BBO changes by message, until the book begins with it; `_falls` the books that one breaks."""
+        self._falls: dict[int, list[Transition]] = {}
         self._rows: deque[tuple[int, int, Any]] = deque()
         self._heard: deque[int] = deque()
         self._inputs: list[tuple[int, bool, int, Input]] = []
@@ -402,6 +403,8 @@ class TwinCard:
             if one.sequence in self._changes_of:
                 self._rows.append((entry.touch, entry.lead, self._changes_of.pop(one.sequence)))
                 self._causes[one.sequence] = one
+            for fall in self._falls.pop(one.sequence, ()):
+                self._fall(entry.fault, fall)
 
     def _set_up(self) -> None:
         """Trading begins with what was loaded."""
@@ -432,10 +435,16 @@ class TwinCard:
         new = self._twin.transitions[self._transitions_taken :]
         self._transitions_taken += len(new)
         for one in new:
-            clock, slot = first + _INTEGRITY, one.slot
-            told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": slot}
-            self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
-            self._records.tell(clock, events.INTEGRITY, told | {"integrity": int(one.integrity), "cause": int(one.cause)})
+            if one.sequence:
+                self._falls.setdefault(one.sequence, []).append(one)
+            else:
+                self._fall(first + _INTEGRITY, one)
+
+    def _fall(self, clock: int, one: Transition) -> None:
+        integrity, cause = int(one.integrity), int(one.cause)
+        self._input((IN_INTEGRITY, clock, one.slot, integrity, cause))
+        told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": one.slot, "integrity": integrity, "cause": cause}
+        self._records.tell(clock, events.INTEGRITY, told)
 
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""

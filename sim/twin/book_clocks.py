@@ -64,7 +64,7 @@ class Entry(NamedTuple):
     clock: int
     """It is begun with."""
     fault: int
-    """Its fault is told, where it has one."""
+    """Its fault is told, where it has one; that of a replacement's new order."""
     sale: int
     """The sale it may tell is there."""
     touch: int
