@@ -19,10 +19,12 @@ from hdl.spec.reasons import IntegrityCause
 from hdl.spec.registers import RISK, STRATEGY, Access
 from sim import card as simulated
 from sim.twin import ROW, Twin
+from sim.twin.book_clocks import ADDS, Heard, book_clocks
 from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
 from sim.twin.timing import Timing
 from sim.twin.trade.state import (
+    FAR,
     IN_ALARM,
     IN_CANCEL,
     IN_INTEGRITY,
@@ -44,22 +46,11 @@ _WRAP = 1 << 32
 _UDP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.UDP.size
 _TCP_PAYLOAD = network.ETHERNET.size + network.IPV4.size + network.TCP.size
 _LENGTH = 2
-_QUEUED = 3
-"""Clocks in the book's queue, at least."""
-SALE = 7
-"""Clocks from a message's entry into the book to the sale it tells."""
-TOUCHES = {True: 6, False: 7}
-"""To the touch it changes, where no window is filled: of messages that add an order, and of others; a clock more where the slot
-was not at hand."""
-_NEXT = {True: 13, False: 9}
-"""To the entry of the next one: behind replacements, and behind others."""
 WRITTEN = 2
 """From the clock behind a write to the one in which a register reads so, or the gateware is told."""
 _MOST = 0xFFFF
 """As many records lost, or more."""
-ADDS = "AF"
 _TRADES = (ouch.ORDER_EXECUTED.code, ouch.BROKEN_TRADE.code)
-_USED = itch.BOOK_TYPES + itch.TRADE.code
 _ROW_NAMES = tuple(name for name in ROW.names or () if name)
 
 
@@ -171,7 +162,7 @@ class Journal:
     rows : numpy.ndarray
         BBO changes as the card told them; where records of some were lost, with those that a book finds missing.
     clocks : numpy.ndarray
-        Their clocks, and `leads` the clocks from their messages' entry into the book.
+        Their clocks, and `leads` as `sim.twin.book_clocks.Entry` has them.
     heard : numpy.ndarray
         Clocks in which messages were decoded.
     inputs : list of Input
@@ -215,13 +206,14 @@ def journal(
     touched = {record["sequence"]: record["cycle"] for record in timed if record["kind"] == events.BBO.code}
     filled = {record["sequence"] for record in timed if record["kind"] == events.INTEGRITY.code and record["cause"] == _WINDOW}
     rows, hole = touches(timed, card.geometry, heard, slots, lost=lost)
-    book, entries = Book(), {}
-    for at, one in enumerate(heard):
+    book, sales, entries = book_clocks(card.geometry, told=touched, filled=filled), Sales(), {}
+    book.hear(heard)
+    for one in heard:
         inputs += status.see(one.message, one.slot, one.clock)
-        if one.used:
-            entries[one.sequence] = entry = book.enter(heard, at, touched.get(one.sequence), one.sequence in filled)
-            if price := book.sale(one.message):
-                inputs.append((IN_TRADE, entry.clock + SALE, one.slot or 0, price))
+    for one, entry in book.entered(FAR):
+        entries[one.sequence] = entry
+        if price := sales.of(one):
+            inputs.append((IN_TRADE, entry.sale, one.slot or 0, price))
     inputs += _told(timed)
     inputs.sort(key=lambda one: one[1])
     rows = rows[np.argsort([entries[number].touch for number in rows["sequence"].tolist()], kind="stable")]
@@ -230,7 +222,7 @@ def journal(
         records=timed,
         rows=rows,
         clocks=np.array([entry.touch for entry in changes], np.int64),
-        leads=np.array([entry.touch - entry.clock - 1 for entry in changes], np.int64),
+        leads=np.array([entry.lead for entry in changes], np.int64),
         heard=np.array(sorted(one.clock for one in heard if one.decoded), np.int64),
         inputs=inputs,
         sets=list(card.writings.sets),
@@ -274,43 +266,6 @@ def touches(
     return rows[np.argsort(rows["sequence"], kind="stable")], next(holes, tail)
 
 
-class Heard(NamedTuple):
-    """A message of the feed."""
-
-    sequence: int
-    message: bytes
-    slot: int | None
-    som: int
-    """Clocks as the card stamps them, from which on the decoder shows the slot, and of its answer."""
-    eot: int
-    shown: int
-    clock: int
-
-    @property
-    def short(self) -> bool:
-        """It does not tell what and whose it is."""
-        return len(self.message) < itch.HEADER_BYTES
-
-    @property
-    def decoded(self) -> bool:
-        """The decoder gives it, readable or malformed."""
-        return self.short or chr(self.message[0]) in itch.MESSAGES
-
-    @property
-    def used(self) -> bool:
-        """The book takes it."""
-        return self.short or (self.slot is not None and chr(self.message[0]) in _USED)
-
-
-class Entry(NamedTuple):
-    """Clocks of a message at the book."""
-
-    clock: int
-    """It is taken."""
-    touch: int
-    """The touch it may change is there."""
-
-
 def messages_of(frame: bytes, first: int, timing: Timing, slots: Mapping[int, int]) -> Iterator[Heard]:
     """Messages of a feed frame whose first beat came in a clock; `slots` gives slots by locate."""
     packet = frame[_UDP_PAYLOAD:]
@@ -342,56 +297,18 @@ def _whole_clocks(records: Sequence[Record]) -> Iterator[Record]:
         yield dict(record) | {"cycle": last}
 
 
-class Book:
-    """When each message enters the book, and its touch comes, as long as no window is filled; and what sales it tells."""
+class Sales:
+    """What sales the book tells, message after message."""
 
     def __init__(self) -> None:
-        self._free = 0
-        self._slot = 0
-        """At work last."""
         self._prices: dict[int, int] = {}
 
-    def enter(self, heard: Sequence[Heard], at: int, touch: int | None = None, filled: bool = False) -> Entry:
-        """What becomes of one of the messages that were heard one after the other, with all behind it of its packet.
-
-        Parameters
-        ----------
-        heard : sequence of Heard
-            Messages in order.
-        at : int
-            Which of them; one that is used.
-        touch : int, optional
-            Clock of its touch, where the card told it.
-        filled : bool
-            A window had to be filled first.
-        """
-        one = heard[at]
-        kind = chr(one.message[0])
-        # An idle book takes a message as it comes.
-        entry = one.clock if one.clock >= self._free else max(self._free, one.clock + _QUEUED)
-        lead = TOUCHES[kind in ADDS]
-        if kind not in ADDS:
-            lead += self._at_hand(heard, at, entry) != one.slot
-        self._slot = one.slot or 0
-        entry = entry if touch is None or filled else touch - lead
-        replaces = kind == itch.ORDER_REPLACE.code and len(one.message) == itch.ORDER_REPLACE.size
-        self._free = entry + _NEXT[replaces]
-        return Entry(entry, touch if touch is not None and filled else entry + lead)
-
-    def _at_hand(self, heard: Sequence[Heard], at: int, entry: int) -> int:
-        """Slot that the ladder holds in the clock before an entry: of the message at work, or what the decoder shows."""
-        if entry == self._free:
-            return self._slot
-        while at + 1 < len(heard) and heard[at + 1].shown < entry:
-            at += 1
-        return heard[at].slot or 0
-
-    def sale(self, message: bytes) -> int:
+    def of(self, one: Heard) -> int:
         """Price of the sale a message tells, 0 where it tells none."""
-        layout = itch.MESSAGES.get(chr(message[0]))
-        if layout is None or layout.code not in _USED or layout.size != len(message):
+        if not (one.used and one.whole):
             return 0
-        values = layout.unpack(message)
+        layout = itch.MESSAGES[chr(one.message[0])]
+        values = layout.unpack(one.message)
         prices = self._prices
         if layout is itch.TRADE:
             return int(values["price"])

@@ -22,12 +22,13 @@ from hdl.spec.reasons import Alarm, Drop, Miss, Refusal, TradingState
 from hdl.spec.registers import LEDGER_SLOT, LEDGER_VIEWS, MAGIC, VIEW_WORDS, Register, RegisterMap, Table, checksum
 from hdl.spec.statistics import Statistics
 from host.card import CardError
-from host.journal import SALE, WRITTEN, Book, Heard, Input, Writings, messages_of
+from host.journal import WRITTEN, Input, Sales, Writings, messages_of
 from host.stimulus import wire_cycles
 from host.twin_records import RecordQueue
 from sim.card import OutFrame
 from sim.tcp import Connection, Endpoint
-from sim.twin import ROW, Receiver, Twin
+from sim.twin import ROW, Receiver, Transition, Twin
+from sim.twin.book_clocks import Heard, book_clocks
 from sim.twin.status import MarketStatus
 from sim.twin.timing import Timing
 from sim.twin.trade import state as at
@@ -38,7 +39,7 @@ from sim.twin.trading import SUMS, TradingTwin
 _READ, _SEEN = 13, 4
 """Clocks of a word that is read; what is read is what stood there so many clocks before the end."""
 _INTEGRITY = 8
-"""From a message's decoding to the record of a book that it broke."""
+"""From a frame's first beat to the record of the books that a gap before it makes doubtful."""
 _FETCHED, _TAKEN_UP = 3, 4
 """From the clock in which bytes of a report are fetched to the first of them, and from its last one to the clock in which the
 ledger could take it up."""
@@ -86,7 +87,7 @@ class TwinCard:
         self._writings = Writings()
         self._twin = Twin(geometry)
         self._receiver: Receiver | None = None
-        self._book = Book()
+        self._book, self._sales = book_clocks(geometry), Sales()
         self._status: MarketStatus | None = None
         self._trading: TradingTwin | None = None
         self._queue: list[tuple[int, int, bytes]] = []
@@ -95,6 +96,9 @@ class TwinCard:
         self._active = 0
         self._frames: deque[tuple[int, bytes]] = deque()
         """Feed frames that come in, with the clock of their first byte."""
+        self._changes_of: dict[int, Any] = {}
+        """BBO changes by message, until the book begins with it; `_falls` the books that one breaks."""
+        self._falls: dict[int, list[Transition]] = {}
         self._rows: deque[tuple[int, int, Any]] = deque()
         self._heard: deque[int] = deque()
         self._inputs: list[tuple[int, bool, int, Input]] = []
@@ -322,6 +326,7 @@ class TwinCard:
         self.cycle = until
         while self._frames and self._frames[0][0] < until:
             self._decode(*self._frames.popleft())
+        self._enter(until)
         if self._trading is None:
             return
         self._book_reports(until)
@@ -380,22 +385,26 @@ class TwinCard:
         if self._receiver is None:
             self._set_up()
         assert self._receiver is not None and self._status is not None
-        rows = {int(row["sequence"]): row for row in self._receiver.packet(frame[_UDP_PAYLOAD:])}
+        self._changes_of |= {int(row["sequence"]): row.item() for row in self._receiver.packet(frame[_UDP_PAYLOAD:])}
         heard = list(messages_of(frame, first, self._timing, self._slots))
-        for number, one in enumerate(heard):
+        self._book.hear(heard)
+        for one in heard:
             if one.decoded:
                 self._heard.append(one.clock)
             for status in self._status.see(one.message, one.slot, one.clock):
                 self._input(status)
-            if not one.used:
-                continue
-            entry = self._book.enter(heard, number)
-            if price := self._book.sale(one.message):
-                self._input((IN_TRADE, entry.clock + SALE, one.slot or 0, price))
-            if one.sequence in rows:
-                self._rows.append((entry.touch, entry.touch - entry.clock - 1, rows[one.sequence].item()))
-                self._causes[one.sequence] = one
         self._fallen(first)
+
+    def _enter(self, until: int) -> None:
+        """What the messages lead to that the book begins with before a clock."""
+        for one, entry in self._book.entered(until):
+            if price := self._sales.of(one):
+                self._input((IN_TRADE, entry.sale, one.slot or 0, price))
+            if one.sequence in self._changes_of:
+                self._rows.append((entry.touch, entry.lead, self._changes_of.pop(one.sequence)))
+                self._causes[one.sequence] = one
+            for fall in self._falls.pop(one.sequence, ()):
+                self._fall(entry.fault, fall)
 
     def _set_up(self) -> None:
         """Trading begins with what was loaded."""
@@ -426,10 +435,16 @@ class TwinCard:
         new = self._twin.transitions[self._transitions_taken :]
         self._transitions_taken += len(new)
         for one in new:
-            clock, slot = first + _INTEGRITY, one.slot
-            told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": slot}
-            self._input((IN_INTEGRITY, clock, slot, int(one.integrity), int(one.cause)))
-            self._records.tell(clock, events.INTEGRITY, told | {"integrity": int(one.integrity), "cause": int(one.cause)})
+            if one.sequence:
+                self._falls.setdefault(one.sequence, []).append(one)
+            else:
+                self._fall(first + _INTEGRITY, one)
+
+    def _fall(self, clock: int, one: Transition) -> None:
+        integrity, cause = int(one.integrity), int(one.cause)
+        self._input((IN_INTEGRITY, clock, one.slot, integrity, cause))
+        told = {"sequence": one.sequence, "order_ref": one.order_ref, "slot": one.slot, "integrity": integrity, "cause": cause}
+        self._records.tell(clock, events.INTEGRITY, told)
 
     def _book_reports(self, until: int) -> None:
         """What the exchange said, as soon as the ledger takes it up."""

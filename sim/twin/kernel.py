@@ -210,6 +210,14 @@ def rows_of(reference, sizes):
     return first, second
 
 
+@entry
+def meet(one, other, sizes):
+    """Whether two references have a row in common."""
+    first, second = rows_of(one, sizes)
+    others_first, others_second = rows_of(other, sizes)
+    return first == others_first or second == others_second
+
+
 @part
 def equal(tags, at, value, ways):
     """A bit for each way of a row, set where its tag is the value. To stop at the first one would be a guess."""

