@@ -64,8 +64,8 @@ class TradingCore(wiring.Component):
     staged : In(interfaces.card_limits())
         Of these, what `CardCeilings` looks at, as they are to be in the next set.
     host_order : In(stream.Signature(interfaces.table_write(HOST_ORDER, geometry), always_ready=True))
-        A single order of the host, offered to the gate in the next clock only: a trigger goes first, and what the gate does not take
-        is dropped, Miss.HOST_ORDER. Orders that repair a pair come last.
+        A single order of the host, offered to the gate in the next clock only: a trigger goes first, and what the gate does not
+        take is dropped, Miss.HOST_ORDER. Orders that repair a pair come last.
     cooldown, trading_state, mode, rate_tokens, rate_interval, ignore_market_hours, stale_after
         Registers of the host.
     ceilings_locked, limits_refused : Out(1)

@@ -128,13 +128,13 @@ class RecordQueue:
         wrote, self._wrote = self._wrote, self._left > 0
         entering = None if moves is None else self._kept.pop(moves)
         for rank in {*given, *self._behind}:
-            record, free = given.get(rank), rank not in self._kept
-            if record is not None:
-                record["lost"] = self._missed[rank]
-            front, room = self._behind[rank].step(record, free) if rank in self._behind else (record if free else None, free)
+            told, free = given.get(rank), rank not in self._kept
+            if told is not None:
+                told["lost"] = self._missed[rank]
+            front, room = self._behind[rank].step(told, free) if rank in self._behind else (told if free else None, free)
             if front is not None:
                 self._kept[rank] = front
-            if record is not None:
+            if told is not None:
                 self.lost += not room
                 self._missed[rank] = 0 if room else self._missed[rank] + 1
         self._write(wrote)
