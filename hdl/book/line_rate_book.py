@@ -31,8 +31,8 @@ class LineRateBook(Book):
     -----
     A message is one step, a replace two: its old order goes, its new one comes. A step begins every second clock and gives its
     best bid and offer `latency` clocks later, so a message that finds the book idle does after 13, a replace after 15. One that
-    comes between two steps waits in the queue, three clocks if nothing else waits. At 10 gigabit a delete comes every 2.6 clocks and a replace every 4.6: nothing waits
-    for long.
+    comes between two steps waits in the queue, three clocks if nothing else waits. At 10 gigabit a delete comes every 2.6 clocks
+    and a replace every 4.6: nothing waits for long.
 
     What a step must know of those before it that are still on their way:
 
