@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import IntegrityCause
 from sim.twin import Twin
 from tests.hdl.book.conftest import SCARCE, TINY
 from tests.hdl.book.flows import Flow, Maker, add, cancel, delete, execute, replace, trade
@@ -164,3 +165,18 @@ def test_followers_of_an_order_that_is_refused_begin_anew(tmp_path: Path) -> Non
     seen = at_each_distance(flow, 2, tmp_path)
     compare(seen, flow)
     assert [fault[2] for fault in seen.faults if fault[2] != "CLEARED"] == ["LEVEL_OVERFLOW"] * len(FAR_ENOUGH)
+
+
+def test_errors_as_close_as_can_be_are_all_told(tmp_path: Path) -> None:
+    """Whatever is told of all slots meanwhile: who goes by the records knows what each slot is, at any distance of both."""
+    steps, number = [], 0
+    for distance in range(1, 16):
+        steps.append(step(60, declare_exact=1))
+        for slot in range(4):
+            number += 1
+            steps.append(step(2, decode(delete(7), PATIENT, slot=slot, number=number)))
+        steps.append(step(distance, declare_exact=1, suspect=IntegrityCause.GAP))
+    seen = play(PATIENT, steps, tmp_path)
+    causes = [(one["slot"], one["cause"]) for one in seen.events]
+    for slot in range(4):
+        assert causes.count((slot, IntegrityCause.UNKNOWN_ORDER)) == number // 4
