@@ -205,11 +205,7 @@ class Book(wiring.Component):
         wait = Signal(6)  # records that wait, in the order of their names
         given = self.integrity_event
         m.d.sync += given.valid.eq(0)
-        at_once, lowered_goes = Signal(), Signal()
-        m.d.comb += [
-            at_once.eq(overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)),
-            lowered_goes.eq(wait[3] & ~wait[:3].any() & ~at_once),
-        ]
+        at_once = overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)
         with m.If(at_once):
             m.d.sync += [
                 given.valid.eq(1),
@@ -266,28 +262,29 @@ class Book(wiring.Component):
         # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
         spoils = (message.slot == anew) & message.mark.any() & ~spoiled
         tells = fault & (~was_dead | self.declare_exact | was_declared | spoils)
-        lowers, lowering = Signal(), Signal(record)
-        m.d.comb += [
-            lowers.eq(tells | detach | attach),
-            lowering.sequence.eq(message.sequence),
-            lowering.order_ref.eq(order_ref),
-            lowering.cycle.eq(self.now),
-            lowering.slot.eq(message.slot),
-            lowering.integrity.eq(Mux(attach, attached, Integrity.DEAD)),
-            lowering.cause.eq(Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause))),
-        ]
+        lowers = tells | detach | attach
+        lowering = {
+            "sequence": message.sequence,
+            "order_ref": order_ref,
+            "cycle": self.now,
+            "slot": message.slot,
+            "integrity": Mux(attach, attached, Integrity.DEAD),
+            "cause": Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause)),
+        }
         if self._close:
             # The next error may come while this one's record waits behind those of all slots.
             second, two = Signal(record, name="second"), Signal()
             with m.If(lowers):
-                m.d.sync += second.eq(lowering)
-            with m.If(~wait[3] | lowered_goes):
-                m.d.sync += [lowered.eq(Mux(two, second, lowering)), wait[3].eq(two | lowers), two.eq(two & lowers)]
+                m.d.sync += [second[name].eq(value) for name, value in lowering.items()]
+            with m.If(~wait[3] | (~wait[:3].any() & ~at_once)):
+                m.d.sync += [wait[3].eq(two | lowers), two.eq(two & lowers)]
+                for name, value in lowering.items():
+                    m.d.sync += Value.cast(lowered[name]).eq(Mux(two, Value.cast(second[name]), value))
             with m.Elif(lowers):
                 m.d.sync += two.eq(1)
         else:
             with m.If(lowers):
-                m.d.sync += [wait[3].eq(1), lowered.eq(lowering)]
+                m.d.sync += [wait[3].eq(1), *(lowered[name].eq(value) for name, value in lowering.items())]
         was = Signal(Integrity)
         m.d.sync += was.eq(states[message.slot])
         with m.If(opened | closed):

@@ -133,6 +133,12 @@ def test_a_message_meets_those_before_it(tmp_path: Path) -> None:
         (0, execute(4, 5)),
         (0, delete(4)),
         (1, delete(66)),
+        (0, add(5, "B", 7, NEAR)),
+        (0, add(6, "B", 9, NEAR)),
+        (0, execute(6, 5)),  # what it leaves
+        (0, cancel(6, 1)),
+        (0, delete(6)),
+        (0, delete(5)),
     ]
     seen = at_each_distance(flow, 2, tmp_path)
     compare(seen, flow)
