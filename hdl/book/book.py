@@ -91,6 +91,9 @@ class Book(wiring.Component):
         Most orders the table held since the last clear.
     """
 
+    _close = False
+    """Messages may follow each other every second clock."""
+
     def __init__(self, *, geometry: Geometry) -> None:
         self._geometry = geometry
         slot = data.StructLayout({"slot": geometry.slot_bits})
@@ -202,7 +205,8 @@ class Book(wiring.Component):
         wait = Signal(6)  # records that wait, in the order of their names
         given = self.integrity_event
         m.d.sync += given.valid.eq(0)
-        with m.If(overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)):
+        at_once = overrun & ((states[lost.slot] != Integrity.DEAD) | self.declare_exact)
+        with m.If(at_once):
             m.d.sync += [
                 given.valid.eq(1),
                 given.p.sequence.eq(lost.sequence),
@@ -258,16 +262,29 @@ class Book(wiring.Component):
         # The first error of a slot that is given its orders anew is told: no ATTACH will make it EXACT.
         spoils = (message.slot == anew) & message.mark.any() & ~spoiled
         tells = fault & (~was_dead | self.declare_exact | was_declared | spoils)
-        with m.If(tells | detach | attach):
-            m.d.sync += [
-                wait[3].eq(1),
-                lowered.sequence.eq(message.sequence),
-                lowered.order_ref.eq(order_ref),
-                lowered.cycle.eq(self.now),
-                lowered.slot.eq(message.slot),
-                lowered.integrity.eq(Mux(attach, attached, Integrity.DEAD)),
-                lowered.cause.eq(Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause))),
-            ]
+        lowers = tells | detach | attach
+        lowering = {
+            "sequence": message.sequence,
+            "order_ref": order_ref,
+            "cycle": self.now,
+            "slot": message.slot,
+            "integrity": Mux(attach, attached, Integrity.DEAD),
+            "cause": Mux(attach, IntegrityCause.RELOADED, Mux(detach, IntegrityCause.DETACHED, cause)),
+        }
+        if self._close:
+            # The next error may come while this one's record waits behind those of all slots.
+            second, two = Signal(record, name="second"), Signal()
+            with m.If(lowers):
+                m.d.sync += [second[name].eq(value) for name, value in lowering.items()]
+            with m.If(~wait[3] | (~wait[:3].any() & ~at_once)):
+                m.d.sync += [wait[3].eq(two | lowers), two.eq(two & lowers)]
+                for name, value in lowering.items():
+                    m.d.sync += Value.cast(lowered[name]).eq(Mux(two, Value.cast(second[name]), value))
+            with m.Elif(lowers):
+                m.d.sync += two.eq(1)
+        else:
+            with m.If(lowers):
+                m.d.sync += [wait[3].eq(1), *(lowered[name].eq(value) for name, value in lowering.items())]
         was = Signal(Integrity)
         m.d.sync += was.eq(states[message.slot])
         with m.If(opened | closed):

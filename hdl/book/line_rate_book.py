@@ -69,6 +69,7 @@ class LineRateBook(Book):
     """
 
     latency = 13
+    _close = True
 
     def elaborate(self, _platform: object) -> Module:
         m = Module()

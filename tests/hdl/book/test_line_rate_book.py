@@ -9,11 +9,13 @@ from pathlib import Path
 import pytest
 
 from hdl.spec.geometry import Geometry
+from hdl.spec.reasons import Integrity, IntegrityCause
 from sim.twin import Twin
 from tests.hdl.book.conftest import FULL, PATIENT, TINY
 from tests.hdl.book.flows import Flow, Maker, add, cancel, delete, execute, replace, trade
 from tests.hdl.book.player import Seen, decode, play, step
 from tests.hdl.book.test_order_book import judge
+from tests.hdl.book.test_slot_reload import Host, of_slot
 
 NEAR, FAR = 5_000_000, 1_000_000
 """Prices further apart than a window is wide."""
@@ -123,10 +125,25 @@ def test_a_message_meets_those_before_it(tmp_path: Path) -> None:
         (0, execute(4, 5)),
         (0, delete(4)),
         (1, delete(66)),
+        (0, add(5, "B", 7, NEAR)),
+        (0, add(6, "B", 9, NEAR)),
+        (0, execute(6, 5)),  # what it leaves
+        (0, cancel(6, 1)),
+        (0, delete(6)),
+        (0, delete(5)),
     ]
     seen = at_each_distance(flow, 2, tmp_path)
     compare(seen, flow)
     assert not [fault for fault in seen.faults if fault[2] != "CLEARED"]
+
+
+def test_an_order_that_went_is_unknown(tmp_path: Path) -> None:
+    """By a deletion, by executions of all it had, by a replace; and it is not the one that has its reference since."""
+    flow: Flow = [(0, add(1, "B", 9, NEAR)), (0, delete(1)), (0, delete(1)), (0, add(2, "B", 9, NEAR)), (0, execute(2, 5))]
+    flow += [(0, execute(2, 4)), (1, cancel(2, 1)), (1, add(3, "S", 9, NEAR)), (1, replace(3, 4, 8, NEAR)), (2, execute(3, 1))]
+    seen = at_each_distance(flow, 2, tmp_path)
+    compare(seen, flow)
+    assert [slot for _, slot, cause in seen.faults if cause == "UNKNOWN_ORDER"] == [0, 1, 2] * len(FAR_ENOUGH)
 
 
 def test_followers_of_a_message_that_empties_its_window_begin_anew(tmp_path: Path) -> None:
@@ -156,3 +173,72 @@ def test_followers_of_an_order_that_is_refused_begin_anew(tmp_path: Path) -> Non
     seen = at_each_distance(flow, 2, tmp_path)
     compare(seen, flow)
     assert [fault[2] for fault in seen.faults if fault[2] != "CLEARED"] == ["LEVEL_OVERFLOW"] * len(FAR_ENOUGH)
+
+
+def test_errors_as_close_as_can_be_are_all_told(tmp_path: Path) -> None:
+    """Whatever is told of all slots meanwhile: who goes by the records knows what each slot is, at any distance of both."""
+    steps, number = [], 0
+    for distance in range(1, 16):
+        steps.append(step(60, declare_exact=1))
+        for slot in range(4):
+            number += 1
+            steps.append(step(2, decode(delete(7), PATIENT, slot=slot, number=number)))
+        steps.append(step(distance, declare_exact=1, suspect=IntegrityCause.GAP))
+    seen = play(PATIENT, steps, tmp_path)
+    causes = [(one["slot"], one["cause"]) for one in seen.events]
+    for slot in range(4):
+        assert causes.count((slot, IntegrityCause.UNKNOWN_ORDER)) == number // 4
+
+
+@pytest.mark.parametrize("seed", [0, 5])
+def test_slots_are_given_their_orders_anew_as_close_as_can_be(seed: int, tmp_path: Path) -> None:
+    """While windows run empty and gaps come and go."""
+    given_anew(seed, tmp_path)
+
+
+@pytest.mark.soak
+def test_slots_are_given_their_orders_anew_as_close_as_can_be_for_long(tmp_path: Path, soak: bool) -> None:
+    """The same at length."""
+    for seed in range(100, 300 if soak else 101):
+        given_anew(seed, tmp_path)
+
+
+def given_anew(seed: int, folder: Path) -> None:
+    pick, host = random.Random(seed), Host(PATIENT, seed)
+    gaps, controls = pick.choice(DISTANCES), ({"suspect": IntegrityCause.GAP}, {"recovered": 1})
+    doubtful, waits, given, recovered = False, 0, False, []
+    for slot, raw in Maker(seed, slots=4, most=pick.choice((2, 3, 6, 20))).messages(600):
+        host.live(slot, raw, pick.choice(gaps))
+        if pick.random() < 0.03:
+            host.steps.append(step(pick.choice((1, 2, 5, 9, 14, 20)), **controls[doubtful]))
+            doubtful = not doubtful
+        if host.detached is None and pick.random() < 0.05:
+            host.detach(pick.randrange(4), pick.choice((1, 2, 3, 5, 8, 13)))
+            waits, given = pick.randrange(12), False
+        elif host.detached is not None and waits:
+            waits -= 1
+        elif host.detached is not None and not given:
+            host.give_snapshot(pick.choice((1, 2, 13)))
+            given = True
+        elif host.detached is not None and pick.random() < 0.5:
+            host.give_held(pick.choice((1, 2, 13)))
+            host.attach(pick.choice((1, 2, 13, 60)))
+    if host.detached is not None:
+        host.give_snapshot(2) if not given else None
+        host.give_held(2)
+        host.attach(2)
+    host.steps += [step(1, **one) for one in controls]
+    seen = host.play(folder, settle=40_000)
+    host.judge(seen)
+    for slot in range(4):
+        assert of_slot(slot, [(one, price) for _, one, price in seen.trades]) == of_slot(slot, host.model.trades)
+    assert seen.integrity == [Integrity.EXACT] * 4
+    clock = 0
+    for one in host.steps:
+        clock += one["gap"]
+        recovered += [clock - 1] if "recovered" in one else []
+    for record in seen.changes:
+        if record["cause"] == IntegrityCause.RECOVERED:
+            last = max(one for one in recovered if one < record["clock"])
+            late = [row["clock"] for row in seen.bbo if seen.sent[row["sequence"]] <= last]
+            assert max(late, default=0) < record["clock"] - 5, "what came before was not shown"
