@@ -174,7 +174,8 @@ class LineRateBook(Book):
         for row, of_reference in zip(rows, rows_of(geometry, order_ref), strict=True):
             m.d.comb += row.eq(of_reference)
         pairs = ((stage, mine, row) for stage in self._early for mine, row in zip(stage.rows, rows, strict=True))
-        meets = Cat(stage.valid & (mine == row) for stage, mine, row in pairs).any()
+        # What a malformed message seems to name is nothing to wait for.
+        meets = Cat(stage.valid & ~stage.message.malformed & (mine == row) for stage, mine, row in pairs).any()
 
         changes = Cat(stage.valid for stage in (*self._early, self._late[0])).any()
 
@@ -188,7 +189,7 @@ class LineRateBook(Book):
             replaces.eq(is_type(head.type, itch.ORDER_REPLACE) & ~head.malformed),
             # One that comes does not wait, if nothing else does.
             direct.eq(free & ~waits & (queue.level == 0) & ~self._refilling),
-            begins_now.eq(~(meets & is_type(head.type, *ADDS)) & (~alone | self._idle)),
+            begins_now.eq(~(meets & is_type(head.type, *ADDS) & ~head.malformed) & (~alone | self._idle)),
             take.eq(begins_now & ((free & waits & ~own) | (direct & wanted))),
             take_next.eq(second & (beat | self._idle) & ~meets),
             step.eq(beat | take | take_next),
