@@ -184,6 +184,30 @@ def test_two_windows_one_right_behind_the_other(tmp_path: Path) -> None:
     assert len(seen.filled) == 2 * len(FAR_ENOUGH)
 
 
+def test_the_next_message_of_a_slot_waits_for_its_window(tmp_path: Path) -> None:
+    """However soon it comes; and of a window filled with what it showed before no touch is told."""
+    flow: Flow = [(1, add(1, "B", 1, NEAR)), (1, add(2, "B", 9, FAR)), (1, replace(1, 3, 1, NEAR)), (1, delete(3))]
+    flow += [(1, execute(2, 1)), (1, delete(2))]
+    seen = at_each_distance(flow, 4, tmp_path)
+    compare(seen, flow)
+    assert len(seen.filled) == 2 * len(FAR_ENOUGH)
+
+
+def test_a_slot_is_attached_right_behind_a_message_that_empties_its_window(tmp_path: Path) -> None:
+    """It begins only when nothing is on its way any more."""
+    host = Host(PATIENT)
+    for distance in FAR_ENOUGH:
+        host.live(2, add(distance << 8, "B", 5, NEAR + 100 * distance), 60)
+        host.live(1, add(1, "B", 1, NEAR), 60)
+        host.live(1, add(2, "B", 9, FAR), 60)
+        host.detach(2, 60)
+        host.give_snapshot(200)
+        host.live(1, delete(1), 60)
+        host.attach(distance)
+        host.live(1, delete(2), 200)
+    host.judge(host.play(tmp_path))
+
+
 def test_an_order_that_is_not_added_leaves_its_level_as_it_is(tmp_path: Path) -> None:
     """For the one right behind it, and for the one behind that."""
     flow: Flow = [(1, add(20, "B", 9, NEAR)), (1, add(20, "B", 7, NEAR)), (1, add(21, "B", 5, NEAR)), (1, add(20, "B", 7, NEAR))]
