@@ -151,6 +151,7 @@ def test_followers_of_a_message_that_empties_its_window_begin_anew(tmp_path: Pat
     flow: Flow = [(1, add(1, "B", 1, NEAR)), (1, add(2, "B", 9, FAR)), (2, add(3, "S", 4, NEAR)), (2, add(4, "S", 7, NEAR + 100))]
     flow += [
         (1, delete(1)),
+        (2, add(8, "S", 2, NEAR)),
         (2, replace(3, 5, 6, NEAR - 100)),
         (1, execute(2, 1)),
         (2, execute(5, 2)),
@@ -163,6 +164,56 @@ def test_followers_of_a_message_that_empties_its_window_begin_anew(tmp_path: Pat
     assert len(seen.filled) == len(FAR_ENOUGH)
     assert [price for _, _, price in seen.trades if price == NEAR] == [NEAR] * len(FAR_ENOUGH)
     assert len(seen.trades) == 3 * len(FAR_ENOUGH)
+
+
+def test_two_windows_one_right_behind_the_other(tmp_path: Path) -> None:
+    """The second one is filled while the first one waits, wherever that came to, and nothing begins until it is."""
+    flow: Flow = [(1, add(5, "B", 1, NEAR)), (1, add(2, "B", 9, FAR)), (2, add(3, "S", 4, NEAR))]
+    flow += [(2, add(1, "S", 7, NEAR + 20_000)), (1, delete(5)), (2, delete(3)), (2, execute(1, 1)), (3, add(8, "B", 2, NEAR))]
+    flow += [(1, execute(2, 1)), (2, delete(1)), (1, delete(2)), (3, delete(8))]
+    seen = at_each_distance(flow, 6, tmp_path)
+    compare(seen, flow)
+    assert len(seen.filled) == 2 * len(FAR_ENOUGH)
+
+
+def test_the_next_message_of_a_slot_waits_for_its_window(tmp_path: Path) -> None:
+    """However soon it comes; and of a window filled with what it showed before no touch is told."""
+    flow: Flow = [(1, add(1, "B", 1, NEAR)), (1, add(2, "B", 9, FAR)), (1, replace(1, 3, 1, NEAR)), (1, delete(3))]
+    flow += [(1, execute(2, 1)), (1, delete(2))]
+    seen = at_each_distance(flow, 4, tmp_path)
+    compare(seen, flow)
+    assert len(seen.filled) == 2 * len(FAR_ENOUGH)
+
+
+def test_a_slot_is_attached_right_behind_a_message_that_empties_its_window(tmp_path: Path) -> None:
+    """It begins only when nothing is on its way any more."""
+    host = Host(PATIENT)
+    for distance in FAR_ENOUGH:
+        host.live(2, add(distance << 8, "B", 5, NEAR + 100 * distance), 60)
+        host.live(1, add(1, "B", 1, NEAR), 60)
+        host.live(1, add(2, "B", 9, FAR), 60)
+        host.detach(2, 60)
+        host.give_snapshot(200)
+        host.live(1, delete(1), 60)
+        host.attach(distance)
+        host.live(1, delete(2), 200)
+    host.judge(host.play(tmp_path))
+
+
+def test_an_order_that_is_not_added_leaves_its_level_as_it_is(tmp_path: Path) -> None:
+    """For the one right behind it, and for the one behind that."""
+    flow: Flow = [(1, add(20, "B", 9, NEAR)), (1, add(20, "B", 7, NEAR)), (1, add(21, "B", 5, NEAR)), (1, add(20, "B", 7, NEAR))]
+    flow += [(2, trade(NEAR)), (1, add(22, "B", 3, NEAR)), (1, delete(20))]
+    seen = at_each_distance(flow, 2, tmp_path)
+    compare(seen, flow)
+
+
+def test_the_sale_of_an_order_off_the_grid_has_its_price(tmp_path: Path) -> None:
+    """And that of one on it, right behind."""
+    flow: Flow = [(1, add(1, "B", 5, NEAR + 1)), (1, add(2, "B", 5, NEAR)), (1, execute(1, 2)), (1, execute(2, 2))]
+    seen = at_each_distance(flow, 2, tmp_path)
+    compare(seen, flow)
+    assert [price for _, _, price in seen.trades] == [NEAR + 1, NEAR] * len(FAR_ENOUGH)
 
 
 def test_followers_of_an_order_that_is_refused_begin_anew(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_loss_behind_an_attach_that_waits_leaves_the_slot_dead(tiny: Geometry,
     for number in range(10):
         host.live(0, add(1 << 20 | number, "B", 9, 700_000 + 100 * number), 1)
     host.attach(1)
-    for number in range(12):
+    for number in range(40):
         host.live(1, add(1 << 30 | number, "B", 7, 1_200_000 + 100 * number), 1)
     host.steps.append(step(300))
     host.detach(1, 24)
