@@ -85,7 +85,7 @@ def library(verilog: Path, *, wave: bool = False, threads: int = 1, progress: Pr
     """
     source = verilog.read_bytes()
     own = [(HERE / name).read_bytes() for name in ("harness.cpp", "ports.h", "compress/lz4.h", "compress/zlib.h")]
-    variables = {"OPT_FAST": "-O3 -march=native", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
+    variables = {"OPT_FAST": "-O2 -march=native", "OPT_SLOW": "-O0", "OPT_GLOBAL": "-O2"}
     variables |= {"LDFLAGS": "-shared -pthread", "LDLIBS": ""}
     options = repr((_OPTIONS, wave, threads, MAKE, variables))
     key = f"{verilog.stem}-{tools.digest(source, *own, options, tools.version('verilator'), compiler())}"

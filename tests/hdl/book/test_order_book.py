@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
+from dataclasses import replace as replaced
 from pathlib import Path
 
 import numpy as np
@@ -55,11 +56,12 @@ def judge(flow: Flow, seen: Seen) -> PlainBook:
 
 
 @pytest.mark.soak
-def test_real_morning_is_the_book_of_itch_book(tmp_path: Path, soak: bool) -> None:
+def test_real_morning_is_the_book_of_itch_book(tiny: Geometry, tmp_path: Path, soak: bool) -> None:
     """In a soak the whole of it; the whole card plays it all every time (`tests/host/test_replay.py`)."""
-    path, slot = require(AAPL), 5
+    path, slot = require(AAPL), 3
+    geometry = replaced(PRESETS["versa"], line_rate=tiny.line_rate) if soak else tiny
     messages = list(records(path))[: None if soak else 4_000]
-    seen = run(PRESETS["versa"], [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
+    seen = run(geometry, [(slot, raw) for raw in messages], tmp_path, gap=DELETE_GAP)
     session = Session(["bbo"], 1, [])
     session.feed(np.frombuffer(framed(messages), dtype=np.uint8))
     rows = session.take_bbo()
@@ -140,9 +142,9 @@ def lobster_flow() -> tuple[Flow, list[tuple[int, tuple[int, ...]]]]:
     return flow, states
 
 
-def test_lobster_book_after_every_event(tmp_path: Path) -> None:
+def test_lobster_book_after_every_event(tiny: Geometry, tmp_path: Path) -> None:
     flow, states = lobster_flow()
-    seen = run(PRESETS["versa"], flow, tmp_path, gap=DELETE_GAP)
+    seen = run(tiny, flow, tmp_path, gap=DELETE_GAP)
     assert not seen.faults
     rows = {number: tuple(best) for number, _, *best in seen.rows}
     best: tuple[int, ...] = ()
